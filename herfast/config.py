@@ -1,0 +1,239 @@
+"""Every choice of the agent in one frozen dataclass, its presets, and the schedules that follow from it.
+
+The command line is this dataclass: each field is a flag of `herfast train`, its docstring the flag's help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+
+Preset: TypeAlias = Literal["fast", "paper", "notebook"]
+Strategy: TypeAlias = Literal["future", "final", "episode", "random"]
+Init: TypeAlias = Literal["dense", "sparse_pairs"]
+EpsilonSchedule: TypeAlias = Literal["constant", "hyperbola", "linear"]
+Evaluator: TypeAlias = Literal["online", "target"]
+
+
+class Sized(Protocol):
+    """What a preset needs to know of an environment."""
+
+    @property
+    def n_state_bits(self) -> int: ...
+    @property
+    def max_steps(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of an agent but the environment and the seed. The defaults are those of preset `notebook`.
+
+    Raises ValueError or TypeError, naming field, value and allowed range.
+    """
+
+    strategy: Strategy = "final"
+    """Which state of the episode becomes the hindsight goal (HER paper, section 4.5)."""
+    k: int = 1
+    """Hindsight goals per original goal: a sampled transition is relabelled with probability k/(k+1); 0 is plain DQN."""
+    hidden: tuple[int, ...] = (256,)
+    """Widths of the hidden ReLU layers, one or more."""
+    gamma: float = 0.98
+    """Discount factor."""
+    double_q: bool = True
+    """Choose the next action by the online network, value it by the target network (Double DQN, van Hasselt 2015)."""
+    dueling: bool = False
+    """Split the output into value and advantage, Q = V + A - mean A (Wang et al. 2016, equation 9)."""
+    clip_targets: bool = False
+    """Clip targets into [-1/(1-gamma), 0], the range of returns (HER paper, appendix A)."""
+    mask_terminal: bool = True
+    """Do not bootstrap from a next state that reaches the goal; the HER paper does bootstrap."""
+    hindsight_bound: bool = False
+    """Raise targets to the return that the stored episode proves possible (optimality tightening, He et al. 2017)."""
+    advantage_gap: float = 0.0
+    """Subtract this share of max_a Q(s, a) - Q(s, a_t) from the target (advantage learning, Bellemare et al. 2016)."""
+    init: Init = "dense"
+    """Initial first layer: uniform, or three random bits per unit, each of the state paired with the same of the goal."""
+    epsilon: EpsilonSchedule = "hyperbola"
+    """Exploration rate as a function of environment steps: epsilon_start; or max(epsilon_end, epsilon_start /
+    (steps / epsilon_decay_steps + 1)); or a straight line to epsilon_end over epsilon_decay_steps."""
+    epsilon_start: float = 1.0
+    """Probability of a random action at the first step."""
+    epsilon_end: float = 0.02
+    """Lowest probability of a random action; not used by the constant schedule."""
+    epsilon_decay_steps: int = 500
+    """Environment steps over which epsilon falls (linear) or halves for the first time (hyperbola)."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the first update."""
+    learning_rate_end: float = 1e-3
+    """Step size after learning_rate_decay_updates, reached geometrically and then held."""
+    learning_rate_decay_updates: int = 20_000
+    """Updates from learning_rate to learning_rate_end."""
+    target_update: int = 40
+    """Updates between two updates of the target network."""
+    polyak: float = 0.0
+    """Share of the old target network that an update keeps; 0 copies the online network."""
+    evaluate_with: Evaluator = "online"
+    """The network that plays test episodes and predicts."""
+    batch_size: int = 128
+    """Transitions per update."""
+    capacity: int = 52_500
+    """Ring size in records; an episode of L steps takes L + 1."""
+    episodes_per_cycle: int = 16
+    """Episodes played in lockstep, then stored, in each cycle."""
+    updates_per_cycle: int = 40
+    """Updates after the episodes of each cycle."""
+    cycles_per_epoch: int = 50
+    """Cycles per epoch; `until` is judged at an epoch's end."""
+    epochs: int = 6
+    """Epochs that `learn` runs at most, unless it is told otherwise."""
+    until: float | None = None
+    """Stop once this greedy success rate is reached on 100 episodes and confirmed on 1,000; None never stops early."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hidden, (list, tuple)):
+            object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, as from JSON, is welcome
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
+        for name, (low, high) in _INTEGERS.items():
+            _check_integer(name, getattr(self, name), low, high)
+        for name, text in _REALS.items():
+            object.__setattr__(self, name, _checked_real(name, getattr(self, name), text))
+        for name in _BOOLEANS:
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if not isinstance(self.hidden, tuple) or not 1 <= len(self.hidden) <= 8:
+            raise ValueError(f"hidden must be 1 to 8 layer widths, got {self.hidden!r}")
+        for width in self.hidden:
+            _check_integer("hidden", width, 1, 65_536)
+        if self.until is not None:
+            object.__setattr__(self, "until", _checked_real("until", self.until, "(0, 1]"))
+        if self.hindsight_bound and not self.mask_terminal:
+            raise ValueError("hindsight_bound=True needs mask_terminal=True, since the bound assumes value 0 at the goal")
+
+    @classmethod
+    def preset(cls, name: Preset, env: Sized, **fields: Any) -> Config:
+        """The preset `name` resolved for the size of `env`; `fields` override its values.
+
+        `notebook` is the bit-flip notebook, Double DQN with final goals; `paper` is Andrychowicz et al. 2017, section
+        3.1 and appendix A; `fast` is ours. `fast` starts from sparse pairs, so its initial weights already tell the
+        network which goal bit belongs to which state bit.
+        """
+        if name not in get_args(Preset):
+            raise ValueError(f"preset must be one of {', '.join(map(repr, get_args(Preset)))}, got {name!r}")
+        unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise TypeError(f"{unknown[0]!r} is not a field of Config; the fields are {', '.join(config_fields())}")
+        return cls(**{**_PRESETS[name](env), **fields})
+
+    def epsilon_at(self, env_steps: int) -> float:
+        """The exploration rate after `env_steps` completed environment steps."""
+        if self.epsilon == "constant":
+            return self.epsilon_start
+        if self.epsilon == "hyperbola":
+            return max(self.epsilon_end, self.epsilon_start / (env_steps / self.epsilon_decay_steps + 1.0))
+        done = min(1.0, env_steps / self.epsilon_decay_steps)
+        return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * done
+
+    def learning_rate_at(self, updates: int) -> float:
+        """Adam's step size after `updates` completed updates."""
+        done = min(1.0, updates / self.learning_rate_decay_updates)
+        return float(self.learning_rate * (self.learning_rate_end / self.learning_rate) ** done)
+
+
+def config_fields() -> tuple[str, ...]:
+    """The names of Config's fields, in order."""
+    return tuple(field.name for field in dataclasses.fields(Config))
+
+
+def _check_integer(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer from {low:,} to {high:,}, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low:,} to {high:,}, got {value:,}")
+
+
+def _checked_real(name: str, value: object, interval: str) -> float:
+    """`value` as a float, if it lies in `interval`, written as in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number in {interval}, got {value!r}")
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    if not (above and below and math.isfinite(value)):
+        raise ValueError(f"{name} must be in {interval}, got {value!r}")
+    return float(value)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "strategy": get_args(Strategy),
+    "init": get_args(Init),
+    "epsilon": get_args(EpsilonSchedule),
+    "evaluate_with": get_args(Evaluator),
+}
+_INTEGERS = {
+    "k": (0, 1_000_000),
+    "epsilon_decay_steps": (1, 2**62),
+    "learning_rate_decay_updates": (1, 2**62),
+    "target_update": (1, 2**62),
+    "batch_size": (1, 2**24),
+    "capacity": (2, 2**40),
+    "episodes_per_cycle": (1, 2**24),
+    "updates_per_cycle": (1, 2**24),
+    "cycles_per_epoch": (1, 2**40),
+    "epochs": (1, 2**40),
+}
+_REALS = {
+    "gamma": "[0, 1)",
+    "advantage_gap": "[0, 1)",
+    "epsilon_start": "[0, 1]",
+    "epsilon_end": "[0, 1]",
+    "learning_rate": "(0, 1]",
+    "learning_rate_end": "(0, 1]",
+    "polyak": "[0, 1)",
+}
+_BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")
+
+
+def _notebook(env: Sized) -> dict[str, Any]:
+    # The notebook's ring of 100,000 rows holds each transition twice; a record more per episode holds its last state.
+    return {"capacity": math.ceil(50_000 * (env.max_steps + 1) / env.max_steps)}
+
+
+def _paper(env: Sized) -> dict[str, Any]:
+    return {
+        "double_q": False,
+        "clip_targets": True,
+        "mask_terminal": False,
+        "epsilon": "constant",
+        "epsilon_start": 0.2,
+        "polyak": 0.95,
+        "evaluate_with": "target",
+        "capacity": 1_000_000,
+        "epochs": 200,
+    }
+
+
+def _fast(env: Sized) -> dict[str, Any]:
+    return {
+        "strategy": "future",
+        "k": 4,
+        "hidden": (256,) if env.n_state_bits <= 32 else (512,) if env.n_state_bits <= 80 else (1024,),
+        "gamma": 0.999,
+        "dueling": True,
+        "hindsight_bound": True,
+        "advantage_gap": 0.5,
+        "init": "sparse_pairs",
+        "epsilon": "constant",
+        "epsilon_start": 0.2,
+        "episodes_per_cycle": 64,
+        "capacity": max(200_000, env.max_steps + 1),
+        "cycles_per_epoch": 10,
+        "epochs": 500,
+        "until": 0.99,
+    }
+
+
+_PRESETS = {"notebook": _notebook, "paper": _paper, "fast": _fast}

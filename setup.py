@@ -1,0 +1,37 @@
+"""Builds the extension `herfast._core` from herfast/_core.pyx and the headers in csrc/; all else is in pyproject.toml.
+
+HERFAST_DEBUG=1 builds it with asserts, bounds checks and no optimisation.
+"""
+
+import os
+from glob import glob
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+debug = os.environ.get("HERFAST_DEBUG") == "1"
+
+core = Extension(
+    "herfast._core",
+    sources=["herfast/_core.pyx"],
+    include_dirs=["csrc", numpy.get_include()],
+    depends=sorted(glob("csrc/*.h")),
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+    # Plain -O3: the hot paths need xor, compare and shift, so a portable build loses nothing to -march=native.
+    extra_compile_args=["-std=c11", "-O0", "-g", "-UNDEBUG"] if debug else ["-std=c11", "-O3", "-DNDEBUG"],
+)
+
+setup(
+    ext_modules=cythonize(
+        [core],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": debug,
+            "wraparound": False,
+            "initializedcheck": debug,
+            "cdivision": True,
+        },
+        force=debug,
+    )
+)
