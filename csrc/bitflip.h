@@ -1,0 +1,50 @@
+/* The bit-flipping game (Andrychowicz et al. 2017, section 3.1) for many games at once: action i flips bit i; a game
+ * is won when its state equals its goal.
+ *
+ * Order of draws, a contract. Reset, game after game: the words of the start from word 0 on, then the words of the
+ * goal; while the goal equals the start, the words of another goal. Steps draw nothing.
+ */
+#ifndef HF_BITFLIP_H
+#define HF_BITFLIP_H
+
+#include "bits.h"
+#include "draw.h"
+
+/* Start n_games of n_bits >= 1. OUT: states, goals [n_games, W]. */
+static inline void hf_bitflip_reset(bitgen_t *rng, size_t n_games, size_t n_bits, uint64_t *out_states,
+                                    uint64_t *out_goals) {
+    const size_t n_words = hf_words(n_bits);
+    const uint64_t mask = hf_tail_mask(n_bits);
+    for (size_t game = 0; game < n_games; game++) {
+        uint64_t *state = out_states + game * n_words, *goal = out_goals + game * n_words;
+        hf_draw_words(rng, state, n_words, mask);
+        do {
+            hf_draw_words(rng, goal, n_words, mask);
+        } while (hf_equal(state, goal, n_words));
+    }
+}
+
+/* Play one step of the games listed in `active`; the rows of all others are neither read nor written.
+ * IN: active [n_active], indices of games; states, goals [games, W]; actions [games], each below the number of bits.
+ * OUT: states [games, W], which may be the array `states` itself; terminated [games]. */
+static inline void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
+                                   const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
+                                   bool *out_terminated) {
+    for (size_t a = 0; a < n_active; a++) {
+        const size_t game = (size_t)active[a];
+        uint64_t *next = out_states + game * n_words;
+        hf_copy(next, states + game * n_words, n_words);
+        hf_flip(next, actions[game]);
+        out_terminated[game] = hf_equal(next, goals + game * n_words, n_words);
+    }
+}
+
+/* The first position in `active` whose game does not exist or whose action is not below n_bits; n_active if none. */
+static inline size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_games, size_t n_bits,
+                                          const uint16_t *actions) {
+    for (size_t a = 0; a < n_active; a++)
+        if ((uint64_t)active[a] >= n_games || actions[active[a]] >= n_bits) return a;
+    return n_active;
+}
+
+#endif

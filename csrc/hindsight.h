@@ -1,0 +1,109 @@
+/* Minibatches with hindsight goals (Andrychowicz et al. 2017, sections 3.3 and 4.5), drawn from the ring in O(batch)
+ * whatever its capacity; next state, goal, reward and termination are derived here and stored nowhere.
+ *
+ * Order of draws, a contract. Minibatch after minibatch:
+ *   1. for each transition, in order: a record, uniform on the stored ones, by age;
+ *   2. for each transition, in order:
+ *      a. while its record ends an episode: another record (so slots are uniform on stored transitions);
+ *      b. if k > 0: a number below k + 1; the goal is replaced if it is below k, that is with probability k/(k+1);
+ *      c. if replaced, by the state at index i of the sampled transition's episode (length L, transition t):
+ *         future: i = t+1 + a number below L-t; final: i = L, no draw; episode: the first stored index plus a number
+ *         below the count of stored records first..L; random: any stored record of any episode.
+ * A transition whose state already equals its goal is like any other: no filter, no second draw, as in the paper.
+ */
+#ifndef HF_HINDSIGHT_H
+#define HF_HINDSIGHT_H
+
+#include "draw.h"
+#include "replay.h"
+
+typedef enum { HF_FUTURE, HF_FINAL, HF_EPISODE, HF_RANDOM } hf_strategy;
+
+/* A transition and the record its goal comes from, by age; a goal that was kept is judged by its episode's end. */
+typedef struct {
+    size_t record, goal;
+    bool relabelled;
+} hf_pick;
+
+/* OUT: arrays whose first axes are one axis of transitions. */
+typedef struct {
+    uint64_t *states, *next_states, *goals; /* [.., Ws], [.., Ws], [.., Wg] */
+    uint16_t *actions;
+    float *rewards;
+    bool *terminated;
+    int32_t *steps_to_goal;
+} hf_minibatch;
+
+static inline size_t hf_draw_goal(const hf_ring *ring, bitgen_t *rng, hf_strategy strategy, size_t age, uint64_t meta) {
+    const size_t last = age + hf_steps_to_end(meta);
+    switch (strategy) {
+    case HF_FUTURE:
+        return age + 1 + hf_draw_below(rng, last - age);
+    case HF_EPISODE: {
+        const size_t first = hf_first_of_episode(age, meta);
+        return first + hf_draw_below(rng, last - first + 1);
+    }
+    case HF_RANDOM:
+        return hf_draw_below(rng, ring->size);
+    case HF_FINAL:
+        break;
+    }
+    return last;
+}
+
+/* Step 1 and 2 of the contract. All reads of a step were prefetched by the one before. */
+static inline void hf_draw_picks(const hf_ring *ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n,
+                                 hf_pick *out_picks) {
+    for (size_t b = 0; b < n; b++) {
+        out_picks[b].record = hf_draw_below(rng, ring->size);
+        hf_ring_prefetch(ring, out_picks[b].record);
+        hf_ring_prefetch(ring, out_picks[b].record + 1);
+    }
+    for (size_t b = 0; b < n; b++) {
+        size_t age = out_picks[b].record;
+        uint64_t meta = *hf_record_meta(ring, hf_ring_at(ring, age));
+        while (hf_steps_to_end(meta) == 0) {
+            age = hf_draw_below(rng, ring->size);
+            meta = *hf_record_meta(ring, hf_ring_at(ring, age));
+        }
+        const bool relabelled = k > 0 && hf_draw_below(rng, k + 1) < k;
+        const size_t goal =
+            relabelled ? hf_draw_goal(ring, rng, strategy, age, meta) : age + hf_steps_to_end(meta);
+        hf_ring_prefetch(ring, goal);
+        out_picks[b] = (hf_pick){age, goal, relabelled};
+    }
+}
+
+/* Transition b of `out`, from its pick. */
+static inline void hf_fill(const hf_ring *ring, hf_strategy strategy, hf_pick pick, size_t b, const hf_minibatch *out) {
+    uint64_t *record = hf_ring_at(ring, pick.record), *next = hf_ring_at(ring, pick.record + 1);
+    uint64_t *source = hf_ring_at(ring, pick.goal), *goal = out->goals + b * ring->goal_words;
+    bool reached_on_path; /* does the stored episode lead from this state to this goal? */
+    if (pick.relabelled) {
+        hf_copy_prefix(goal, source, ring->goal_bits);
+        reached_on_path = strategy != HF_RANDOM && pick.goal > pick.record;
+    } else {
+        hf_copy(goal, hf_record_goal(ring, record), ring->goal_words);
+        reached_on_path = hf_prefix_equal(source, goal, ring->goal_bits);
+    }
+    const bool terminated = hf_prefix_equal(next, goal, ring->goal_bits);
+    hf_copy(out->states + b * ring->state_words, record, ring->state_words);
+    hf_copy(out->next_states + b * ring->state_words, next, ring->state_words);
+    out->actions[b] = hf_action(*hf_record_meta(ring, record));
+    out->rewards[b] = terminated ? 0.0f : -1.0f;
+    out->terminated[b] = terminated;
+    out->steps_to_goal[b] = reached_on_path ? (int32_t)(pick.goal - pick.record) : 0;
+}
+
+/* n_batches minibatches of batch_size, end to end in `out`, from a ring with a transition in it.
+ * SCRATCH: picks [batch_size]. */
+static inline void hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches,
+                             size_t batch_size, hf_pick *picks, const hf_minibatch *out) {
+    assert(ring.n_transitions > 0);
+    for (size_t u = 0; u < n_batches; u++) {
+        hf_draw_picks(&ring, rng, strategy, k, batch_size, picks);
+        for (size_t b = 0; b < batch_size; b++) hf_fill(&ring, strategy, picks[b], u * batch_size + b, out);
+    }
+}
+
+#endif

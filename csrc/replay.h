@@ -1,0 +1,122 @@
+/* The trajectory ring: finished episodes, each state stored once, in one plain array of 64-bit words.
+ *
+ * A record is [state words | goal words | meta], meta = action | t << 16 | steps_to_end << 32. An episode of L steps
+ * is L + 1 consecutive records; the last holds s_L, action 0 and steps_to_end 0, and is a state but no transition.
+ * Only whole episodes are appended, so the newest record always ends an episode, and only the oldest episode can be
+ * partly overwritten. What is left of it stays valid.
+ *
+ * Records are addressed by age: 0 is the oldest stored record, size - 1 the newest.
+ */
+#ifndef HF_REPLAY_H
+#define HF_REPLAY_H
+
+#include "bits.h"
+
+typedef struct {
+    uint64_t *records; /* [capacity, state_words + goal_words + 1] */
+    size_t capacity, state_bits, goal_bits, state_words, goal_words;
+    size_t head;          /* the record written next */
+    size_t size;          /* records stored */
+    size_t n_transitions; /* stored records with steps_to_end > 0 */
+} hf_ring;
+
+static inline size_t hf_ring_stride(const hf_ring *ring) { return ring->state_words + ring->goal_words + 1; }
+
+/* The record of an age. */
+static inline uint64_t *hf_ring_at(const hf_ring *ring, size_t age) {
+    size_t index = ring->size == ring->capacity ? ring->head + age : age;
+    while (index >= ring->capacity) index -= ring->capacity; /* once, unless the records were tampered with */
+    return ring->records + index * hf_ring_stride(ring);
+}
+
+static inline uint64_t hf_meta(uint64_t action, uint64_t t, uint64_t steps_to_end) {
+    assert(action <= 0xffff && t <= 0xffff && steps_to_end <= 0xffff);
+    return action | t << 16 | steps_to_end << 32;
+}
+static inline uint16_t hf_action(uint64_t meta) { return (uint16_t)meta; }
+static inline size_t hf_t(uint64_t meta) { return (meta >> 16) & 0xffff; }
+static inline size_t hf_steps_to_end(uint64_t meta) { return (meta >> 32) & 0xffff; }
+
+static inline uint64_t *hf_record_goal(const hf_ring *ring, uint64_t *record) { return record + ring->state_words; }
+static inline uint64_t *hf_record_meta(const hf_ring *ring, uint64_t *record) {
+    return record + ring->state_words + ring->goal_words;
+}
+
+/* The age of the first stored record of the episode that the record of this age belongs to. */
+static inline size_t hf_first_of_episode(size_t age, uint64_t meta) {
+    return age - (hf_t(meta) < age ? hf_t(meta) : age);
+}
+
+/* Ask the memory for a record: sampling is bound by cache misses, and so they overlap. */
+static inline void hf_ring_prefetch(const hf_ring *ring, size_t age) {
+    const uint64_t *record = hf_ring_at(ring, age);
+    const size_t stride = hf_ring_stride(ring);
+    for (size_t w = 0; w < stride - 1; w += 8) __builtin_prefetch(record + w); /* 8 words are a cache line */
+    __builtin_prefetch(record + stride - 1);
+}
+
+/* Write one record over the oldest. */
+static inline void hf_ring_push(hf_ring *ring, const uint64_t *state, const uint64_t *goal, uint64_t meta) {
+    uint64_t *record = ring->records + ring->head * hf_ring_stride(ring);
+    assert(hf_is_clean(state, ring->state_bits) && hf_is_clean(goal, ring->goal_bits));
+    if (ring->size < ring->capacity)
+        ring->size++;
+    else if (hf_steps_to_end(*hf_record_meta(ring, record)) > 0)
+        ring->n_transitions--;
+    hf_copy(record, state, ring->state_words);
+    hf_copy(hf_record_goal(ring, record), goal, ring->goal_words);
+    *hf_record_meta(ring, record) = meta;
+    if (hf_steps_to_end(meta) > 0) ring->n_transitions++;
+    if (++ring->head == ring->capacity) ring->head = 0;
+}
+
+/* Append n_episodes played in lockstep, episode after episode; each must be shorter than the ring.
+ * IN: states [T+1, n_episodes, Ws]; actions [T, n_episodes]; goals [n_episodes, Wg]; lengths [n_episodes], 1..T. */
+static inline void hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
+                               const uint64_t *goals, const int32_t *lengths) {
+    for (size_t e = 0; e < n_episodes; e++) {
+        const size_t length = (size_t)lengths[e];
+        const uint64_t *goal = goals + e * ring->goal_words;
+        assert(1 <= length && length < ring->capacity);
+        for (size_t t = 0; t <= length; t++) {
+            const uint64_t *state = states + (t * n_episodes + e) * ring->state_words;
+            const uint64_t action = t < length ? actions[t * n_episodes + e] : 0;
+            hf_ring_push(ring, state, goal, hf_meta(action, t, length - t));
+        }
+    }
+}
+
+/* The first episode with a stray bit past the end of its goal or of one of its states; n_episodes if none. */
+static inline size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size_t goal_bits, const uint64_t *states,
+                                      const uint64_t *goals, const int32_t *lengths) {
+    const size_t state_words = hf_words(state_bits), goal_words = hf_words(goal_bits);
+    for (size_t e = 0; e < n_episodes; e++) {
+        bool clean = hf_is_clean(goals + e * goal_words, goal_bits);
+        if (state_bits % 64)
+            for (size_t t = 0; t <= (size_t)lengths[e]; t++)
+                clean &= hf_is_clean(states + (t * n_episodes + e) * state_words, state_bits);
+        if (!clean) return e;
+    }
+    return n_episodes;
+}
+
+/* Does the ring keep its invariants? O(size): for tests, and for rings read from a file. */
+static inline bool hf_ring_is_valid(const hf_ring *ring) {
+    size_t n_transitions = 0;
+    if (ring->head >= ring->capacity || ring->size > ring->capacity) return false;
+    if (ring->size < ring->capacity && ring->head != ring->size) return false;
+    for (size_t age = 0; age < ring->size; age++) {
+        uint64_t *record = hf_ring_at(ring, age), meta = *hf_record_meta(ring, record);
+        if (!hf_is_clean(record, ring->state_bits)) return false;
+        if (!hf_is_clean(hf_record_goal(ring, record), ring->goal_bits)) return false;
+        if (hf_steps_to_end(meta) == 0) continue;
+        n_transitions++;
+        if (age + 1 == ring->size) return false;
+        uint64_t *next = hf_ring_at(ring, age + 1), next_meta = *hf_record_meta(ring, next);
+        if (hf_steps_to_end(next_meta) + 1 != hf_steps_to_end(meta) || hf_t(next_meta) != hf_t(meta) + 1) return false;
+        if (!hf_equal(hf_record_goal(ring, record), hf_record_goal(ring, next), ring->goal_words)) return false;
+    }
+    return n_transitions == ring->n_transitions;
+}
+
+#endif

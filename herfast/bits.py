@@ -1,0 +1,91 @@
+"""Between arrays of bits and packed words: bit i of a string is bit i & 63 of word i >> 6, the rest of a word is 0.
+
+Also the checks that rooms on top of the compiled core share, and the one place that imports the core by hand.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from herfast.data import Words, n_words
+
+try:
+    from herfast import _core
+except ImportError as error:
+    raise ImportError(
+        "herfast was imported from its source folder, which holds no compiled core (herfast._core): "
+        "run `pip install .` there and start Python in another folder, or run `pip install -e .` there"
+    ) from error
+
+__all__ = ["_core", "check_array", "check_integer", "pack_bits", "unpack_bits"]
+
+
+def pack_bits(bits: ArrayLike) -> Words:
+    """Pack bits [..., n] into words uint64[..., W], W = ceil(n / 64).
+
+    `bits` is an array or a nested sequence of booleans or of integers of any width. Raises TypeError for other types,
+    ValueError for a value that is neither 0 nor 1.
+    """
+    array = np.asarray(bits)
+    if array.size == 0 and not isinstance(bits, np.ndarray):
+        array = array.astype(np.uint8)  # an empty list has no dtype of its own
+    if array.dtype.kind not in "biu":
+        raise TypeError(f"bits must be booleans or integers, got dtype {array.dtype}")
+    if array.ndim == 0:
+        raise ValueError(f"bits must have one axis or more, got the single value {bits!r}")
+    if array.dtype.itemsize > 1:
+        _check_zero_or_one(array)  # before 256 is narrowed to 0
+    *leading, n_bits = array.shape
+    rows, width = prod(leading), n_words(n_bits)
+    flat = array.astype(np.uint8, order="C", copy=False).reshape(rows, n_bits)
+    words = np.empty((*leading, width), np.uint64)
+    if _core.pack_bits(flat, words.reshape(rows, width)) > 1:
+        _check_zero_or_one(array.view(np.uint8))
+    return words
+
+
+def unpack_bits(words: Words, n_bits: int) -> NDArray[np.bool_]:
+    """Unpack words uint64[..., W] into bool[..., n_bits], whose `.view(np.int8)` costs nothing.
+
+    Raises TypeError unless the words are uint64, ValueError unless W = ceil(n_bits / 64) and every bit at or past
+    n_bits is 0.
+    """
+    words, n_bits = np.asarray(words), check_integer("n_bits", n_bits, 0, 2**40)
+    if words.dtype != np.uint64:
+        raise TypeError(f"words must be uint64, got dtype {words.dtype}")
+    if words.ndim == 0:
+        raise ValueError(f"words must have one axis or more, got the single word {words}")
+    *leading, width = words.shape
+    if width != n_words(n_bits):
+        raise ValueError(f"{n_bits} bits take {n_words(n_bits)} words, got words of shape {words.shape}")
+    bits = np.empty((*leading, n_bits), np.bool_)
+    rows = prod(leading)
+    _core.unpack_bits(np.ascontiguousarray(words).reshape(rows, width), bits.reshape(rows, n_bits).view(np.uint8))
+    return bits
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> int:
+    """`value` as an int; TypeError unless it is an integer (NumPy's are, bool is not), ValueError unless in range."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer from {low:,} to {high:,}, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low:,} to {high:,}, got {int(value):,}")
+    return int(value)
+
+
+def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:
+    """TypeError unless `array` is a NumPy array of `dtype`, ValueError unless it has `ndim` axes."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name} must be a NumPy array of {np.dtype(dtype)}, got {got}")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+
+
+def _check_zero_or_one(array: NDArray[np.generic]) -> None:
+    bad = (array != 0) & (array != 1)
+    if bad.any():
+        raise ValueError(f"bits must be 0 or 1, got {array[bad][0]}")
