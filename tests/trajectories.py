@@ -1,0 +1,35 @@
+"""Trajectories to store in tests: random ones, and ones that tell where each of their states stands."""
+
+import numpy as np
+from reference.bits import from_words, prefix, to_words
+
+from herfast import Trajectories
+
+
+def random_words(rng, shape, n_bits):
+    words = rng.integers(0, 2**64, (*shape, -(-n_bits // 64)), np.uint64)
+    words[..., -1] &= np.uint64(2 ** ((n_bits - 1) % 64 + 1) - 1)
+    return words
+
+
+def played(rng, n_bits, n_goal_bits=None, n_games=5, max_steps=6):
+    """Games of random lengths, some of which end at their goal; past a game's end there is only rubbish."""
+    n_goal_bits = n_goal_bits or n_bits
+    lengths = rng.integers(1, max_steps + 1, n_games, dtype=np.int32)
+    states = rng.integers(0, 2**64, (max_steps + 1, n_games, -(-n_bits // 64)), np.uint64)
+    used = np.arange(max_steps + 1)[:, None] <= lengths
+    states[used] = random_words(rng, (used.sum(),), n_bits)
+    goals = random_words(rng, (n_games,), n_goal_bits)
+    for game in np.flatnonzero(rng.random(n_games) < 0.5):
+        goals[game] = to_words(prefix(from_words(states[lengths[game], game]), n_goal_bits), n_goal_bits)
+    actions = rng.integers(0, n_bits, (max_steps, n_games), np.uint16)
+    actions[np.arange(max_steps)[:, None] >= lengths] = 65_535
+    return Trajectories(states, actions, goals, lengths)
+
+
+def numbered(n_games, max_steps, first_game=0):
+    """Games whose states are game number << 16 | t, whose actions are t and whose goals none can reach."""
+    t, game = np.meshgrid(np.arange(max_steps + 1), first_game + np.arange(n_games), indexing="ij")
+    states = (game << 16 | t).astype(np.uint64)[..., None]
+    goals = np.full((n_games, 1), 2**50 - 1, np.uint64)
+    return Trajectories(states, t[:-1].astype(np.uint16), goals, np.full(n_games, max_steps, np.int32))
