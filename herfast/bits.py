@@ -36,14 +36,17 @@ def pack_bits(bits: ArrayLike) -> Words:
         raise TypeError(f"bits must be booleans or integers, got dtype {array.dtype}")
     if array.ndim == 0:
         raise ValueError(f"bits must have one axis or more, got the single value {bits!r}")
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
     if array.dtype.itemsize > 1:
         _check_zero_or_one(array)  # before 256 is narrowed to 0
     *leading, n_bits = array.shape
     rows, width = prod(leading), n_words(n_bits)
-    flat = array.astype(np.uint8, order="C", copy=False).reshape(rows, n_bits)
+    narrow = array.view(np.uint8) if array.dtype.itemsize == 1 else array.astype(np.uint8)
+    flat = np.ascontiguousarray(narrow).reshape(rows, n_bits)
     words = np.empty((*leading, width), np.uint64)
     if _core.pack_bits(flat, words.reshape(rows, width)) > 1:
-        _check_zero_or_one(array.view(np.uint8))
+        _check_zero_or_one(array)
     return words
 
 

@@ -125,7 +125,7 @@ class HindsightReplay:
             raise ValueError(f"cursor {cursor.tolist()} does not go with records of shape {records.shape}")
         if records.shape[1] != self.records.shape[1]:
             raise ValueError(f"records must have {self.records.shape[1]} words a row, got shape {records.shape}")
-        restored, cursor = np.zeros_like(self.records), np.array(cursor)
+        restored, cursor = np.zeros(self.records.shape, np.uint64), np.array(cursor)
         restored[: len(records)] = records
         if not _core.ring_is_valid(restored, cursor, self.n_state_bits, self.n_goal_bits):
             raise ValueError(f"the records with cursor {cursor.tolist()} are not a ring of whole episodes")
