@@ -1,0 +1,314 @@
+"""The Q-network: owns the arrays that the kernels work on, checks what comes in, and hands out named views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast import kernels
+from herfast.config import Config
+from herfast.data import Minibatches, Role, Words, n_words, stream
+from herfast.kernels import Adam, Network, Rules, Workspace
+from herfast.layers import CODES, SUMS, Floats
+from herfast.simd import LANES
+
+REBUILD_EVERY = 64  # steps after which a player's pre-activations are built anew, so that rounding cannot add up
+MOST_OUTPUTS = 65_536  # actions are stored in 16 bits
+
+
+class QNetwork:
+    """A ReLU network Q(state, goal, action) on packed bits with its target network and Adam's moments, all float32.
+
+    Inputs are the S state bits, then the G goal bits, each as +-1. Initial weights (HER paper, appendix A, leaves them
+    open): uniform in +-1/sqrt(inputs) for every layer; with config.init "sparse_pairs" the first layer's weights are
+    zero but for 3 bits of the state a unit, each +-1/sqrt(6) with the opposite weight on the goal's same bit, which
+    tells the network which goal bit belongs to which state bit.
+
+    Args:
+        n_state_bits: S, 1 to 65,535.
+        n_goal_bits: G <= S; by default S.
+        n_actions: A, 1 to 65,536; by default S.
+        config: what an update does; by default Config().
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: a size out of its range.
+    """
+
+    def __init__(
+        self,
+        n_state_bits: int,
+        n_goal_bits: int | None = None,
+        n_actions: int | None = None,
+        *,
+        config: Config | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.n_state_bits = _size("n_state_bits", n_state_bits, 65_535)
+        self.n_goal_bits = _size("n_goal_bits", n_state_bits if n_goal_bits is None else n_goal_bits, n_state_bits)
+        self.n_actions = _size("n_actions", n_state_bits if n_actions is None else n_actions, MOST_OUTPUTS)
+        self.config = config = Config() if config is None else config
+        self.updates = 0
+        self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
+        size = n_parameters(self._shape, config.dueling)
+        self._online = self._network(_aligned(size))
+        self._target = self._network(_aligned(size))
+        d_params = _aligned(size)
+        self._adam = Adam(d_params, self._network(d_params).head, _aligned(size), _aligned(size))
+        self._rules = Rules(
+            n_state_bits=self.n_state_bits,
+            n_goal_bits=self.n_goal_bits,
+            gamma=config.gamma,
+            double_q=config.double_q,
+            dueling=config.dueling,
+            clip_targets=config.clip_targets,
+            mask_terminal=config.mask_terminal,
+            hindsight_bound=config.hindsight_bound,
+            advantage_gap=config.advantage_gap,
+            target_update=config.target_update,
+            polyak=config.polyak,
+        )
+        self._work: Workspace | None = None
+        self._initialise(stream(seed, Role.WEIGHTS))
+
+    # --- parameters ---
+
+    def parameters(self, which: str = "online") -> dict[str, Floats]:
+        """Named views of one flat vector: "online", "target", "gradient" (of the last update), "moment1" or "moment2".
+
+        hidden<l>.weight [inputs, H_l] and hidden<l>.bias [H_l], l from 1; output.weight [A, H_L] and output.bias [A], or
+        with dueling advantage.weight, advantage.bias and value.weight [H_L], value.bias []. After writing into them
+        call `refresh`.
+        """
+        flats = {
+            "online": self._online.params,
+            "target": self._target.params,
+            "gradient": self._adam.d_params,
+            "moment1": self._adam.moment1,
+            "moment2": self._adam.moment2,
+        }
+        if which not in flats:
+            raise ValueError(f"which must be one of {', '.join(map(repr, flats))}, got {which!r}")
+        return dict(self._views(flats[which]))
+
+    def refresh(self) -> None:
+        """Take note that `parameters` were written to: recomputes what is derived from them."""
+        if self.config.dueling:
+            kernels.refold(self._online, self._shape)
+            kernels.refold(self._target, self._shape)
+
+    def sync_target(self) -> None:
+        """Copy the online network into the target network."""
+        self._target.params[:] = self._online.params
+        self.refresh()
+
+    def is_finite(self) -> bool:
+        """No parameter of the online network is NaN or infinite."""
+        return bool(np.isfinite(self._online.params).all())
+
+    # --- acting and learning ---
+
+    def act(self, states: Words, goals: Words, which: str = "online") -> NDArray[np.int64]:
+        """The greedy actions int64[E] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
+        states = self._words("states", states, self.n_state_bits, 2)
+        goals = self._words("goals", goals, self.n_goal_bits, 2)
+        if len(states) != len(goals):
+            raise ValueError(f"states and goals must be equally many, got {len(states)} and {len(goals)}")
+        actions = np.zeros(len(states), np.uint16)
+        self.player(len(states), which).act(states, goals, np.arange(len(states)), actions)
+        return actions.astype(np.int64)
+
+    def player(self, n_envs: int, which: str = "online") -> Player:
+        """A player of `n_envs` games in lockstep, valid until the network's weights change."""
+        if which not in ("online", "target"):
+            raise ValueError(f"which must be 'online' or 'target', got {which!r}")
+        return Player(self, self._online if which == "online" else self._target, n_envs)
+
+    def fit(self, batches: Minibatches) -> NDArray[np.float64]:
+        """One update a minibatch, in order; the losses float64[U], each taken before its update.
+
+        Raises:
+            ValueError, TypeError: wrong shape or dtype, bits past the end, an action out of range; nothing has changed.
+        """
+        batches = self._checked(batches)
+        n_updates, batch_size = batches.actions.shape
+        if self._work is None or len(self._work.z) != batch_size:
+            self._work = self.workspace(batch_size)
+        rates = [self.config.learning_rate_at(self.updates + u) for u in range(n_updates)]
+        losses = np.empty(n_updates)
+        kernels.fit(
+            self._online,
+            self._target,
+            self._shape,
+            self._adam,
+            batches,
+            self._rules,
+            np.array(rates),
+            self.updates,
+            self._work,
+            losses,
+        )
+        self.updates += n_updates
+        return losses
+
+    def workspace(self, rows: int) -> Workspace:
+        """Scratch for `rows` samples."""
+        depth, stride = len(self._shape) - 1, int(self._shape[:-1, 1].max())
+        codes = -(-self.n_state_bits // 4) + -(-self.n_goal_bits // 4)
+        return Workspace(
+            z=_aligned(rows, stride),
+            h=_aligned(depth, rows, stride),
+            h_next=_aligned(depth, rows, stride),
+            q=_aligned(rows, self.n_actions),
+            q_taken=_aligned(rows),
+            q_next=_aligned(rows),
+            gap=_aligned(rows),
+            d_q=_aligned(rows),
+            best=np.zeros(rows, np.int64),
+            codes=np.zeros((rows, -(-codes // CODES)), np.uint64),
+            columns=np.zeros((self.n_state_bits + self.n_goal_bits, n_words(rows)), np.uint64),
+            square=np.zeros(64, np.uint64),
+            tables=_aligned(CODES * SUMS),
+        )
+
+    # --- inside ---
+
+    def _network(self, params: Floats) -> Network:
+        first = int(self._shape[-1, 2])
+        size = int(self._shape[-1, 3]) + self.n_actions - first
+        return Network(params, _aligned(size) if self.config.dueling else params[first:])
+
+    def _views(self, flat: Floats) -> Iterator[tuple[str, Floats]]:
+        inputs = self.n_state_bits + self.n_goal_bits
+        for layer, width in enumerate(self.config.hidden):
+            _, padded, weights, biases = self._shape[layer]
+            rows = flat[weights:biases].reshape(-1, padded)
+            yield f"hidden{layer + 1}.weight", rows[:inputs, :width]
+            yield f"hidden{layer + 1}.bias", flat[biases : biases + width]
+            inputs = width
+        terms, actions, weights, biases = self._shape[-1]
+        name = "advantage" if self.config.dueling else "output"
+        yield f"{name}.weight", flat[weights:biases].reshape(actions, terms)[:, :inputs]
+        yield f"{name}.bias", flat[biases : biases + actions]
+        if self.config.dueling:
+            yield "value.weight", flat[biases + actions : biases + actions + inputs]
+            yield "value.bias", flat[biases + actions + terms : biases + actions + terms + 1].reshape(())
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Draw the online network's parameters in the order of `parameters`, then copy them to the target network."""
+        inputs = self.n_state_bits + self.n_goal_bits
+        for name, view in self.parameters().items():
+            if name == "hidden1.weight" and self.config.init == "sparse_pairs":
+                view[:] = self._sparse_pairs(rng, view.shape[1])
+            else:
+                view[...] = rng.uniform(-1.0, 1.0, view.shape) / math.sqrt(inputs)
+            if name.startswith("hidden") and name.endswith("bias"):
+                inputs = len(view)
+        self.sync_target()
+
+    def _sparse_pairs(self, rng: np.random.Generator, units: int) -> NDArray[np.float64]:
+        bits = min(3, self.n_goal_bits)
+        weights = np.zeros((self.n_state_bits + self.n_goal_bits, units))
+        for unit in range(units):
+            chosen = rng.choice(self.n_goal_bits, size=bits, replace=False)
+            values = rng.choice([-1.0, 1.0], size=bits) / math.sqrt(2 * bits)
+            weights[chosen, unit] = values
+            weights[self.n_state_bits + chosen, unit] = -values
+        return weights
+
+    def _words(self, name: str, words: Words, n_bits: int, ndim: int) -> Words:
+        """`words` as the kernels want them, if they are uint64[..., W] with `n_bits` bits and nothing past them."""
+        if not isinstance(words, np.ndarray) or words.dtype != np.uint64:
+            raise TypeError(f"{name} must be a uint64 array, got {getattr(words, 'dtype', type(words).__name__)}")
+        if words.ndim != ndim or words.shape[-1] != n_words(n_bits):
+            wanted = ", ".join(["..."] * (ndim - 1) + [str(n_words(n_bits))])
+            raise ValueError(f"{name} must have shape ({wanted}) for {n_bits} bits, got {words.shape}")
+        if n_bits % 64 and (words[..., -1] >> np.uint64(n_bits % 64)).any():
+            raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}")
+        return np.require(words, requirements="CW")
+
+    def _checked(self, batches: Minibatches) -> Minibatches:
+        states = self._words("states", batches.states, self.n_state_bits, 3)
+        next_states = self._words("next_states", batches.next_states, self.n_state_bits, 3)
+        goals = self._words("goals", batches.goals, self.n_goal_bits, 3)
+        shape = states.shape[:2]
+        if 0 in shape:
+            raise ValueError(f"minibatches must hold at least one transition each, got shape {shape}")
+        rest = {}
+        for name, dtype in (
+            ("actions", np.uint16),
+            ("rewards", np.float32),
+            ("terminated", np.bool_),
+            ("steps_to_goal", np.int32),
+        ):
+            array = getattr(batches, name)
+            if not isinstance(array, np.ndarray) or array.dtype != dtype:
+                got = getattr(array, "dtype", type(array).__name__)
+                raise TypeError(f"{name} must be a {np.dtype(dtype)} array, got {got}")
+            rest[name] = np.require(array, requirements="CW")
+        for name, array in {"next_states": next_states, "goals": goals, **rest}.items():
+            if array.shape[:2] != shape:
+                raise ValueError(f"{name} must have the states' leading shape {shape}, got {array.shape}")
+        if rest["actions"].max() >= self.n_actions:
+            raise ValueError(f"actions must be below {self.n_actions}, got {rest['actions'].max()}")
+        return Minibatches(states, next_states, goals, **rest)
+
+
+class Player:
+    """Greedy play of E games in lockstep. Between two steps it adds only the rows of the bits that changed."""
+
+    def __init__(self, network: QNetwork, numbers: Network, n_envs: int) -> None:
+        self._shape = network._shape
+        self._sizes = (network.n_state_bits, network.n_goal_bits)
+        self._numbers = numbers
+        self._work = network.workspace(n_envs)
+        self._steps = 0
+        self._previous: Words | None = None
+
+    def act(
+        self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]
+    ) -> None:
+        """out_actions[e] = the greedy action for e in `active`; states [E, Ws], goals [E, Wg], out_actions [E].
+
+        Arrays are trusted. The states of the last call must still hold what they held.
+        """
+        rebuild = self._steps % REBUILD_EVERY == 0 or self._previous is None
+        previous = states if self._previous is None else self._previous
+        kernels.act(
+            self._numbers, self._shape, self._sizes, states, goals, previous, active, rebuild, self._work, out_actions
+        )
+        self._steps += 1
+        self._previous = states
+
+
+def layout(inputs: int, hidden: tuple[int, ...], n_actions: int) -> NDArray[np.int64]:
+    """The kernels' `shape` int64[L + 1, 4], a row a layer: inputs, outputs, offset of weights, offset of biases."""
+    rows, offset = [], 0
+    for outputs in [-(-width // LANES) * LANES for width in hidden] + [n_actions]:
+        rows.append((inputs, outputs, offset, offset + inputs * outputs))
+        offset += inputs * outputs + outputs
+        inputs = outputs
+    return np.array(rows, np.int64)
+
+
+def n_parameters(shape: NDArray[np.int64], dueling: bool) -> int:
+    """The length of the flat parameter vector: the output layer's end and, with dueling, one row and bias for V."""
+    terms, n_actions, _, biases = (int(x) for x in shape[-1])
+    return biases + n_actions + (terms + 1 if dueling else 0)
+
+
+def _aligned(*shape: int) -> Floats:
+    """Zeros that start at a cache line."""
+    size = math.prod(shape)
+    raw = np.zeros(size + 16, np.float32)
+    first = -(raw.ctypes.data // 4) % 16
+    return raw[first : first + size].reshape(shape)
+
+
+def _size(name: str, value: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= most:
+        raise ValueError(f"{name} must be an integer from 1 to {most:,}, got {value!r}")
+    return int(value)
