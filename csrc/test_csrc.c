@@ -22,6 +22,8 @@ static uint64_t splitmix64(void *state) { /* Steele, Lea, Flood 2014 */
     return z ^ (z >> 31);
 }
 
+static uint64_t scripted(void *state) { return *(*(const uint64_t **)state)++; }
+
 /* Exactly as many bytes as asked for, so that the sanitizer sees every step beyond them. */
 static void *allocate(size_t n, size_t size) {
     void *memory = calloc(n, size);
@@ -62,9 +64,16 @@ static void test_draws(bitgen_t *rng) {
     const uint64_t bounds[] = {1, 2, 3, 5, 1000, UINT64_C(1) << 63, (UINT64_C(1) << 63) + 1, UINT64_MAX};
     for (size_t b = 0; b < sizeof bounds / sizeof *bounds; b++)
         for (int i = 0; i < 2000; i++) assert(hf_draw_below(rng, bounds[b]) < bounds[b]);
-    int counts[5] = {0};
-    for (int i = 0; i < 50000; i++) counts[hf_draw_below(rng, 5)]++;
-    for (int i = 0; i < 5; i++) assert(abs(counts[i] - 10000) < 500); /* more than five standard deviations */
+    /* Of odd bounds n, the outputs whose low product words are the largest to be refused and the smallest to be taken. */
+    for (uint64_t n = 3; n < 2000; n += 2) {
+        const uint64_t threshold = (UINT64_MAX % n + 1) % n;
+        uint64_t inverse = n; /* of n modulo 2^64, by Newton's iteration: 3 bits are right, then 6, 12, 24, 48, 96 */
+        for (int i = 0; i < 5; i++) inverse *= 2 - n * inverse;
+        const uint64_t outputs[] = {(threshold - 1) * inverse, threshold * inverse}, *next = outputs;
+        bitgen_t script = {.state = &next, .next_uint64 = scripted};
+        assert(hf_draw_below(&script, n) == (uint64_t)(((hf_uint128)outputs[1] * n) >> 64));
+        assert(next == outputs + 2);
+    }
 }
 
 static void test_bitflip(bitgen_t *rng, size_t n) {
