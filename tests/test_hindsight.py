@@ -1,7 +1,10 @@
 """What hindsight goals mean, told from states that carry their game and step: sources, rates, rewards, distances."""
 
+import json
+
 import numpy as np
 import pytest
+from golden import replay as golden
 from trajectories import numbered
 
 from herfast import HindsightReplay, Trajectories
@@ -90,3 +93,7 @@ def test_an_original_goal_knows_the_way_only_if_the_episode_ends_there():
     game, t = batch.states[0, :, 0].astype(int) >> 16, batch.states[0, :, 0].astype(int) & 0xFFFF
     np.testing.assert_array_equal(batch.steps_to_goal[0], np.where(game == 1, 10 - t, 0))
     assert set(game) == {0, 1}
+
+
+def test_a_scripted_run_has_not_changed():
+    assert golden.run() == json.loads(golden.FILE.read_text())
