@@ -6,8 +6,9 @@ Ws words of 64 bits, a goal of G bits is Wg words; bit i is bit i & 63 of word i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,3 +57,41 @@ def stream(seed: int | None, role: Role) -> np.random.Generator:
 def n_words(n_bits: int) -> int:
     """The number of 64-bit words that hold `n_bits` bits."""
     return (n_bits + 63) // 64
+
+
+class History(Mapping[str, NDArray[Any]]):
+    """Named columns that grow a row at a time; `history["loss"]` is a read-only NumPy view of one column."""
+
+    def __init__(self, **dtypes: type) -> None:
+        self._columns = {name: np.empty(64, dtype) for name, dtype in dtypes.items()}
+        self._rows = 0
+
+    def append(self, **row: float) -> None:
+        """Add a row; every column is named."""
+        if row.keys() != self._columns.keys():
+            raise ValueError(f"a row has the columns {', '.join(self._columns)}, got {', '.join(row)}")
+        if self._rows == len(next(iter(self._columns.values()))):
+            self._columns = {name: np.resize(column, 2 * self._rows) for name, column in self._columns.items()}
+        for name, value in row.items():
+            self._columns[name][self._rows] = value
+        self._rows += 1
+
+    def restore(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Take over saved columns; ValueError, and nothing changes, unless they are 1-D and equally long."""
+        columns = {name: np.array(columns[name], own.dtype) for name, own in self._columns.items()}
+        shapes = {column.shape for column in columns.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            raise ValueError(f"history columns must be equally long, got shapes {sorted(shapes)}")
+        self._rows = len(next(iter(columns.values())))
+        self._columns = {name: np.resize(column, max(64, self._rows)) for name, column in columns.items()}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        column = self._columns[name][: self._rows]
+        column.flags.writeable = False
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)

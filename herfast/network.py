@@ -268,9 +268,7 @@ class Player:
         self._steps = 0
         self._previous: Words | None = None
 
-    def act(
-        self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]
-    ) -> None:
+    def act(self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]) -> None:
         """out_actions[e] = the greedy action for e in `active`; states [E, Ws], goals [E, Wg], out_actions [E].
 
         Arrays are trusted. The states of the last call must still hold what they held.

@@ -1,0 +1,314 @@
+"""The agent: plays, remembers with hindsight, learns. The training loop, and what a user calls around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast import checkpoint, kernels, memory
+from herfast.bits import pack_bits
+from herfast.config import Config, Preset
+from herfast.data import History, Role, stream
+from herfast.envs import BitFlip
+from herfast.network import QNetwork
+from herfast.progress import progress
+from herfast.replay import HindsightReplay
+from herfast.rollout import looped, reached, rollout
+
+COLUMNS: dict[str, type] = {
+    "epoch": np.int64,
+    "success": np.float64,
+    "return": np.float64,
+    "loss": np.float64,
+    "epsilon": np.float64,
+    "learning_rate": np.float64,
+    "env_steps": np.int64,
+    "episodes": np.int64,
+    "updates": np.int64,
+    "seconds": np.float64,
+    "greedy_success": np.float64,
+}
+COUNTERS = ("cycles", "env_steps", "episodes", "seconds")
+TEST_EPISODES, CONFIRMING_EPISODES = 100, 1_000
+EVALUATION_BYTES = 2**28  # test episodes are played in lockstep, as many at once as this holds
+
+
+class Evaluation(NamedTuple):
+    """What greedy play achieved."""
+
+    n_episodes: int
+    success_rate: float  # share of episodes that reached their goal
+    mean_return: float  # undiscounted: -1 for each step but one that reaches the goal
+    mean_length: float  # steps
+    loop_share: float  # share of episodes that ended in a state visited before
+
+
+class Agent:
+    """Hindsight experience replay with (Double) DQN (Andrychowicz et al. 2017; van Hasselt et al. 2015).
+
+    Args:
+        env: a BitFlip, or one of herfast's Gymnasium environments, whose packed game is then played.
+        preset: "fast", "paper" or "notebook"; see Config.preset.
+        seed: of all random streams; None draws one, to be found in `agent.seed`.
+        config_fields: any field of Config, overriding the preset.
+
+    Raises:
+        TypeError, ValueError: another environment, or a field out of its range.
+        MemoryError: more memory needed than is available; names the field to lower.
+
+    `history` maps a column's name to a NumPy array with a row a cycle: epoch (from 1), success and return of the
+    training episodes, loss (mean over the cycle's updates), epsilon, learning_rate, env_steps, episodes, updates and
+    seconds so far, greedy_success (measured at each epoch's end, else NaN).
+    """
+
+    def __init__(self, env: object, preset: Preset = "fast", seed: int | None = None, **config_fields: Any) -> None:
+        self.env = packed_game(env)
+        self.preset: Preset = preset
+        self.config = Config.preset(preset, self.env, **config_fields)
+        if self.config.capacity <= self.env.max_steps:
+            least = self.env.max_steps + 1
+            raise ValueError(f"capacity must be at least max_steps + 1 = {least:,}, got {self.config.capacity:,}")
+        memory.check(self.env, self.config)
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        roles = (Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION)
+        self._streams = {role: stream(self.seed, role) for role in roles}
+        bits = (self.env.n_state_bits, self.env.n_goal_bits)
+        self.replay = HindsightReplay(
+            self.config.capacity, *bits, strategy=self.config.strategy, k=self.config.k, seed=self.seed
+        )
+        self.network = QNetwork(*bits, self.env.n_actions, config=self.config, seed=self.seed)
+        self.history = History(**COLUMNS)
+        self.cycles = self.env_steps = self.episodes = 0
+        self.seconds = 0.0
+
+    def __repr__(self) -> str:
+        return f"Agent({self.env!r}, preset={self.preset!r}, seed={self.seed}) after {self.env_steps:,} steps"
+
+    # --- learning ---
+
+    def learn(
+        self,
+        epochs: int | None = None,
+        *,
+        total_timesteps: int | None = None,
+        until: float | None = None,
+        progress_bar: bool = False,
+        callback: Callable[[Agent], bool | None] | None = None,
+    ) -> Agent:
+        """Learn for `epochs` or `total_timesteps` more, or until the greedy success rate is `until`; returns the agent.
+
+        All limits are checked after each cycle, the first one met ends learning. Without any, Config's `epochs` and
+        `until` hold; with `until` alone, Config's `epochs` is the most. `until` is judged at an epoch's end on 100
+        episodes of the evaluation stream and, only if they reach it, on 1,000 more, which must reach it alone.
+        `callback(agent)` is called after each cycle; False ends learning.
+
+        Raises:
+            TypeError, ValueError: a limit out of its range.
+            FloatingPointError: loss or weights are no longer finite; names epoch, cycle, learning rate and gamma.
+        """
+        cycles, env_steps, until = self._limits(epochs, total_timesteps, until)
+        started = time.perf_counter() - self.seconds
+        with kernels.announced(), progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
+            solved, go_on = False, True
+            while go_on and not solved and self.cycles < cycles and self.env_steps < env_steps:
+                row = self._cycle()
+                epoch_ends = self.cycles % self.config.cycles_per_epoch == 0
+                greedy, solved = self._judge(until) if epoch_ends else (float("nan"), False)
+                self.seconds = time.perf_counter() - started
+                row |= {"seconds": self.seconds, "greedy_success": greedy}
+                self.history.append(**row)
+                show(row)
+                go_on = callback is None or callback(self) is not False
+        return self
+
+    def _cycle(self) -> dict[str, float]:
+        """Play, remember, learn: one cycle, and its row of the history."""
+        config, epsilon = self.config, self.config.epsilon_at(self.env_steps)
+        trajectories = rollout(
+            self.env,
+            self.network,
+            config.episodes_per_cycle,
+            self._streams[Role.ENVIRONMENT],
+            exploration=self._streams[Role.EXPLORATION],
+            epsilon_at=config.epsilon_at,
+            env_steps=self.env_steps,
+        )
+        self.replay.add(trajectories)
+        self.env_steps += int(trajectories.lengths.sum())
+        self.episodes += config.episodes_per_cycle
+        self.cycles += 1
+        learning_rate = config.learning_rate_at(self.network.updates)
+        losses = self.network.fit(self.replay.sample(config.updates_per_cycle, config.batch_size))
+        epoch = (self.cycles - 1) // config.cycles_per_epoch + 1
+        if not (np.isfinite(losses).all() and self.network.is_finite()):
+            raise FloatingPointError(
+                f"loss or weights are no longer finite in epoch {epoch}, cycle {self.cycles}, with learning rate "
+                f"{learning_rate:g} and gamma {config.gamma:g}; a lower learning_rate or gamma may help"
+            )
+        success = reached(trajectories, self.env.n_goal_bits)
+        return {
+            "epoch": epoch,
+            "success": float(success.mean()),
+            "return": float(success.mean() - trajectories.lengths.mean()),
+            "loss": float(losses.mean()),
+            "epsilon": epsilon,
+            "learning_rate": learning_rate,
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "updates": self.network.updates,
+        }
+
+    def _limits(
+        self, epochs: int | None, total_timesteps: int | None, until: float | None
+    ) -> tuple[float, float, float | None]:
+        """Cycles and environment steps at which to stop, and the success rate."""
+        if until is None and epochs is None and total_timesteps is None:
+            until = self.config.until
+        if until is not None:
+            dataclasses.replace(self.config, until=until)  # checks it
+        for name, value in (("epochs", epochs), ("total_timesteps", total_timesteps)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
+                raise TypeError(f"{name} must be an integer >= 1, got {value!r}")
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be an integer >= 1, got {value}")
+        if epochs is None and total_timesteps is None:
+            epochs = self.config.epochs
+        cycles = float("inf") if epochs is None else self.cycles + epochs * self.config.cycles_per_epoch
+        return cycles, float("inf") if total_timesteps is None else self.env_steps + total_timesteps, until
+
+    def _judge(self, until: float | None) -> tuple[float, bool]:
+        """The greedy success rate, and whether it is confirmed to reach `until`."""
+        rate = self.evaluate(TEST_EPISODES).success_rate
+        if until is None or rate < until:
+            return rate, False
+        rate = self.evaluate(CONFIRMING_EPISODES).success_rate
+        return rate, rate >= until
+
+    # --- using what was learnt ---
+
+    def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
+        """Play `n_episodes` greedy episodes with the network that Config's evaluate_with names; learns nothing.
+
+        With a `seed` the games depend on it alone; without, they are the next ones of the agent's evaluation stream.
+        """
+        if isinstance(n_episodes, bool) or not isinstance(n_episodes, (int, np.integer)) or n_episodes < 1:
+            raise ValueError(f"n_episodes must be an integer >= 1, got {n_episodes!r}")
+        rng = self._streams[Role.EVALUATION] if seed is None else stream(seed, Role.EVALUATION)
+        at_once = max(1, EVALUATION_BYTES // (10 * (self.env.max_steps + 1) * -(-self.env.n_state_bits // 64)))
+        successes = steps = loops = 0
+        for first in range(0, n_episodes, at_once):
+            n = min(at_once, n_episodes - first)
+            episodes = rollout(self.env, self.network, n, rng, which=self.config.evaluate_with)
+            successes += int(reached(episodes, self.env.n_goal_bits).sum())
+            steps += int(episodes.lengths.sum())
+            loops += int(looped(episodes).sum())
+        return Evaluation(
+            n_episodes=int(n_episodes),
+            success_rate=successes / n_episodes,
+            mean_return=(successes - steps) / n_episodes,
+            mean_length=steps / n_episodes,
+            loop_share=loops / n_episodes,
+        )
+
+    def predict(self, observation: Mapping[str, Any]) -> tuple[Any, None]:
+        """The greedy actions, int64: one for a single Gymnasium observation, [E] for a batch; and None, for no state.
+
+        `observation` has "observation" and "desired_goal", each [n] or [E, n] of 0 and 1, as herfast's environments
+        give them. Raises KeyError, TypeError or ValueError for anything else.
+        """
+        missing = {"observation", "desired_goal"} - set(observation)
+        if missing:
+            raise KeyError(f"the observation must have the key {min(missing)!r}, it has {', '.join(observation)}")
+        state, goal = np.asarray(observation["observation"]), np.asarray(observation["desired_goal"])
+        for name, array, bits in (
+            ("observation", state, self.env.n_state_bits),
+            ("desired_goal", goal, self.env.n_goal_bits),
+        ):
+            if array.ndim not in (1, 2) or array.shape[-1] != bits or array.ndim != state.ndim:
+                raise ValueError(f"{name} must have shape ({bits},) or (E, {bits}), got {array.shape}")
+        single = state.ndim == 1
+        actions = self.network.act(
+            pack_bits(np.atleast_2d(state)), pack_bits(np.atleast_2d(goal)), self.config.evaluate_with
+        )
+        return (actions[0] if single else actions), None
+
+    # --- files ---
+
+    def save(self, path: str | os.PathLike[str], *, replay: bool = False) -> None:
+        """Write the networks, environment and config to a safetensors file, atomically.
+
+        With `replay` everything is written, ring, moments, random streams, counters and history: the agent loaded from
+        that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written.
+        """
+        metadata: dict[str, Any] = {
+            "environment": {"id": "BitFlip", "n_bits": self.env.n_bits, "max_steps": self.env.max_steps},
+            "config": dataclasses.asdict(self.config),
+            "preset": self.preset,
+            "seed": self.seed,
+        }
+        parts = ("online", "target", "moment1", "moment2") if replay else ("online", "target")
+        tensors = {f"{part}.{name}": array for part in parts for name, array in self.network.parameters(part).items()}
+        if replay:
+            tensors |= {f"history.{name}": column for name, column in self.history.items()}
+            tensors |= {"ring.records": self.replay.records[: self.replay.cursor[1]], "ring.cursor": self.replay.cursor}
+            metadata["streams"] = {role.name: rng.bit_generator.state for role, rng in self._generators().items()}
+            metadata["counters"] = {name: getattr(self, name) for name in COUNTERS} | {"updates": self.network.updates}
+        checkpoint.write(path, tensors, metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Agent:
+        """The agent that `save` wrote. From a file without replay it keeps its networks and starts all else anew.
+
+        Raises FileNotFoundError, or ValueError naming the file and the reason.
+        """
+        tensors, metadata = checkpoint.read(path)
+        try:
+            env = BitFlip(metadata["environment"]["n_bits"], metadata["environment"]["max_steps"])
+            agent = cls(env, metadata["preset"], metadata["seed"], **metadata["config"])
+            agent._restore(tensors, metadata)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not hold an agent: {error}") from error
+        return agent
+
+    def _restore(self, tensors: checkpoint.Tensors, metadata: dict[str, Any]) -> None:
+        everything = "counters" in metadata
+        parts = ("online", "target", "moment1", "moment2") if everything else ("online", "target")
+        for part in parts:
+            for name, view in self.network.parameters(part).items():
+                saved = tensors[f"{part}.{name}"]
+                if saved.shape != view.shape or saved.dtype != view.dtype:
+                    raise ValueError(
+                        f"{part}.{name} should be {view.dtype} {view.shape}, is {saved.dtype} {saved.shape}"
+                    )
+                view[...] = saved
+        self.network.refresh()
+        if everything:
+            self.replay.restore(tensors["ring.records"], tensors["ring.cursor"])
+            self.history.restore({name: tensors[f"history.{name}"] for name in self.history})
+            for role, rng in self._generators().items():
+                rng.bit_generator.state = metadata["streams"][role.name]
+            for name in COUNTERS:
+                setattr(self, name, metadata["counters"][name])
+            self.network.updates = metadata["counters"]["updates"]
+
+    def _generators(self) -> dict[Role, np.random.Generator]:
+        """All random streams that learning draws from once the weights are there."""
+        return {**self._streams, Role.REPLAY: self.replay.rng}
+
+
+def packed_game(env: object) -> BitFlip:
+    """The packed game behind `env`, a BitFlip or one of herfast's Gymnasium environments; TypeError for any other."""
+    if isinstance(env, BitFlip):
+        return env
+    from herfast.gym_envs import BitFlipEnv, BitFlipVectorEnv
+
+    inner = getattr(env, "unwrapped", env)
+    if isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
+        return inner.game
+    raise TypeError(f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {env!r}")

@@ -1,0 +1,59 @@
+"""How much memory an agent needs, and a refusal before it is allocated."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from herfast.config import Config
+from herfast.data import n_words
+from herfast.envs import GoalEnv
+
+_REMEDIES = {
+    "trajectories": "lower max_steps or episodes_per_cycle",
+    "ring": "lower capacity",
+    "minibatches": "lower updates_per_cycle or batch_size",
+    "network": "lower hidden",
+}
+
+
+def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
+    """Bytes that an agent allocates for each of its parts: a cycle's trajectories, ring, a cycle's minibatches, network."""
+    state, goal = 8 * n_words(env.n_state_bits), 8 * n_words(env.n_goal_bits)
+    inputs, parameters = env.n_state_bits + env.n_goal_bits, 0
+    for width in config.hidden:
+        parameters, inputs = parameters + (inputs + 1) * width, width
+    parameters += (inputs + 1) * (env.n_actions + 1)
+    return {
+        "trajectories": config.episodes_per_cycle * (env.max_steps * (state + 2) + state + goal),
+        "ring": config.capacity * (state + goal + 8),
+        "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
+        # online, target, gradient and two moments, and the dueling heads; activations and values of a batch
+        "network": 4 * 6 * parameters + 4 * config.batch_size * (3 * sum(config.hidden) + env.n_actions),
+    }
+
+
+def available() -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def check(env: GoalEnv, config: Config) -> None:
+    """Raise MemoryError, naming the largest part and what to lower, if an agent needs more than is available."""
+    parts, free = estimate(env, config), available()
+    needed = sum(parts.values())
+    if free is not None and needed > free:
+        largest = max(parts, key=lambda name: parts[name])
+        raise MemoryError(
+            f"the agent needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are available; the {largest} take "
+            f"{parts[largest] / 1e9:,.1f} GB: {_REMEDIES[largest]}"
+        )

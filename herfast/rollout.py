@@ -1,0 +1,82 @@
+"""Plays episodes in lockstep.
+
+Order of draws, a contract: the environment stream resets all games; then, at each step, the exploration stream gives one
+uniform [0, 1) a game still active, in order, and after them one action for each game whose uniform is below epsilon.
+Without exploration nothing but the reset is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast.data import Trajectories, n_words
+from herfast.envs import GoalEnv
+from herfast.network import QNetwork
+
+
+def rollout(
+    env: GoalEnv,
+    network: QNetwork,
+    n_episodes: int,
+    rng: np.random.Generator,
+    *,
+    which: str = "online",
+    exploration: np.random.Generator | None = None,
+    epsilon_at: Callable[[int], float] | None = None,
+    env_steps: int = 0,
+) -> Trajectories:
+    """Play `n_episodes` episodes with the "online" or "target" network; finished games cost nothing.
+
+    Greedy, unless `exploration` is given: then each action is random with probability epsilon_at(steps completed),
+    counted from `env_steps` over all games and constant within a lockstep step.
+    """
+    states = np.zeros((env.max_steps + 1, n_episodes, n_words(env.n_state_bits)), np.uint64)
+    goals = np.zeros((n_episodes, n_words(env.n_goal_bits)), np.uint64)
+    actions = np.zeros((env.max_steps, n_episodes), np.uint16)
+    lengths = np.full(n_episodes, env.max_steps, np.int32)
+    terminated = np.zeros(n_episodes, np.bool_)
+    active = np.arange(n_episodes)
+
+    env.reset(rng, states[0], goals)
+    player = network.player(n_episodes, which)
+    for t in range(env.max_steps):
+        player.act(states[t], goals, active, actions[t])
+        if exploration is not None and epsilon_at is not None:
+            explorers = active[exploration.random(active.size) < epsilon_at(env_steps)]
+            if explorers.size:
+                actions[t, explorers] = exploration.integers(env.n_actions, size=explorers.size)
+        env.step(states[t], goals, actions[t], active, states[t + 1], terminated)
+        env_steps += active.size
+        done = terminated[active]
+        if done.any():
+            lengths[active[done]] = t + 1
+            active = active[~done]
+            if not active.size:
+                break
+    return Trajectories(states, actions, goals, lengths)
+
+
+def final_states(trajectories: Trajectories) -> NDArray[np.uint64]:
+    """The last state of each episode, uint64[E, Ws]."""
+    last: NDArray[np.uint64] = trajectories.states[trajectories.lengths, np.arange(len(trajectories.lengths))]
+    return last
+
+
+def reached(trajectories: Trajectories, n_goal_bits: int) -> NDArray[np.bool_]:
+    """Which episodes ended at their goal, bool[E]: the achieved goal is the first bits of the last state."""
+    difference = final_states(trajectories)[:, : n_words(n_goal_bits)] ^ trajectories.goals
+    if n_goal_bits % 64:
+        difference[:, -1] &= np.uint64((1 << n_goal_bits % 64) - 1)
+    missed: NDArray[np.bool_] = difference.any(axis=1)
+    return ~missed
+
+
+def looped(trajectories: Trajectories) -> NDArray[np.bool_]:
+    """Which episodes ended in a state that they had visited before, bool[E]; greedy play never leaves such a loop."""
+    last, steps = final_states(trajectories), np.arange(len(trajectories.states))[:, None]
+    equal = (trajectories.states == last).all(axis=2)
+    repeats: NDArray[np.bool_] = (equal & (steps < trajectories.lengths)).any(axis=0)
+    return repeats
