@@ -1,0 +1,110 @@
+"""The Q-network in plain dense NumPy, any dtype: what herfast's kernels must compute. Never imports herfast.
+
+Parameters are a dict of arrays named as QNetwork.parameters names them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
+
+
+def unpack(words, n_bits):
+    """uint64[..., W] -> 0/1 int64[..., n_bits]."""
+    bits = (words[..., :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    return bits.reshape(*words.shape[:-1], -1)[..., :n_bits].astype(np.int64)
+
+
+def inputs(states, goals, n_state_bits, n_goal_bits, dtype):
+    """+-1 encoded [state, goal] of packed rows."""
+    bits = np.concatenate([unpack(states, n_state_bits), unpack(goals, n_goal_bits)], axis=-1)
+    return (2 * bits - 1).astype(dtype)
+
+
+def depth(params):
+    return sum(name.startswith("hidden") and name.endswith("weight") for name in params)
+
+
+def forward(params, x):
+    """Pre-activations of the hidden layers, and the values Q [B, A]."""
+    zs, h = [], x
+    for layer in range(1, depth(params) + 1):
+        zs.append(h @ params[f"hidden{layer}.weight"] + params[f"hidden{layer}.bias"])
+        h = np.where(zs[-1] <= 0, 0, zs[-1])
+    if "output.weight" in params:
+        return zs, h @ params["output.weight"].T + params["output.bias"]
+    advantage = h @ params["advantage.weight"].T + params["advantage.bias"]
+    value = h @ params["value.weight"] + params["value.bias"]
+    return zs, value[:, None] + advantage - advantage.mean(axis=1, keepdims=True)
+
+
+def targets(online, target, batch, config):
+    """y of DESIGN's order: bootstrap, clip, bound, gap. `batch` is a dict of arrays with dense inputs x, x_next."""
+    rows = np.arange(len(batch["actions"]))
+    q_next = forward(target, batch["x_next"])[1]
+    chooser = forward(online, batch["x_next"])[1] if config["double_q"] else q_next
+    bootstrap = q_next[rows, chooser.argmax(axis=1)]
+    go_on = np.where(batch["terminated"] & config["mask_terminal"], 0.0, 1.0)
+    y = batch["rewards"] + config["gamma"] * go_on * bootstrap
+    worst = -1 / (1 - config["gamma"])
+    if config["clip_targets"]:
+        y = np.minimum(np.maximum(y, worst), 0)
+    if config["hindsight_bound"]:
+        j = batch["steps_to_goal"]
+        bound = worst * (1 - config["gamma"] ** (j - 1.0))
+        y = np.where(j > 0, np.maximum(y, bound), y)
+    if config["advantage_gap"]:
+        q = forward(target, batch["x"])[1]
+        y = y - config["advantage_gap"] * (q.max(axis=1) - q[rows, batch["actions"]])
+    return y
+
+
+def loss(params, x, actions, y):
+    """mean (Q(s, a) - y)^2."""
+    q = forward(params, x)[1]
+    return np.mean((q[np.arange(len(actions)), actions] - y) ** 2)
+
+
+def gradient(params, x, actions, y):
+    """d loss / d params, by the chain rule."""
+    rows = np.arange(len(actions))
+    zs, q = forward(params, x)
+    d_q = np.zeros_like(q)
+    d_q[rows, actions] = 2 * (q[rows, actions] - y) / len(actions)
+    hs = [x] + [np.where(z <= 0, 0, z) for z in zs]
+    d = {}
+    if "output.weight" in params:
+        d["output.weight"], d["output.bias"] = d_q.T @ hs[-1], d_q.sum(axis=0)
+        d_h = d_q @ params["output.weight"]
+    else:
+        d_value, d_advantage = d_q.sum(axis=1), d_q - d_q.mean(axis=1, keepdims=True)
+        d["advantage.weight"], d["advantage.bias"] = d_advantage.T @ hs[-1], d_advantage.sum(axis=0)
+        d["value.weight"], d["value.bias"] = d_value @ hs[-1], d_value.sum()
+        d_h = d_advantage @ params["advantage.weight"] + np.outer(d_value, params["value.weight"])
+    for layer in range(len(zs), 0, -1):
+        d_z = np.where(zs[layer - 1] <= 0, 0, d_h)
+        d[f"hidden{layer}.weight"], d[f"hidden{layer}.bias"] = hs[layer - 1].T @ d_z, d_z.sum(axis=0)
+        d_h = d_z @ params[f"hidden{layer}.weight"].T
+    return d
+
+
+def adam(params, d_params, moment1, moment2, learning_rate, step):
+    """Kingma and Ba 2015, algorithm 1, in place; `step` counts from 1."""
+    for name, d in d_params.items():
+        moment1[name] = BETA1 * moment1[name] + (1 - BETA1) * d
+        moment2[name] = BETA2 * moment2[name] + (1 - BETA2) * d**2
+        m, v = moment1[name] / (1 - BETA1**step), moment2[name] / (1 - BETA2**step)
+        params[name] = params[name] - learning_rate * m / (np.sqrt(v) + ADAM_EPSILON)
+
+
+def update(online, target, moment1, moment2, batch, config, learning_rate, step):
+    """One update of the dicts in place, the target network's included; returns loss and gradient."""
+    y = targets(online, target, batch, config)
+    before = loss(online, batch["x"], batch["actions"], y)
+    d = gradient(online, batch["x"], batch["actions"], y)
+    adam(online, d, moment1, moment2, learning_rate, step)
+    if step % config["target_update"] == 0:
+        for name in target:
+            target[name] = config["polyak"] * target[name] + (1 - config["polyak"]) * online[name]
+    return before, d
