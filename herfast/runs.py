@@ -1,0 +1,131 @@
+"""The folder of a run: which files are its own, when it may be written, and how it is read back.
+
+    config.json        what was asked for: the version, the game, the preset, the seed, every field of Config
+    progress.csv       the history, one row a cycle, each written as soon as the cycle ends
+    agent.safetensors  the agent
+    success.png, return.png, loss.png
+
+A run never touches a file that is not its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast import plots
+
+CONFIG = "config.json"
+PROGRESS = "progress.csv"
+AGENT = "agent.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+OWN_FILES = (CONFIG, PROGRESS, AGENT, CHECKPOINT, *plots.FILES)
+
+_INTEGERS = frozenset({"epoch", "env_steps", "episodes", "updates"})
+
+
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Raises FileExistsError or NotADirectoryError unless a run may be written into `folder`."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, where the folder of a run is wanted")
+    taken = [name for name in OWN_FILES if (folder / name).exists()]
+    if taken and describe(folder) is None:
+        raise FileExistsError(f"{folder} holds a {taken[0]} that is not of a run of herfast: choose another --out")
+    if taken and not overwrite:
+        raise FileExistsError(f"{folder} already holds a run: choose another --out, or add --overwrite")
+
+
+def begin(folder: Path, description: Mapping[str, Any]) -> None:
+    """Make the folder, remove what an older run left there, and write config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in OWN_FILES:
+        if name != CONFIG:  # which is replaced below: without it a run cannot be told from foreign files
+            (folder / name).unlink(missing_ok=True)
+    new = folder / f"{CONFIG}.new"
+    new.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    os.replace(new, folder / CONFIG)
+
+
+def describe(folder: Path) -> dict[str, Any] | None:
+    """What config.json says, or None if there is none of ours."""
+    try:
+        description = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return description if isinstance(description, dict) and "herfast" in description else None
+
+
+def find(path: Path, name: str) -> Path:
+    """The file `name` of the run in folder `path`; or `path` itself, if it is a file. Raises FileNotFoundError."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if not path.is_dir():
+        return path
+    if not (path / name).exists():
+        raise FileNotFoundError(f"{path} holds no {name}, so it is not the folder of a finished run")
+    return path / name
+
+
+class Progress:
+    """Appends to progress.csv the rows of a history that are not there yet; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / PROGRESS).open("w", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file)
+        self._n_rows = 0
+
+    def write(self, history: Mapping[str, NDArray[Any]]) -> None:
+        """Write and flush the new rows of `history`, columns [cycles]; the first call writes the header."""
+        columns = [history[name] for name in history]
+        if self._n_rows == 0:
+            self._writer.writerow(list(history))
+        rows = list(zip(*(column[self._n_rows :].tolist() for column in columns), strict=True))
+        self._writer.writerows(rows)
+        self._file.flush()
+        self._n_rows += len(rows)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def read_progress(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a progress.csv, int64 or float64 [cycles]; a last line that a crash left unfinished is left out.
+
+    Raises ValueError if it is not the progress of a run.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not the progress of a run: it is not text") from None
+    header, *rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
+    if "success" not in header:
+        raise ValueError(f"{path} is not the progress of a run: its first line names no column 'success'")
+    try:
+        columns = list(zip(*rows, strict=True)) or [()] * len(header)
+        return {
+            name: np.array(column, dtype=np.float64).astype(np.int64 if name in _INTEGERS else np.float64)
+            for name, column in zip(header, columns, strict=True)
+        }
+    except ValueError:
+        raise ValueError(f"{path} is not the progress of a run: not every row holds {len(header)} numbers") from None
+
+
+def plot(path: Path) -> list[Path]:
+    """Draw the plots of a run beside its progress.csv; `path` is its folder or that file. Raises as plots.plot_run."""
+    progress = find(path, PROGRESS)
+    run = describe(progress.parent)
+    title = f"{run['env']['n_bits']} bits, preset {run['preset']}, seed {run['seed']}" if run else ""
+    return plots.plot_run(read_progress(progress), progress.parent, title)
