@@ -1,0 +1,141 @@
+"""The command `herfast`: what can be said on its command line. What is then done is in `herfast.commands`.
+
+Each command is a dataclass whose fields are its flags (with tyro); those of Config are flags of `herfast train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_args
+
+import tyro
+
+from herfast.config import Config, Preset
+
+_HELP_BITS = 50  # the size whose defaults `herfast train --help` shows when no --n-bits is given
+
+
+@dataclass(frozen=True)
+class Train:
+    """Learn a bit-flip game and write the run into a folder. The defaults are those of --preset at --n-bits."""
+
+    n_bits: int
+    """Bits of the state and of the goal."""
+    max_steps: int | None = None
+    """Steps after which an episode is truncated; None: n_bits."""
+    preset: Preset = "fast"
+    """Where the defaults of all settings below come from."""
+    seed: int = 0
+    """Seed of everything random."""
+    out: Path | None = None
+    """The run's folder; None: runs/bitflip-<n-bits>-<preset>-seed<seed>."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace the run that the folder holds."""
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)  # no name: flags of their own
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Play test episodes with a trained agent."""
+
+    path: tyro.conf.Positional[Path]
+    """A run's folder, or an agent's file."""
+    episodes: int = 1000
+    """Games to play."""
+    seed: int = 1
+    """Seed of the games."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Write out games that a trained agent plays, each step with the flipped bit marked by a ^."""
+
+    path: tyro.conf.Positional[Path]
+    """A run's folder, or an agent's file."""
+    games: int = 3
+    """Games to play."""
+    seed: int = 0
+    """Seed of the games."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw success, return and loss over the cycles of a run, beside its progress.csv."""
+
+    path: tyro.conf.Positional[Path]
+    """A run's folder, or its progress.csv."""
+
+
+Command: TypeAlias = Train | Eval | Play | Plot
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out the command line `argv` (default: sys.argv[1:]) and return the exit code.
+
+    0 done, 1 learning diverged, 2 refused in one sentence on stderr, 130 interrupted. --help and a flag that cannot be
+    parsed raise SystemExit, as argparse does.
+    """
+    try:
+        command = _parse(sys.argv[1:] if argv is None else argv)
+        from herfast import commands  # needs the compiled core, which --help does not
+    except (TypeError, ValueError, ImportError) as error:  # Config checks its fields when tyro makes it
+        return _refuse(error)
+    do: Any = {Train: commands.train, Eval: commands.evaluate, Play: commands.play, Plot: commands.plot}[type(command)]
+    try:
+        code: int = do(**vars(command))
+        sys.stdout.flush()  # here a broken pipe can still be caught
+        return code
+    except commands.Refused as refusal:
+        return _refuse(refusal)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # nobody reads on, as in `herfast play runs/fifty | head`, and that is no fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _refuse(reason: Exception) -> int:
+    print(f"herfast: error: {reason}", file=sys.stderr)
+    return 2
+
+
+class _Size(NamedTuple):
+    """What a preset needs to know of a game; the game itself is made, and its size checked, later."""
+
+    n_state_bits: int
+    max_steps: int
+
+
+def _parse(argv: Sequence[str]) -> Command:
+    """The command line as a command; the defaults of `train` follow its --preset, --n-bits and --max-steps."""
+    preset, size = _first_look(argv)
+    train = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
+    commands: Any = (
+        Annotated[Train, tyro.conf.subcommand("train", default=train)]
+        | Annotated[Eval, tyro.conf.subcommand("eval")]
+        | Annotated[Play, tyro.conf.subcommand("play")]
+        | Annotated[Plot, tyro.conf.subcommand("plot")]
+    )
+    description = "Hindsight Experience Replay with Double DQN on the bit-flip game."
+    command: Command = tyro.cli(commands, prog="herfast", description=description, args=list(argv))
+    return command
+
+
+def _first_look(argv: Sequence[str]) -> tuple[Preset, _Size]:
+    """The preset and the size that `argv` names. What is missing or wrong here is left to tyro to report."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("preset", "n-bits", "max-steps"):
+        parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", nargs="?")
+    found, _ = parser.parse_known_args(list(argv))
+    preset: Preset = found.preset if found.preset in get_args(Preset) else "fast"
+    n_bits = _positive(found.n_bits) or _HELP_BITS
+    return preset, _Size(n_bits, _positive(found.max_steps) or n_bits)
+
+
+def _positive(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() and int(text) > 0 else None

@@ -1,0 +1,497 @@
+"""The command line: flags, refusals, what a run leaves behind. A stand-in agent learns at once, so all but the last
+tests are quick; those marked slow use the real one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import herfast
+from herfast import cli, runs
+from herfast.config import Config
+
+
+class Evaluation(NamedTuple):
+    n_episodes: int
+    success_rate: float
+    mean_return: float
+    mean_length: float
+    loop_share: float
+
+
+class StandIn:
+    """Has the agent's face, flips the first wrong bit (or, `lost`, bit 0), and records what it was asked."""
+
+    made: list[StandIn]
+    trouble: BaseException | None = None  # raised by learn, in cycle `trouble_in`
+    trouble_in = 15
+    lost = False
+
+    def __init__(self, env: Any, preset: str, seed: int, **fields: Any) -> None:
+        self.env, self.preset, self.seed, self.config = env, preset, seed, Config(**fields)
+        self.history = {name: np.zeros(0) for name in ("success", "return", "loss", "seconds", "greedy_success")}
+        self.history |= {name: np.zeros(0, np.int64) for name in ("epoch", "env_steps", "episodes", "updates")}
+        self.asked: list[Any] = []
+        self.made.append(self)
+
+    def learn(self, progress_bar: bool, callback: Any) -> None:
+        for cycle in range(1, 2 * self.config.cycles_per_epoch + 1):
+            if self.trouble is not None and cycle == self.trouble_in:
+                raise self.trouble
+            epoch, last = divmod(cycle - 1, self.config.cycles_per_epoch)
+            greedy = 0.5 * (epoch + 1) if last == self.config.cycles_per_epoch - 1 else np.nan
+            row = {"epoch": epoch + 1, "success": cycle / 100, "return": -1.0, "loss": 1 / cycle, "seconds": cycle / 4}
+            row |= {"greedy_success": greedy, "env_steps": 1000 * cycle, "episodes": 64 * cycle, "updates": 40 * cycle}
+            self.history = {name: np.append(column, row[name]) for name, column in self.history.items()}
+            assert callback(self) is not False
+
+    def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
+        if n_episodes < 1:
+            raise ValueError(f"n_episodes must be an integer >= 1, got {n_episodes}")
+        self.asked.append((n_episodes, seed))
+        return Evaluation(n_episodes, 0.996, -4.5, 5.496, 0.004)
+
+    def predict(self, observation: Any) -> tuple[np.int64, None]:
+        wrong = np.flatnonzero(observation["observation"] != observation["desired_goal"])
+        return np.int64(0 if self.lost else wrong[0]), None
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps([self.env.n_bits, self.env.max_steps, dataclasses.asdict(self.config)]))
+
+    @classmethod
+    def load(cls, path: Path) -> StandIn:
+        try:
+            n_bits, max_steps, fields = json.loads(path.read_text())
+        except ValueError:
+            raise ValueError(f"{path} is not a readable herfast file") from None
+        return cls(herfast.BitFlip(n_bits, max_steps), "fast", 0, **fields)
+
+
+@pytest.fixture
+def agents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[StandIn]:
+    """Puts the stand-in in the agent's place, in an empty working folder; the list of agents made."""
+    StandIn.made = []
+    monkeypatch.setattr("herfast.agent.Agent", StandIn)
+    monkeypatch.chdir(tmp_path)
+    return StandIn.made
+
+
+@pytest.fixture
+def run(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> Path:
+    """The folder of a run of 8 bits, without its plots (they take most of the time)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs.plots, "plot_run", lambda *args: [])
+        assert cli.main(["train", "--n-bits", "8", "--out", "run"]) == 0
+    capsys.readouterr()
+    agents.clear()
+    return Path("run")
+
+
+def outcome(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    try:
+        code = cli.main(argv)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else -1
+    return code, *capsys.readouterr()
+
+
+def parsed(*argv: str) -> cli.Train:
+    command = cli._parse(["train", *argv])
+    assert isinstance(command, cli.Train)
+    return command
+
+
+# ---- flags
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
+@pytest.mark.parametrize(("n_bits", "max_steps"), [(5, None), (50, None), (200, 7), (300_000, None)])
+def test_defaults_are_those_of_the_preset_at_that_size(preset: Any, n_bits: int, max_steps: int | None) -> None:
+    command = parsed("--preset", preset, "--n-bits", str(n_bits), "--max-steps", str(max_steps))
+    assert command.config == Config.preset(preset, cli._Size(n_bits, max_steps or n_bits))
+    assert (command.n_bits, command.max_steps, command.preset) == (n_bits, max_steps, preset)
+    assert parsed("--max_steps", str(max_steps), f"--n_bits={n_bits}", f"--preset={preset}") == command
+
+
+def test_flags_override_the_preset() -> None:
+    argv = "--n-bits 50 --gamma 0.9 --no-double-q --hidden 64 32 --until None --epsilon linear --capacity 999 --seed 4"
+    command = parsed(*argv.split(), "--out", "some/where", "--overwrite")
+    changed = {"gamma": 0.9, "double_q": False, "hidden": (64, 32), "until": None, "epsilon": "linear", "capacity": 999}
+    assert command.config == Config.preset("fast", cli._Size(50, 50), **changed)
+    assert (command.seed, command.out, command.overwrite) == (4, Path("some/where"), True)
+    assert parsed("--n-bits", "50", "--until", "0.5").config.until == 0.5
+
+
+@pytest.mark.parametrize(
+    ("argv", "hidden", "epochs"),
+    [("--n-bits 20", 256, 500), ("--n-bits 50", 512, 500), ("--n-bits 200", 1024, 500), ("--preset paper", 256, 200)],
+)
+def test_help_shows_the_resolved_defaults_of_every_field(
+    argv: str, hidden: int, epochs: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, err = outcome(["train", *argv.split(), "--help"], capsys)
+    assert (code, err) == (0, "")
+    text = " ".join(out.replace("│", " ").split())
+    for field in dataclasses.fields(Config):
+        assert f"--{field.name.replace('_', '-')}" in text, field.name
+    assert f"Widths of the hidden ReLU layers, one or more. (default: {hidden})" in text
+    assert f"(default: {epochs})" in text[text.index("--epochs") :]
+    assert "--config" not in text
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = outcome(["--help"], capsys)
+    assert code == 0
+    assert "{train,eval,play,plot}" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("", "Missing subcommand"),
+        ("learn", "learn"),
+        ("train", "--n-bits"),
+        ("train --n-bits 8 --gama 0.9", "--gamma"),
+        ("train --n-bits eight", "eight"),
+        ("train --n-bits 8 --preset quick", "quick"),
+        ("train --n-bits 8 --seed 1.5", "1.5"),
+        ("train --n-bits 8 --max-steps", "--max-steps"),
+        ("train --n-bits 8 --strategy first", "first"),
+        ("train --n-bits 8 --double-q no", "no"),
+        ("eval", "PATH"),
+        ("eval run --episodes many", "many"),
+        ("play run --bits 3", "--bits"),
+        ("plot", "PATH"),
+    ],
+)
+def test_a_bad_flag_exits_with_2_and_names_it(
+    argv: str, message: str, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = outcome(argv.split(), capsys)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert not agents
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("train --n-bits 0", "n_bits must be from 1 to 65,535, got 0"),
+        ("train --n-bits -3", "n_bits must be from 1 to 65,535, got -3"),
+        ("train --n-bits 70000", "n_bits must be from 1 to 65,535, got 70,000"),
+        ("train --n-bits 8 --max-steps 0", "max_steps must be from 1 to 65,535, got 0"),
+        ("train --n-bits 8 --gamma 2", "gamma must be in [0, 1), got 2.0"),
+        ("train --n-bits 8 --gamma nan", "gamma must be in [0, 1), got nan"),
+        ("train --n-bits 8 --hidden", "hidden must be 1 to 8 layer widths, got ()"),
+        ("train --n-bits 8 --until 1.5", "until must be in (0, 1], got 1.5"),
+        ("train --n-bits 8 --batch-size 0", "batch_size must be from 1"),
+        ("train --n-bits 8 --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True"),
+        ("train --n-bits 8 --out run", "run already holds a run: choose another --out, or add --overwrite"),
+        ("train --n-bits 8 --out run/config.json", "run/config.json is a file"),
+        ("train --n-bits 8 --out run/config.json/x", "Not a directory"),
+        ("eval none", "none does not exist"),
+        ("eval .", "holds no agent.safetensors"),
+        ("eval run/config.json", "is not a readable herfast file"),
+        ("eval run --episodes 0", "n_episodes must be an integer >= 1, got 0"),
+        ("play none", "none does not exist"),
+        ("play run --games 0", "games must be from 1"),
+        ("play run --seed -1", "seed must be from 0"),
+        ("plot none", "none does not exist"),
+        ("plot .", "holds no progress.csv"),
+        ("plot run/config.json", "run/config.json is not the progress of a run"),
+    ],
+)
+def test_a_bad_value_exits_with_2_and_one_sentence(
+    argv: str, message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    code, out, err = outcome(argv.split(), capsys)
+    assert (code, out) == (2, "")
+    assert err.startswith("herfast: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+# ---- train
+
+
+def test_train_makes_the_agent_that_was_asked_for(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    argv = "train --n-bits 9 --max-steps 12 --preset paper --seed 5 --gamma 0.7"
+    assert outcome(argv.split(), capsys)[0] == 0
+    (agent,) = agents
+    assert (agent.env.n_bits, agent.env.max_steps, agent.preset, agent.seed) == (9, 12, "paper", 5)
+    assert agent.config == Config.preset("paper", cli._Size(9, 12), gamma=0.7)
+    assert (Path("runs") / "bitflip-9-paper-seed5" / runs.AGENT).exists()
+
+
+def test_train_fills_the_folder(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(["train", "--n-bits", "8", "--out", "a/b"], capsys)
+    assert (code, err) == (0, "")
+    (agent,) = agents
+    names = {runs.CONFIG, runs.PROGRESS, runs.AGENT, *runs.plots.FILES}
+    assert {path.name for path in Path("a/b").iterdir()} == names
+    assert json.loads(Path("a/b", runs.CONFIG).read_text()) == {
+        "herfast": herfast.__version__,
+        "env": {"name": "BitFlip", "n_bits": 8, "max_steps": 8},
+        "preset": "fast",
+        "seed": 0,
+        "config": {**dataclasses.asdict(agent.config), "hidden": [256]},
+    }
+    columns = runs.read_progress(Path("a/b", runs.PROGRESS))
+    assert list(columns) == list(agent.history)
+    for name, column in agent.history.items():
+        np.testing.assert_array_equal(columns[name], column)
+    assert all(name in out.splitlines()[-1] for name in names)
+
+
+def test_train_prints_a_line_per_epoch_and_a_summary(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    first, *epochs, summary = out.splitlines()
+    assert first == "Learning 8 bits in at most 8 steps, preset fast, seed 0; the run is in run"
+    assert epochs == [
+        "epoch 1/500  success 0.055  greedy 0.500  loss 0.2929  steps 10,000  updates 400  2.5 s",
+        "epoch 2/500  success 0.155  greedy 1.000  loss 0.06688  steps 20,000  updates 800  5.0 s",
+    ]
+    assert summary.startswith(
+        "Stopped after epoch 2, a greedy success of 0.99 being reached and confirmed: 1,280 episodes, 20,000 steps, "
+        "800 updates, 5.0 s. On 1,000 fresh games (seed 1) greedy play succeeds in 99.6%, with a mean return of -4.5 "
+        "and a mean length of 5.5 steps. run holds config.json, "
+    )
+    assert agents[0].asked == [(1000, 1)]
+
+
+def test_a_run_to_the_last_epoch_claims_no_confirmation(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = outcome(["train", "--n-bits", "8", "--epochs", "2", "--seed", "7"], capsys)
+    assert "All 2 epochs are done: 1,280 episodes" in out
+    assert "confirmed" not in out
+    assert agents[0].asked == [(1000, 8)], "fresh games are not those of the agent's own seed"
+
+
+def test_progress_is_written_while_learning(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    write = runs.Progress.write
+
+    def spy(self: runs.Progress, history: Any) -> None:
+        write(self, history)
+        rows.append(len(runs.read_progress(Path("run", runs.PROGRESS))["success"]))
+
+    monkeypatch.setattr(runs.Progress, "write", spy)
+    outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    assert rows == [*range(1, 21), 20]
+
+
+def test_overwrite_leaves_foreign_files_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "notes.txt").write_text("mine")
+    assert outcome(["train", "--n-bits", "6", "--out", "run", "--overwrite"], capsys)[0] == 0
+    assert json.loads((run / runs.CONFIG).read_text())["env"]["n_bits"] == 6
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("cycle", [1, 15])
+def test_an_interrupt_saves_the_agent(
+    cycle: int, agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trouble", KeyboardInterrupt())
+    monkeypatch.setattr(StandIn, "trouble_in", cycle)
+    code, out, err = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    assert (code, err) == (130, "")
+    assert out.splitlines()[-1].startswith(f"Interrupted after {cycle - 1} cycles; run holds config.json, progress.csv")
+    assert Path("run", runs.AGENT).exists()
+    assert len(runs.read_progress(Path("run", runs.PROGRESS))["success"]) == cycle - 1
+    assert Path("run", "loss.png").exists() == (cycle > 1)
+    assert not agents[0].asked
+
+
+def test_divergence_exits_with_1_and_says_where_the_history_is(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trouble", FloatingPointError("loss is not finite in epoch 2"))
+    code, _, err = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    path = Path("run", runs.PROGRESS)
+    assert code == 1
+    assert err == f"herfast: error: loss is not finite in epoch 2; {path} holds the history so far\n"
+    assert len(runs.read_progress(path)["success"]) == 14
+    assert not Path("run", runs.AGENT).exists()
+
+
+def test_a_fault_of_ours_shows_its_traceback(agents: list[StandIn], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandIn, "trouble", ValueError("a bug in learn"))
+    with pytest.raises(ValueError, match="a bug in learn"):
+        cli.main(["train", "--n-bits", "8"])
+
+
+@pytest.mark.parametrize("error", [MemoryError("needs 9 GB"), ValueError("capacity must be 9")])
+def test_an_agent_that_cannot_be_made_leaves_no_folder(
+    error: Exception, agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: StandIn, *args: Any, **kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(StandIn, "__init__", refuse)
+    assert outcome(["train", "--n-bits", "8"], capsys) == (2, "", f"herfast: error: {error}\n")
+    assert not Path("runs").exists()
+
+
+def test_without_matplotlib_a_run_is_complete_but_for_the_plots(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.figure", "matplotlib.ticker"):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, out, _ = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    assert code == 0
+    assert "No plots: plots need matplotlib, which is not installed: pip install 'herfast[plot]'" in out
+    assert Path("run", runs.AGENT).exists()
+    code, _, err = outcome(["plot", "run"], capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "pip install 'herfast[plot]'" in err
+
+
+# ---- eval, play, plot
+
+
+@pytest.mark.parametrize("path", ["run", "run/agent.safetensors"])
+def test_eval_prints_what_was_measured(
+    path: str, run: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = outcome(["eval", path, "--episodes", "1234", "--seed", "9"], capsys)
+    assert (code, err) == (0, "")
+    assert agents[0].asked == [(1234, 9)]
+    assert out.splitlines() == [
+        "1,234 games of 8 bits in at most 8 steps, seed 9",
+        "success      0.9960",
+        "mean return  -4.50",
+        "mean length  5.50 steps",
+        "loop share   0.0040 (games that ended going round in circles)",
+    ]
+
+
+def games(text: str) -> list[list[str]]:
+    return [game.strip("\n").split("\n") for game in text.split("NEW GAME\n")[1:]]
+
+
+def test_play_writes_games_out(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(["play", "run", "--games", "4", "--seed", "2"], capsys)
+    assert (code, err) == (0, "")
+    assert len(games(out)) == 4
+    assert len(set(map(tuple, games(out)))) == 4
+    for goal_line, start, *steps, end in games(out):
+        goal, state = goal_line.split()[1], start.split()[1]
+        n_wrong = sum(a != b for a, b in zip(goal, state, strict=True))
+        assert start == f"start      {state}  {n_wrong} to go"
+        assert end == f"WON AFTER {n_wrong} STEPS"
+        assert len(steps) == 2 * n_wrong
+        for step, (line, mark) in enumerate(zip(steps[::2], steps[1::2], strict=True), 1):
+            _, bit, new, left, *_ = line.split()
+            (changed,) = (i for i in range(8) if state[i] != new[i])
+            assert changed == int(bit)
+            assert line.index(new) + changed == mark.index("^") == len(mark) - 1
+            assert int(left) == n_wrong - step
+            state = new
+        assert state == goal
+
+
+def test_play_tells_a_lost_game(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandIn, "lost", True)
+    _, out, _ = outcome(["play", "run", "--games", "1", "--seed", "2"], capsys)
+    assert games(out)[0][-1] == "LOST AFTER 8 STEPS"
+
+
+def test_play_repeats_with_its_seed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, again, other = (outcome(["play", "run", "--seed", seed], capsys)[1] for seed in "002")
+    assert first == again != other
+    assert len(games(first)) == 3
+
+
+@pytest.mark.parametrize("path", ["run", "run/progress.csv"])
+def test_plot_draws_a_run(path: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(["plot", path], capsys)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [str(run / name) for name in runs.plots.FILES]
+    assert all((run / name).exists() for name in runs.plots.FILES)
+
+
+# ---- as a process
+
+
+def python(*argv: str, cwd: Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *argv], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def test_python_m_herfast_is_the_command(tmp_path: Path) -> None:
+    assert "usage: herfast" in python("-m", "herfast", "--help", cwd=tmp_path).stdout
+    done = python("-m", "herfast", "train", "--n-bits", "8", "--gamma", "2", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "herfast: error: gamma must be in [0, 1), got 2.0\n"
+
+
+def test_help_and_plot_import_no_numba(run: Path) -> None:
+    code = "\n".join(
+        [
+            "import sys",
+            "from herfast.cli import main",
+            "for argv in (['--help'], ['train', '--help'], ['plot', 'run']):",
+            "    try:",
+            "        main(argv)",
+            "    except SystemExit as end:",
+            "        assert end.code == 0",
+            "    assert ('matplotlib' in sys.modules) == (argv[0] == 'plot')",
+            "    assert 'numba' not in sys.modules",
+        ]
+    )
+    done = python("-c", code, cwd=Path.cwd())
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
+    code = "import sys\nfrom herfast import cli, commands\n"
+    code += "commands.plot = lambda path: print('x\\n' * 1_000_000) or 0\nsys.exit(cli.main(['plot', '.']))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline() == "x\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_the_real_agent_learns_plays_and_is_interrupted(tmp_path: Path) -> None:
+    done = python("-m", "herfast", "train", "--n-bits", "6", "--out", "six", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "being reached and confirmed" in done.stdout
+    done = python("-m", "herfast", "eval", "six", "--episodes", "500", cwd=tmp_path)
+    assert float(done.stdout.split("success")[1].split()[0]) > 0.95, done.stderr
+    done = python("-m", "herfast", "play", "six", "--games", "5", cwd=tmp_path)
+    assert done.stdout.count("NEW GAME") == 5
+    assert "WON AFTER" in done.stdout
+
+    argv = [sys.executable, "-m", "herfast", "train", "--n-bits", "60", "--out", "sixty", "--until", "None"]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert "Interrupted after" in rest
+    assert len(runs.read_progress(tmp_path / "sixty" / runs.PROGRESS)["success"]) >= 10
