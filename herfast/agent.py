@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from herfast import checkpoint, kernels, memory
 from herfast.bits import pack_bits
@@ -220,11 +219,11 @@ class Agent:
         """The greedy actions, int64: one for a single Gymnasium observation, [E] for a batch; and None, for no state.
 
         `observation` has "observation" and "desired_goal", each [n] or [E, n] of 0 and 1, as herfast's environments
-        give them. Raises KeyError, TypeError or ValueError for anything else.
+        give them. Raises TypeError or ValueError for anything else.
         """
-        missing = {"observation", "desired_goal"} - set(observation)
-        if missing:
-            raise KeyError(f"the observation must have the key {min(missing)!r}, it has {', '.join(observation)}")
+        if not isinstance(observation, Mapping) or not {"observation", "desired_goal"} <= observation.keys():
+            got = list(observation) if isinstance(observation, Mapping) else type(observation).__name__
+            raise TypeError(f"the observation must be a dict with observation and desired_goal, got {got}")
         state, goal = np.asarray(observation["observation"]), np.asarray(observation["desired_goal"])
         for name, array, bits in (
             ("observation", state, self.env.n_state_bits),
@@ -253,6 +252,7 @@ class Agent:
             "seed": self.seed,
         }
         parts = ("online", "target", "moment1", "moment2") if replay else ("online", "target")
+        tensors: checkpoint.Tensors
         tensors = {f"{part}.{name}": array for part in parts for name, array in self.network.parameters(part).items()}
         if replay:
             tensors |= {f"history.{name}": column for name, column in self.history.items()}

@@ -1,4 +1,4 @@
-"""Files of named arrays and JSON: safetensors, written so that a reader sees the old file or the new one, never a half."""
+"""Files of named arrays and JSON: safetensors, written so that a reader sees the old one or the new, never a half."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(path: str | os.PathLike[str], tensors: Tensors, metadata: dict[str, An
         leftover.unlink(missing_ok=True)
     try:
         try:
-            save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, temporary, texts)
+            save_file({name: np.asarray(array, order="C") for name, array in tensors.items()}, temporary, texts)
         except SafetensorError as error:
             raise OSError(f"cannot write {path}: {error}") from error
         _sync(temporary)
@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, Any]]:
             if texts.get("herfast_format") != str(FORMAT_VERSION):
                 found = texts.get("herfast_format", "none")
                 raise ValueError(f"{path} has herfast format {found}, this version reads format {FORMAT_VERSION}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         return tensors, {key: json.loads(text) for key, text in texts.items() if key != "herfast_format"}
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a readable herfast file: {error}") from error

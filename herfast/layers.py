@@ -114,7 +114,7 @@ def first_layer(
 
 @inner
 def change_bits(params: Floats, shape: Integers, old: Words, new: Words, row: int, z: Floats, out: Floats) -> None:
-    """out[row] = z[row] + (x_new - x_old) W1 over the bits of the state that changed: a bit adds or subtracts 2 rows."""
+    """out[row] = z[row] + (x_new - x_old) W1 over the state bits that changed: a bit adds or subtracts 2 rows."""
     width, stride, words = shape[0, 1], z.shape[1], old.shape[1]
     for column in range(0, width, LANES):
         total = load(z, row * stride + column)
@@ -199,7 +199,7 @@ def matmul(
     terms: int,
     width: int,
 ) -> None:
-    """out[i, :] += sum_k a[i, k] b[k, :], elements at the given strides: two rows at a time, 32 columns in registers."""
+    """out[i, :] += sum_k a[i, k] b[k, :], elements at the given strides: 2 rows x 32 columns in registers."""
     for column in range(0, width, LANES):
         for i in range(0, rows, 2):
             j = min(i + 1, rows - 1)

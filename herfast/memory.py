@@ -18,7 +18,7 @@ _REMEDIES = {
 
 
 def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
-    """Bytes that an agent allocates for each of its parts: a cycle's trajectories, ring, a cycle's minibatches, network."""
+    """Bytes that an agent allocates: a cycle's trajectories, the ring, a cycle's minibatches, the network."""
     state, goal = 8 * n_words(env.n_state_bits), 8 * n_words(env.n_goal_bits)
     inputs, parameters = env.n_state_bits + env.n_goal_bits, 0
     for width in config.hidden:

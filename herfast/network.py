@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast import kernels
+from herfast.buffers import Adam, Network, Rules, Workspace, aligned, layout, n_parameters, workspace
 from herfast.config import Config
 from herfast.data import Minibatches, Role, Words, n_words, stream
-from herfast.kernels import Adam, Network, Rules, Workspace
-from herfast.layers import CODES, SUMS, Floats
-from herfast.simd import LANES
+from herfast.layers import Floats
 
 REBUILD_EVERY = 64  # steps after which a player's pre-activations are built anew, so that rounding cannot add up
 MOST_OUTPUTS = 65_536  # actions are stored in 16 bits
@@ -54,10 +53,10 @@ class QNetwork:
         self.updates = 0
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
         size = n_parameters(self._shape, config.dueling)
-        self._online = self._network(_aligned(size))
-        self._target = self._network(_aligned(size))
-        d_params = _aligned(size)
-        self._adam = Adam(d_params, self._network(d_params).head, _aligned(size), _aligned(size))
+        self._online = self._network(aligned(size))
+        self._target = self._network(aligned(size))
+        d_params = aligned(size)
+        self._adam = Adam(d_params, self._network(d_params).head, aligned(size), aligned(size))
         self._rules = Rules(
             n_state_bits=self.n_state_bits,
             n_goal_bits=self.n_goal_bits,
@@ -77,10 +76,10 @@ class QNetwork:
     # --- parameters ---
 
     def parameters(self, which: str = "online") -> dict[str, Floats]:
-        """Named views of one flat vector: "online", "target", "gradient" (of the last update), "moment1" or "moment2".
+        """Named views of one flat vector: "online", "target", "gradient", "moment1" or "moment2".
 
-        hidden<l>.weight [inputs, H_l] and hidden<l>.bias [H_l], l from 1; output.weight [A, H_L] and output.bias [A], or
-        with dueling advantage.weight, advantage.bias and value.weight [H_L], value.bias []. After writing into them
+        hidden<l>.weight [inputs, H_l] and hidden<l>.bias [H_l], l from 1; output.weight [A, H_L] and output.bias [A],
+        or with dueling advantage.weight, advantage.bias and value.weight [H_L], value.bias []. After writing into them
         call `refresh`.
         """
         flats = {
@@ -136,7 +135,7 @@ class QNetwork:
         batches = self._checked(batches)
         n_updates, batch_size = batches.actions.shape
         if self._work is None or len(self._work.z) != batch_size:
-            self._work = self.workspace(batch_size)
+            self._work = workspace(batch_size, self._shape, self.n_state_bits, self.n_goal_bits)
         rates = [self.config.learning_rate_at(self.updates + u) for u in range(n_updates)]
         losses = np.empty(n_updates)
         kernels.fit(
@@ -154,32 +153,12 @@ class QNetwork:
         self.updates += n_updates
         return losses
 
-    def workspace(self, rows: int) -> Workspace:
-        """Scratch for `rows` samples."""
-        depth, stride = len(self._shape) - 1, int(self._shape[:-1, 1].max())
-        codes = -(-self.n_state_bits // 4) + -(-self.n_goal_bits // 4)
-        return Workspace(
-            z=_aligned(rows, stride),
-            h=_aligned(depth, rows, stride),
-            h_next=_aligned(depth, rows, stride),
-            q=_aligned(rows, self.n_actions),
-            q_taken=_aligned(rows),
-            q_next=_aligned(rows),
-            gap=_aligned(rows),
-            d_q=_aligned(rows),
-            best=np.zeros(rows, np.int64),
-            codes=np.zeros((rows, -(-codes // CODES)), np.uint64),
-            columns=np.zeros((self.n_state_bits + self.n_goal_bits, n_words(rows)), np.uint64),
-            square=np.zeros(64, np.uint64),
-            tables=_aligned(CODES * SUMS),
-        )
-
     # --- inside ---
 
     def _network(self, params: Floats) -> Network:
         first = int(self._shape[-1, 2])
         size = int(self._shape[-1, 3]) + self.n_actions - first
-        return Network(params, _aligned(size) if self.config.dueling else params[first:])
+        return Network(params, aligned(size) if self.config.dueling else params[first:])
 
     def _views(self, flat: Floats) -> Iterator[tuple[str, Floats]]:
         inputs = self.n_state_bits + self.n_goal_bits
@@ -228,7 +207,7 @@ class QNetwork:
             raise ValueError(f"{name} must have shape ({wanted}) for {n_bits} bits, got {words.shape}")
         if n_bits % 64 and (words[..., -1] >> np.uint64(n_bits % 64)).any():
             raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}")
-        return np.require(words, requirements="CW")
+        return np.require(words, requirements=["C", "W"])
 
     def _checked(self, batches: Minibatches) -> Minibatches:
         states = self._words("states", batches.states, self.n_state_bits, 3)
@@ -248,7 +227,7 @@ class QNetwork:
             if not isinstance(array, np.ndarray) or array.dtype != dtype:
                 got = getattr(array, "dtype", type(array).__name__)
                 raise TypeError(f"{name} must be a {np.dtype(dtype)} array, got {got}")
-            rest[name] = np.require(array, requirements="CW")
+            rest[name] = np.require(array, requirements=["C", "W"])
         for name, array in {"next_states": next_states, "goals": goals, **rest}.items():
             if array.shape[:2] != shape:
                 raise ValueError(f"{name} must have the states' leading shape {shape}, got {array.shape}")
@@ -264,7 +243,7 @@ class Player:
         self._shape = network._shape
         self._sizes = (network.n_state_bits, network.n_goal_bits)
         self._numbers = numbers
-        self._work = network.workspace(n_envs)
+        self._work = workspace(n_envs, self._shape, *self._sizes)
         self._steps = 0
         self._previous: Words | None = None
 
@@ -280,30 +259,6 @@ class Player:
         )
         self._steps += 1
         self._previous = states
-
-
-def layout(inputs: int, hidden: tuple[int, ...], n_actions: int) -> NDArray[np.int64]:
-    """The kernels' `shape` int64[L + 1, 4], a row a layer: inputs, outputs, offset of weights, offset of biases."""
-    rows, offset = [], 0
-    for outputs in [-(-width // LANES) * LANES for width in hidden] + [n_actions]:
-        rows.append((inputs, outputs, offset, offset + inputs * outputs))
-        offset += inputs * outputs + outputs
-        inputs = outputs
-    return np.array(rows, np.int64)
-
-
-def n_parameters(shape: NDArray[np.int64], dueling: bool) -> int:
-    """The length of the flat parameter vector: the output layer's end and, with dueling, one row and bias for V."""
-    terms, n_actions, _, biases = (int(x) for x in shape[-1])
-    return biases + n_actions + (terms + 1 if dueling else 0)
-
-
-def _aligned(*shape: int) -> Floats:
-    """Zeros that start at a cache line."""
-    size = math.prod(shape)
-    raw = np.zeros(size + 16, np.float32)
-    first = -(raw.ctypes.data // 4) % 16
-    return raw[first : first + size].reshape(shape)
 
 
 def _size(name: str, value: int, most: int) -> int:

@@ -1,8 +1,8 @@
 """Plays episodes in lockstep.
 
-Order of draws, a contract: the environment stream resets all games; then, at each step, the exploration stream gives one
-uniform [0, 1) a game still active, in order, and after them one action for each game whose uniform is below epsilon.
-Without exploration nothing but the reset is drawn.
+Order of draws, a contract: the environment stream resets all games; then, at each step, the exploration stream gives
+one uniform [0, 1) a game still active, in order, and after them one action for each game whose uniform is below
+epsilon. Without exploration nothing but the reset is drawn.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def rollout(
                 actions[t, explorers] = exploration.integers(env.n_actions, size=explorers.size)
         env.step(states[t], goals, actions[t], active, states[t + 1], terminated)
         env_steps += active.size
-        done = terminated[active]
+        done: NDArray[np.bool_] = terminated[active]
         if done.any():
             lengths[active[done]] = t + 1
             active = active[~done]
@@ -61,8 +61,7 @@ def rollout(
 
 def final_states(trajectories: Trajectories) -> NDArray[np.uint64]:
     """The last state of each episode, uint64[E, Ws]."""
-    last: NDArray[np.uint64] = trajectories.states[trajectories.lengths, np.arange(len(trajectories.lengths))]
-    return last
+    return trajectories.states[trajectories.lengths, np.arange(len(trajectories.lengths))]
 
 
 def reached(trajectories: Trajectories, n_goal_bits: int) -> NDArray[np.bool_]:
@@ -70,13 +69,12 @@ def reached(trajectories: Trajectories, n_goal_bits: int) -> NDArray[np.bool_]:
     difference = final_states(trajectories)[:, : n_words(n_goal_bits)] ^ trajectories.goals
     if n_goal_bits % 64:
         difference[:, -1] &= np.uint64((1 << n_goal_bits % 64) - 1)
-    missed: NDArray[np.bool_] = difference.any(axis=1)
-    return ~missed
+    return np.logical_not(difference.any(axis=1))
 
 
 def looped(trajectories: Trajectories) -> NDArray[np.bool_]:
     """Which episodes ended in a state that they had visited before, bool[E]; greedy play never leaves such a loop."""
     last, steps = final_states(trajectories), np.arange(len(trajectories.states))[:, None]
     equal = (trajectories.states == last).all(axis=2)
-    repeats: NDArray[np.bool_] = (equal & (steps < trajectories.lengths)).any(axis=0)
+    repeats: NDArray[np.bool_] = np.any(equal & (steps < trajectories.lengths), axis=0)
     return repeats

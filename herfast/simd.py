@@ -1,4 +1,4 @@
-"""A vector of 32 float32 values for Numba, lowered to LLVM's `<32 x float>`: two AVX-512, four AVX or eight NEON registers.
+"""A vector of 32 float32 for Numba, lowered to LLVM's `<32 x float>`: 2 AVX-512, 4 AVX or 8 NEON registers.
 
 Numba does not vectorise short loops over several table rows, since it cannot rule out that they overlap; with this type
 the loops say what they mean, 2 to 8 times faster. All functions are portable LLVM IR. Arrays must be C-contiguous; an
@@ -7,6 +7,7 @@ index counts elements from the array's first one, whatever its number of dimensi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -25,13 +26,19 @@ class _Lanes(types.Type):
         super().__init__(name="float32x32")
 
 
-_lanes = _Lanes()
+_lanes: Any = _Lanes()
 
 
 @register_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, _VECTOR)
+
+
+def _operation(build: Callable[..., Any]) -> Callable[..., Any]:
+    """`build` as a Numba intrinsic: a function of compiled code, given by its LLVM instructions."""
+    operation: Callable[..., Any] = intrinsic(build)
+    return operation
 
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any, element: Any) -> Any:
@@ -44,7 +51,7 @@ def _constant(value: float) -> Any:
     return ir.Constant(_VECTOR, [ir.Constant(_FLOAT, value)] * LANES)
 
 
-@intrinsic
+@_operation
 def get(typingctx: Any, array: Any, index: Any) -> Any:
     """array[index], a scalar."""
 
@@ -55,7 +62,7 @@ def get(typingctx: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.intp), codegen
 
 
-@intrinsic
+@_operation
 def load(typingctx: Any, array: Any, index: Any) -> Any:
     """array[index : index + 32] of a float32 array."""
 
@@ -65,7 +72,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     return _lanes(array, types.intp), codegen
 
 
-@intrinsic
+@_operation
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """array[index : index + 32] = value."""
 
@@ -76,7 +83,7 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, _lanes), codegen
 
 
-@intrinsic
+@_operation
 def splat(typingctx: Any, x: Any) -> Any:
     """The scalar x in every lane."""
 
@@ -88,19 +95,19 @@ def splat(typingctx: Any, x: Any) -> Any:
     return _lanes(types.float32), codegen
 
 
-@intrinsic
+@_operation
 def add(typingctx: Any, a: Any, b: Any) -> Any:
     """a + b."""
     return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fadd(*args, flags=FASTMATH)
 
 
-@intrinsic
+@_operation
 def mul(typingctx: Any, a: Any, b: Any) -> Any:
     """a * b."""
     return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fmul(*args, flags=FASTMATH)
 
 
-@intrinsic
+@_operation
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, contracted to one instruction where the processor has it."""
 
@@ -110,7 +117,7 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return _lanes(_lanes, _lanes, _lanes), codegen
 
 
-@intrinsic
+@_operation
 def relu(typingctx: Any, x: Any) -> Any:
     """0 if x <= 0 else x: NaN stays NaN."""
 
@@ -120,7 +127,7 @@ def relu(typingctx: Any, x: Any) -> Any:
     return _lanes(_lanes), codegen
 
 
-@intrinsic
+@_operation
 def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
     """0 if x <= 0 else value: the gradient of relu."""
 
@@ -130,7 +137,7 @@ def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
     return _lanes(_lanes, _lanes), codegen
 
 
-@intrinsic
+@_operation
 def lowest_bit(typingctx: Any, word: Any) -> Any:
     """The index of the lowest set bit of a uint64 other than 0."""
 

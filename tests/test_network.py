@@ -257,6 +257,15 @@ def test_target_starts_equal_and_follows():
     assert all((network.parameters("target")[name] == second[name]).all() for name in second)
 
 
+def test_ties_go_to_the_lowest_action():
+    rng = np.random.default_rng(0)
+    network = QNetwork(7, config=Config(hidden=(40,)), seed=0)
+    for array in network.parameters().values():
+        array[...] = 0
+    network.parameters()["output.bias"][...] = [0, 1, 0, 1, 1, 0, 1]
+    assert network.act(random_words(rng, 5, n_bits=7), random_words(rng, 5, n_bits=7)).tolist() == [1] * 5
+
+
 def test_padding_of_odd_widths_stays_zero():
     network = QNetwork(5, config=Config(hidden=(33, 7)), seed=0)
     network.fit(random_batches(np.random.default_rng(0), 20, 16, 5, 5, 5))

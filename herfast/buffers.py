@@ -1,0 +1,107 @@
+"""The memory of a network: the layout of its flat parameter vector, and the arrays that the kernels work on."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from herfast.data import n_words
+from herfast.layers import CODES, SUMS, Floats, Integers, Words
+from herfast.simd import LANES
+
+
+class Network(NamedTuple):
+    """The numbers of one network."""
+
+    params: Floats  # [P]
+    head: Floats  # [A * inputs + A], the output layer as it is played: a view of params unless dueling
+
+
+class Adam(NamedTuple):
+    """The loss's gradient and its moments."""
+
+    d_params: Floats  # [P]
+    d_head: Floats  # [A * inputs + A], a view of d_params unless dueling
+    moment1: Floats  # [P]
+    moment2: Floats  # [P]
+
+
+class Workspace(NamedTuple):
+    """Scratch for B samples; only z means anything between calls, and only to `act`."""
+
+    z: Floats  # [B, stride], the first layer's pre-activations
+    h: Floats  # [L, B, stride], activations at the state
+    h_next: Floats  # [L, B, stride], activations at the next state, then gradients by the pre-activations
+    q: Floats  # [B, A], values of all actions
+    q_taken: Floats  # [B], the online network's values of the actions taken
+    q_next: Floats  # [B], the target network's values of the next state
+    gap: Floats  # [B], max_a Q_target(s, a) - Q_target(s, a_t)
+    d_q: Floats  # [B], gradient by q_taken
+    best: Integers  # [B], the next actions
+    codes: Words  # [B, words], state and goal, 4 bits a code
+    columns: Words  # [S + G, B words], state and goal transposed: a row an input
+    square: Words  # [64], a transposition at work
+    tables: Floats  # [layers.TABLES]
+
+
+class Rules(NamedTuple):
+    """The sizes of state and goal, and Config's part in an update."""
+
+    n_state_bits: int
+    n_goal_bits: int
+    gamma: float
+    double_q: bool
+    dueling: bool
+    clip_targets: bool
+    mask_terminal: bool
+    hindsight_bound: bool
+    advantage_gap: float
+    target_update: int
+    polyak: float
+
+
+def layout(inputs: int, hidden: tuple[int, ...], n_actions: int) -> Integers:
+    """The kernels' `shape` int64[L + 1, 4], a row a layer: inputs, outputs, offset of weights, offset of biases."""
+    rows, offset = [], 0
+    for outputs in [-(-width // LANES) * LANES for width in hidden] + [n_actions]:
+        rows.append((inputs, outputs, offset, offset + inputs * outputs))
+        offset += inputs * outputs + outputs
+        inputs = outputs
+    return np.array(rows, np.int64)
+
+
+def n_parameters(shape: Integers, dueling: bool) -> int:
+    """The length of the flat parameter vector: the output layer's end and, with dueling, one row and bias for V."""
+    terms, n_actions, _, biases = (int(x) for x in shape[-1])
+    return biases + n_actions + (terms + 1 if dueling else 0)
+
+
+def aligned(*shape: int) -> Floats:
+    """Zeros that start at a cache line."""
+    size = math.prod(shape)
+    raw = np.zeros(size + 16, np.float32)
+    first = -(raw.ctypes.data // 4) % 16
+    return raw[first : first + size].reshape(shape)
+
+
+def workspace(rows: int, shape: Integers, n_state_bits: int, n_goal_bits: int) -> Workspace:
+    """Scratch for `rows` samples."""
+    depth, stride, n_actions = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1])
+    codes = -(-n_state_bits // 4) + -(-n_goal_bits // 4)
+    return Workspace(
+        z=aligned(rows, stride),
+        h=aligned(depth, rows, stride),
+        h_next=aligned(depth, rows, stride),
+        q=aligned(rows, n_actions),
+        q_taken=aligned(rows),
+        q_next=aligned(rows),
+        gap=aligned(rows),
+        d_q=aligned(rows),
+        best=np.zeros(rows, np.int64),
+        codes=np.zeros((rows, -(-codes // CODES)), np.uint64),
+        columns=np.zeros((n_state_bits + n_goal_bits, n_words(rows)), np.uint64),
+        square=np.zeros(64, np.uint64),
+        tables=aligned(CODES * SUMS),
+    )

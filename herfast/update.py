@@ -1,0 +1,260 @@
+"""One update of the Q-network: values, Double-DQN targets, the gradient, Adam, the target network.
+
+Everything is linked into the entry points of kernels.py; layers.py states the conventions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from herfast.buffers import Adam, Network, Rules, Workspace
+from herfast.data import Minibatches
+from herfast.layers import (
+    Floats,
+    Integers,
+    activate,
+    change_bits,
+    dots,
+    first_layer,
+    first_layer_gradient,
+    inner,
+    matmul,
+)
+from herfast.simd import LANES, add, fma, get, load, mul, splat, store, where_positive
+
+BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
+
+
+# --- forward ----------------------------------------------------------------------------------------------------------
+
+
+@inner
+def hidden_layers(params: Floats, shape: Integers, h: Floats, rows: int) -> None:
+    """h[l] = relu(h[l - 1] W_l + b_l); h[0] comes as pre-activations."""
+    activate(h[0], rows, shape[0, 1])
+    stride = h.shape[2]
+    for layer in range(1, shape.shape[0] - 1):
+        terms, width, weights, biases = shape[layer]
+        for b in range(rows):
+            for column in range(0, width, LANES):
+                store(h[layer], b * stride + column, load(params, biases + column))
+        matmul(h[layer - 1], stride, 1, params, weights, width, h[layer], 0, stride, rows, terms, width)
+        activate(h[layer], rows, width)
+
+
+@inner
+def all_values(h: Floats, rows: int, network: Network, shape: Integers, q: Floats) -> None:
+    """q[b, a] = h_b . head_a + bias_a, h_b being the last hidden layer's activations."""
+    terms, n_actions = shape[-1, 0], shape[-1, 1]
+    dots(h[-1], rows, network.head, 0, n_actions, terms, q)
+    for b in range(rows):
+        for a in range(n_actions):
+            q[b, a] += network.head[n_actions * terms + a]
+
+
+@inner
+def one_value(h: Floats, b: int, network: Network, shape: Integers, a: Any) -> Any:
+    """h_b . head_a + bias_a."""
+    terms, n_actions = shape[-1, 0], shape[-1, 1]
+    total = np.float32(0.0)
+    for k in range(terms):
+        total += get(h[-1], b * h.shape[2] + k) * get(network.head, a * terms + k)
+    return total + network.head[n_actions * terms + a]
+
+
+@inner
+def argmax(values: Floats) -> int:
+    """The lowest index of the highest value."""
+    best = 0
+    for a in range(1, values.size):
+        best = a if values[a] > values[best] else best
+    return best
+
+
+@inner
+def copy_rows(source: Floats, out: Floats, rows: int, width: int) -> None:
+    """out[b, :width] = source[b, :width]."""
+    for b in range(rows):
+        for column in range(b * source.shape[1], b * source.shape[1] + width, LANES):
+            store(out, column, load(source, column))
+
+
+# --- one update -------------------------------------------------------------------------------------------------------
+
+
+@inner
+def online_pass(online: Network, shape: Integers, batch: Minibatches, rules: Rules, work: Workspace) -> None:
+    """work.h = activations at s, q_taken = Q(s, a_t) and, with double_q, best = argmax_a Q(s', a)."""
+    rows = batch.states.shape[0]
+    first_layer(online.params, shape, work.codes, rows, rules.n_state_bits, rules.n_goal_bits, work.tables, work.z)
+    copy_rows(work.z, work.h[0], rows, shape[0, 1])
+    hidden_layers(online.params, shape, work.h, rows)
+    for b in range(rows):
+        work.q_taken[b] = one_value(work.h, b, online, shape, np.int64(batch.actions[b]))
+    if rules.double_q:
+        for b in range(rows):
+            change_bits(online.params, shape, batch.states, batch.next_states, b, work.z, work.h_next[0])
+        hidden_layers(online.params, shape, work.h_next, rows)
+        all_values(work.h_next, rows, online, shape, work.q)
+        for b in range(rows):
+            work.best[b] = argmax(work.q[b])
+
+
+@inner
+def target_pass(target: Network, shape: Integers, batch: Minibatches, rules: Rules, work: Workspace) -> None:
+    """work.q_next = Q_target(s', best), or its maximum without double_q; work.gap where it is asked for."""
+    rows = batch.states.shape[0]
+    first_layer(target.params, shape, work.codes, rows, rules.n_state_bits, rules.n_goal_bits, work.tables, work.z)
+    if rules.advantage_gap > 0.0:
+        copy_rows(work.z, work.h_next[0], rows, shape[0, 1])
+        hidden_layers(target.params, shape, work.h_next, rows)
+        all_values(work.h_next, rows, target, shape, work.q)
+        for b in range(rows):
+            work.gap[b] = work.q[b, argmax(work.q[b])] - work.q[b, np.int64(batch.actions[b])]
+    for b in range(rows):
+        change_bits(target.params, shape, batch.states, batch.next_states, b, work.z, work.h_next[0])
+    hidden_layers(target.params, shape, work.h_next, rows)
+    if rules.double_q:
+        for b in range(rows):
+            work.q_next[b] = one_value(work.h_next, b, target, shape, work.best[b])
+    else:
+        all_values(work.h_next, rows, target, shape, work.q)
+        for b in range(rows):
+            work.q_next[b] = work.q[b, argmax(work.q[b])]
+
+
+@inner
+def temporal_difference(batch: Minibatches, rules: Rules, work: Workspace) -> Any:
+    """The loss, mean (Q(s, a_t) - y)^2; work.d_q = 2 (Q(s, a_t) - y) / B.
+
+    y = r + gamma c Q_next, c = 0 on a masked terminal step, else 1; then, where the rules ask for it, clipped into
+    [-1 / (1 - gamma), 0]; raised to -(1 - gamma^(j - 1)) / (1 - gamma), j = steps_to_goal; lowered by the gap's share.
+    """
+    rows = batch.states.shape[0]
+    worst = -1.0 / (1.0 - rules.gamma)
+    loss = 0.0
+    for b in range(rows):
+        discount = 0.0 if batch.terminated[b] and rules.mask_terminal else rules.gamma
+        y = batch.rewards[b] + discount * work.q_next[b]
+        if rules.clip_targets:
+            y = worst if y < worst else y
+            y = 0.0 if y > 0.0 else y
+        if rules.hindsight_bound and batch.steps_to_goal[b] > 0:
+            bound = worst * (1.0 - rules.gamma ** np.float64(batch.steps_to_goal[b] - 1))
+            y = bound if y < bound else y
+        if rules.advantage_gap > 0.0:
+            y -= rules.advantage_gap * work.gap[b]
+        error = work.q_taken[b] - y
+        work.d_q[b] = np.float32(2.0 * error / rows)
+        loss += error * error
+    return loss / rows
+
+
+@inner
+def output_gradient(online: Network, shape: Integers, batch: Minibatches, work: Workspace, adam: Adam) -> None:
+    """d_head[a_t] += d_q h, the only row that a sample has; h_next[-1] = d_q head[a_t] where h > 0."""
+    terms, n_actions = shape[-1, 0], shape[-1, 1]
+    for i in range(adam.d_head.size):
+        adam.d_head[i] = np.float32(0.0)
+    for b in range(batch.states.shape[0]):
+        action = np.int64(batch.actions[b])
+        adam.d_head[n_actions * terms + action] += work.d_q[b]
+        d_q = splat(work.d_q[b])
+        for column in range(0, terms, LANES):
+            out, row = action * terms + column, b * work.z.shape[1] + column
+            h = load(work.h[-1], row)
+            store(adam.d_head, out, fma(d_q, h, load(adam.d_head, out)))
+            store(work.h_next[-1], row, where_positive(h, mul(d_q, load(online.head, out))))
+
+
+@inner
+def hidden_gradient(online: Network, shape: Integers, rows: int, work: Workspace, adam: Adam) -> None:
+    """d_params of all hidden layers, from h_next[-1], the gradient by the last one's pre-activations."""
+    stride = work.z.shape[1]
+    for layer in range(shape.shape[0] - 2, -1, -1):
+        terms, width, weights, biases = shape[layer]
+        d_z = work.h_next[layer]
+        for column in range(0, width, LANES):
+            total = splat(np.float32(0.0))
+            for b in range(rows):
+                total = add(total, load(d_z, b * stride + column))
+            store(adam.d_params, biases + column, total)
+        if layer > 0:  # d_W = h^T d_z; d_h = d_z W^T, passed on where h > 0
+            h, d_h = work.h[layer - 1], work.h_next[layer - 1]
+            for i in range(weights, weights + terms * width):
+                adam.d_params[i] = np.float32(0.0)
+            matmul(h, 1, stride, d_z, 0, stride, adam.d_params, weights, width, terms, rows, width)
+            dots(d_z, rows, online.params, weights, terms, width, d_h)
+            for b in range(rows):
+                for row in range(b * stride, b * stride + terms, LANES):
+                    store(d_h, row, where_positive(load(h, row), load(d_h, row)))
+    first_layer_gradient(work.h_next[0], work.columns, rows, shape, work.tables, adam.d_params)
+
+
+@inner
+def fold(params: Floats, shape: Integers, head: Floats) -> None:
+    """head_a = A_a + (V - mean_a A), weights and biases alike; V's weights and bias lie behind A's biases in params."""
+    terms, n_actions, weights, biases = shape[-1]
+    values = biases + n_actions
+    minus_share = np.float32(-1.0 / n_actions)
+    for column in range(0, terms, LANES):
+        shift = load(params, values + column)
+        for a in range(n_actions):
+            shift = fma(splat(minus_share), load(params, weights + a * terms + column), shift)
+        for a in range(n_actions):
+            store(head, a * terms + column, add(shift, load(params, weights + a * terms + column)))
+    bias_shift = params[values + terms]
+    for a in range(n_actions):
+        bias_shift += minus_share * params[biases + a]
+    for a in range(n_actions):
+        head[n_actions * terms + a] = params[biases + a] + bias_shift
+
+
+@inner
+def unfold(d_head: Floats, shape: Integers, d_params: Floats) -> None:
+    """The gradient of `fold`: d_V = sum_a d_head_a, d_A_a = d_head_a - d_V / A."""
+    terms, n_actions, weights, biases = shape[-1]
+    values = biases + n_actions
+    minus_share = np.float32(-1.0 / n_actions)
+    for column in range(0, terms, LANES):
+        total = splat(np.float32(0.0))
+        for a in range(n_actions):
+            total = add(total, load(d_head, a * terms + column))
+        store(d_params, values + column, total)
+        mean = mul(splat(minus_share), total)
+        for a in range(n_actions):
+            store(d_params, weights + a * terms + column, add(mean, load(d_head, a * terms + column)))
+    bias_total = np.float32(0.0)
+    for a in range(n_actions):
+        bias_total += d_head[n_actions * terms + a]
+    d_params[values + terms] = bias_total
+    for a in range(n_actions):
+        d_params[biases + a] = d_head[n_actions * terms + a] + minus_share * bias_total
+
+
+@inner
+def adam_step(params: Floats, adam: Adam, learning_rate: float, step: int) -> None:
+    """p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon), the corrections drawn out of the loop."""
+    root = np.sqrt(1.0 - BETA2 ** np.float64(step))
+    rate = np.float32(learning_rate * root / (1.0 - BETA1 ** np.float64(step)))
+    epsilon = np.float32(ADAM_EPSILON * root)
+    beta1, beta2, one = np.float32(BETA1), np.float32(BETA2), np.float32(1.0)
+    d_params, moment1, moment2 = adam.d_params, adam.moment1, adam.moment2
+    for i in range(params.size):
+        d = d_params[i]
+        m = beta1 * moment1[i] + (one - beta1) * d
+        v = beta2 * moment2[i] + (one - beta2) * d * d
+        moment1[i] = m
+        moment2[i] = v
+        params[i] -= rate * m / (np.sqrt(v) + epsilon)
+
+
+@inner
+def follow(target: Network, online: Network, polyak: float) -> None:
+    """target = polyak target + (1 - polyak) online."""
+    keep, take = np.float32(polyak), np.float32(1.0 - polyak)
+    for i in range(online.params.size):
+        old = keep * target.params[i] if polyak > 0.0 else np.float32(0.0)
+        target.params[i] = old + take * online.params[i]
