@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
+import numpy as np
+
 Preset: TypeAlias = Literal["fast", "paper", "notebook"]
 Strategy: TypeAlias = Literal["future", "final", "episode", "random"]
 Init: TypeAlias = Literal["dense", "sparse_pairs"]
@@ -30,13 +32,14 @@ class Sized(Protocol):
 class Config:
     """All settings of an agent but the environment and the seed. The defaults are those of preset `notebook`.
 
-    Raises ValueError or TypeError, naming field, value and allowed range.
+    NumPy's scalars are taken for Python's, so that a Config can always be written as JSON. Raises ValueError or
+    TypeError, naming field, value and allowed range.
     """
 
     strategy: Strategy = "final"
     """Which state of the episode becomes the hindsight goal (HER paper, section 4.5)."""
     k: int = 1
-    """Hindsight goals per original goal: a sampled transition is relabelled with probability k/(k+1); 0 is plain DQN."""
+    """Hindsight goals per original goal: a transition is relabelled with probability k/(k+1); 0 is plain DQN."""
     hidden: tuple[int, ...] = (256,)
     """Widths of the hidden ReLU layers, one or more."""
     gamma: float = 0.98
@@ -54,7 +57,7 @@ class Config:
     advantage_gap: float = 0.0
     """Subtract this share of max_a Q(s, a) - Q(s, a_t) from the target (advantage learning, Bellemare et al. 2016)."""
     init: Init = "dense"
-    """Initial first layer: uniform, or three random bits per unit, each of the state paired with the same of the goal."""
+    """Initial first layer: uniform, or three random bits per unit, each state bit paired with the same goal bit."""
     epsilon: EpsilonSchedule = "hyperbola"
     """Exploration rate as a function of environment steps: epsilon_start; or max(epsilon_end, epsilon_start /
     (steps / epsilon_decay_steps + 1)); or a straight line to epsilon_end over epsilon_decay_steps."""
@@ -92,26 +95,22 @@ class Config:
     """Stop once this greedy success rate is reached on 100 episodes and confirmed on 1,000; None never stops early."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.hidden, (list, tuple)):
-            object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, as from JSON, is welcome
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
         for name, (low, high) in _INTEGERS.items():
-            _check_integer(name, getattr(self, name), low, high)
+            object.__setattr__(self, name, _checked_integer(name, getattr(self, name), low, high))
         for name, text in _REALS.items():
             object.__setattr__(self, name, _checked_real(name, getattr(self, name), text))
         for name in _BOOLEANS:
-            if not isinstance(getattr(self, name), bool):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        if not isinstance(self.hidden, tuple) or not 1 <= len(self.hidden) <= 8:
-            raise ValueError(f"hidden must be 1 to 8 layer widths, got {self.hidden!r}")
-        for width in self.hidden:
-            _check_integer("hidden", width, 1, 65_536)
+            object.__setattr__(self, name, bool(getattr(self, name)))
+        object.__setattr__(self, "hidden", _checked_widths(self.hidden))
         if self.until is not None:
             object.__setattr__(self, "until", _checked_real("until", self.until, "(0, 1]"))
         if self.hindsight_bound and not self.mask_terminal:
-            raise ValueError("hindsight_bound=True needs mask_terminal=True, since the bound assumes value 0 at the goal")
+            raise ValueError("hindsight_bound=True needs mask_terminal=True: the bound assumes value 0 at the goal")
 
     @classmethod
     def preset(cls, name: Preset, env: Sized, **fields: Any) -> Config:
@@ -148,22 +147,32 @@ def config_fields() -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(Config))
 
 
-def _check_integer(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+def _checked_widths(value: object) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)):  # a list, as from JSON, is welcome
+        raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {value!r}")
+    if not 1 <= len(value) <= 8:
+        raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {value!r}")
+    return tuple(_checked_integer("hidden", width, 1, 65_536) for width in value)
+
+
+def _checked_integer(name: str, value: object, low: int, high: int) -> int:
+    """`value` as an int, if it is an integer (NumPy's are, bool is not) from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer from {low:,} to {high:,}, got {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low:,} to {high:,}, got {value:,}")
+        raise ValueError(f"{name} must be from {low:,} to {high:,}, got {int(value):,}")
+    return int(value)
 
 
 def _checked_real(name: str, value: object, interval: str) -> float:
     """`value` as a float, if it lies in `interval`, written as in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number in {interval}, got {value!r}")
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
     if not (above and below and math.isfinite(value)):
-        raise ValueError(f"{name} must be in {interval}, got {value!r}")
+        raise ValueError(f"{name} must be in {interval}, got {value}")
     return float(value)
 
 
@@ -199,7 +208,7 @@ _BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_
 
 def _notebook(env: Sized) -> dict[str, Any]:
     # The notebook's ring of 100,000 rows holds each transition twice; a record more per episode holds its last state.
-    return {"capacity": math.ceil(50_000 * (env.max_steps + 1) / env.max_steps)}
+    return {"capacity": max(math.ceil(50_000 * (env.max_steps + 1) / env.max_steps), env.max_steps + 1)}
 
 
 def _paper(env: Sized) -> dict[str, Any]:

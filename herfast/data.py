@@ -48,9 +48,15 @@ class Role(IntEnum):
 
 
 def stream(seed: int | None, role: Role) -> np.random.Generator:
-    """The random stream of one role: PCG64 seeded by `SeedSequence(seed, spawn_key=(role,))`; None is fresh entropy."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise ValueError(f"seed must be None or an integer >= 0, got {seed!r}")
+    """The random stream of one role: PCG64 seeded by `SeedSequence(seed, spawn_key=(role,))`; None is fresh entropy.
+
+    Raises TypeError unless the seed is None or an integer (NumPy's are, bool is not), ValueError if it is negative.
+    """
+    if seed is not None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise TypeError(f"seed must be None or an integer >= 0, got {seed!r}")
+        if seed < 0:
+            raise ValueError(f"seed must be None or an integer >= 0, got {seed}")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(int(role),))))
 
 
@@ -63,7 +69,7 @@ class History(Mapping[str, NDArray[Any]]):
     """Named columns that grow a row at a time; `history["loss"]` is a read-only NumPy view of one column."""
 
     def __init__(self, **dtypes: type) -> None:
-        self._columns = {name: np.empty(64, dtype) for name, dtype in dtypes.items()}
+        self._columns: dict[str, NDArray[Any]] = {name: np.empty(64, dtype) for name, dtype in dtypes.items()}
         self._rows = 0
 
     def append(self, **row: float) -> None:
@@ -77,7 +83,9 @@ class History(Mapping[str, NDArray[Any]]):
         self._rows += 1
 
     def restore(self, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Take over saved columns; ValueError, and nothing changes, unless they are 1-D and equally long."""
+        """Take over saved columns; ValueError, and nothing changes, unless all are there, 1-D and equally long."""
+        if columns.keys() != self._columns.keys():
+            raise ValueError(f"history has the columns {', '.join(self._columns)}, got {', '.join(columns)}")
         columns = {name: np.array(columns[name], own.dtype) for name, own in self._columns.items()}
         shapes = {column.shape for column in columns.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
