@@ -34,12 +34,12 @@ from herfast.update import (
     unfold,
 )
 
-LINKED = ("simd.py", "layers.py", "buffers.py", "update.py", "data.py")  # sources of all that is linked in
+SOURCES = ("simd.py", "layers.py", "buffers.py", "update.py", "kernels.py", "data.py")  # of the compiled code
 
 
 def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ...]:
-    # Numba's cache knows the file of the function it stores, not the files of what is linked into it. A free variable
-    # is part of its key as well, so `sources`, a digest of them all, keeps code of older layers from being loaded.
+    # Numba's cache knows size and time of the file of the function it stores, and nothing of the files of what is
+    # linked into it. A free variable is part of its key too, so `sources`, a digest of all, keeps older code out.
 
     @njit(fastmath=set(FASTMATH), error_model="numpy", nogil=True, **options)
     def act(
@@ -125,7 +125,7 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
 
 
 def _digest() -> int:
-    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in LINKED)
+    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
     return int.from_bytes(hashlib.sha256(sources).digest()[:7], "little")
 
 
