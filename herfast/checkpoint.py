@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def write(path: str | os.PathLike[str], tensors: Tensors, metadata: dict[str, An
     path = Path(path)
     texts = {"herfast_format": str(FORMAT_VERSION), **{key: json.dumps(value) for key, value in metadata.items()}}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a writer that was killed
+    for leftover in path.parent.glob(f".{escape(path.name)}.[0-9]*.tmp"):  # of a writer that was killed
         leftover.unlink(missing_ok=True)
     try:
         try:
