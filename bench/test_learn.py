@@ -1,0 +1,64 @@
+"""Where the time of `learn` goes: kernels, compiled core, Python in between.
+
+Run with `pytest bench/test_learn.py --benchmark-only`.
+"""
+
+import time
+from contextlib import ExitStack
+from unittest import mock
+
+import pytest
+
+from herfast import Agent, BitFlip, kernels
+from herfast.bits import _core
+
+
+class Clock:
+    """Adds up the seconds spent inside wrapped functions."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self, function):
+        def timed(*args):
+            start = time.perf_counter()
+            result = function(*args)
+            self.seconds += time.perf_counter() - start
+            return result
+
+        return timed
+
+
+COMPILED = {
+    "updates": [(kernels, "fit")],
+    "acting": [(kernels, "act")],
+    "core": [(_core, "bitflip_reset"), (_core, "bitflip_step"), (_core, "ring_add"), (_core, "ring_sample")],
+}
+
+
+def learn_with_clocks(agent, epochs):
+    """Wall time of learning, and of each group of compiled functions inside it."""
+    clocks = {group: Clock() for group in COMPILED}
+    with ExitStack() as stack:
+        for group, functions in COMPILED.items():
+            for module, name in functions:
+                stack.enter_context(mock.patch.object(module, name, clocks[group](getattr(module, name))))
+        start = time.perf_counter()
+        agent.learn(epochs=epochs)
+        wall = time.perf_counter() - start
+    return wall, {group: clock.seconds for group, clock in clocks.items()}
+
+
+@pytest.mark.parametrize(("n_bits", "preset"), [(20, "notebook"), (50, "fast")])
+def test_shares_of_learning(benchmark, n_bits, preset):
+    """Share of wall time per part; goal at 20 bits, preset notebook: Python at most 10 %, updates at least 80 %."""
+    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compiles
+    agent = Agent(BitFlip(n_bits), preset, 0)
+    wall, parts = benchmark.pedantic(learn_with_clocks, (agent, 6), rounds=1)
+    assert agent.evaluate(1000, seed=1).success_rate > 0.9
+    shares = {group: seconds / wall for group, seconds in parts.items()}
+    benchmark.extra_info.update(wall_seconds=wall, python_share=1 - sum(shares.values()), **shares)
+    print(
+        f"\n{n_bits} bits, {preset}: {wall:.2f} s, Python {1 - sum(shares.values()):.1%},",
+        *(f"{g} {s:.1%}" for g, s in shares.items()),
+    )
