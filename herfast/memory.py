@@ -21,15 +21,18 @@ def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
     """Bytes that an agent allocates: a cycle's trajectories, the ring, a cycle's minibatches, the network."""
     state, goal = 8 * n_words(env.n_state_bits), 8 * n_words(env.n_goal_bits)
     inputs, parameters = env.n_state_bits + env.n_goal_bits, 0
-    for width in config.hidden:
+    widths = [-(-width // 32) * 32 for width in config.hidden]  # as the kernels pad them
+    for width in widths:
         parameters, inputs = parameters + (inputs + 1) * width, width
-    parameters += (inputs + 1) * (env.n_actions + 1)
+    head = (inputs + 1) * env.n_actions
+    samples = config.batch_size + config.episodes_per_cycle
     return {
         "trajectories": config.episodes_per_cycle * (env.max_steps * (state + 2) + state + goal),
         "ring": config.capacity * (state + goal + 8),
         "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
-        # online, target, gradient and two moments, and the dueling heads; activations and values of a batch
-        "network": 4 * 6 * parameters + 4 * config.batch_size * (3 * sum(config.hidden) + env.n_actions),
+        # online, target, gradient and two moments; three heads of a dueling network; activations and values of samples
+        "network": 4 * (5 * (parameters + head) + (3 * head if config.dueling else 0))
+        + 4 * samples * ((2 * len(widths) + 1) * max(widths) + env.n_actions),
     }
 
 
