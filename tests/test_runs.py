@@ -59,7 +59,9 @@ def test_a_last_line_cut_by_a_crash_is_left_out(run: Path) -> None:
     assert {len(column) for column in runs.read_progress(path).values()} == {0}
 
 
-@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b"success\nabc\n", b"success,loss\n1,2\n3\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b"success\nabc\n", b"success,loss\n1,2\n3\n", b"success\n1\n2,3\n"]
+)
 def test_what_is_not_the_progress_of_a_run_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.csv"
     path.write_bytes(data)
@@ -104,6 +106,20 @@ def test_overwriting_replaces_the_runs_own_files_only(run: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == [runs.CONFIG, "notes.txt", "sub"]
     assert json.loads((run / runs.CONFIG).read_text())["seed"] == 4
     assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_crash_while_overwriting_leaves_a_folder_that_is_known_as_a_run(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*args: Any) -> None:
+        raise OSError("the power failed")
+
+    monkeypatch.setattr(runs.os, "replace", crash)
+    with pytest.raises(OSError, match="power"):
+        runs.begin(run, DESCRIPTION)
+    monkeypatch.undo()
+    runs.check_free(run, overwrite=True)
+    assert runs.describe(run) == DESCRIPTION
 
 
 def test_find_takes_a_folder_or_a_file(run: Path) -> None:
