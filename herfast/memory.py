@@ -57,6 +57,6 @@ def check(env: GoalEnv, config: Config) -> None:
     if free is not None and needed > free:
         largest = max(parts, key=lambda name: parts[name])
         raise MemoryError(
-            f"the agent needs {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are available; the {largest} take "
-            f"{parts[largest] / 1e9:,.1f} GB: {_REMEDIES[largest]}"
+            f"the agent needs {needed / 1e9:,.1f} GB, {parts[largest] / 1e9:,.1f} GB of it for the {largest}, and "
+            f"{free / 1e9:,.1f} GB are available: {_REMEDIES[largest]}"
         )
