@@ -1,0 +1,215 @@
+"""Files: what is written comes back; a failure leaves the old file; what is not such a file is named."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from herfast import checkpoint
+
+RNG = np.random.default_rng(0)
+TENSORS = {
+    "words": RNG.integers(0, 2**64, (5, 3), np.uint64),
+    "floats": RNG.normal(size=(2, 3, 4)).astype(np.float32),
+    "integers": np.array([-(2**63), -1, 0, 2**63 - 1]),
+    "booleans": np.array([[True], [False]]),
+    "actions": np.arange(7, dtype=np.uint16),
+    "lengths": np.arange(7, dtype=np.int32),
+    "doubles": np.array([0.1, -0.0, np.inf, np.nan]),
+    "empty": np.empty((0, 3), np.uint64),
+    "scalar": np.array(1.5, np.float32),
+    "strided": np.arange(24, dtype=np.float32).reshape(4, 6)[::2, 1::2],
+    "transposed": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    "broadcast": np.broadcast_to(np.float32(2), (3, 2)),
+}
+METADATA = {
+    "state": np.random.PCG64(1).state,
+    "empty": {},
+    "none": None,
+    "list": [1, 2.5, "three", None, True],
+    "text": 'quotes ", umlauts äöü and\na line',
+    "tenth": 0.1,
+    "large": 2**200,
+}
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        assert found[name].shape == array.shape, name
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
+def test_what_is_written_comes_back(tmp_path, kind):
+    path = kind(tmp_path / "agent.safetensors")
+    checkpoint.write(path, TENSORS, METADATA)
+    tensors, metadata = checkpoint.read(path)
+    assert_equal(tensors, TENSORS)
+    assert metadata == METADATA
+    assert names(tmp_path) == ["agent.safetensors"]
+
+
+def test_a_generator_goes_on_where_it_was(tmp_path):
+    rng = np.random.Generator(np.random.PCG64(3))
+    rng.integers(0, 2, 3, np.uint32)  # half of a 64-bit draw is still to be used
+    checkpoint.write(tmp_path / "a", {}, {"rng": rng.bit_generator.state})
+    other = np.random.Generator(np.random.PCG64(4))
+    other.bit_generator.state = checkpoint.read(tmp_path / "a")[1]["rng"]
+    assert other.integers(0, 2**32, 9, np.uint32).tolist() == rng.integers(0, 2**32, 9, np.uint32).tolist()
+
+
+def test_arrays_read_are_ones_own(tmp_path):
+    path = tmp_path / "agent"
+    checkpoint.write(path, TENSORS, {})
+    tensors, _ = checkpoint.read(path)
+    checkpoint.write(path, {name: np.zeros_like(array) for name, array in TENSORS.items()}, {})
+    assert_equal(tensors, TENSORS)
+    tensors["words"][:] = 0
+
+
+def test_the_file_is_plain_safetensors(tmp_path):
+    checkpoint.write(tmp_path / "agent", TENSORS, METADATA)
+    assert_equal(load_file(tmp_path / "agent"), TENSORS)
+
+
+def test_nothing_at_all_comes_back(tmp_path):
+    checkpoint.write(tmp_path / "nothing", {}, {})
+    assert checkpoint.read(tmp_path / "nothing") == ({}, {})
+
+
+# --- writing fails ----------------------------------------------------------------------------------------------------
+
+OLD, NEW = {"x": np.zeros(1000)}, {"x": np.ones(1000)}
+
+
+def half_written(tensors, filename, metadata):
+    filename.write_bytes(b"half")
+    raise half_written.error
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (SafetensorError("No space left on device"), OSError),
+        (OSError("No space left on device"), OSError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_a_write_that_fails_halfway_leaves_the_old_file(tmp_path, monkeypatch, error, raised):
+    path = tmp_path / "agent"
+    checkpoint.write(path, OLD, {"n": 1})
+    monkeypatch.setattr(checkpoint, "save_file", half_written)
+    monkeypatch.setattr(half_written, "error", error, raising=False)
+    with pytest.raises(raised) as caught:
+        checkpoint.write(path, NEW, {"n": 2})
+    if isinstance(error, SafetensorError):
+        assert str(caught.value) == f"cannot write {path}: No space left on device"
+    monkeypatch.undo()
+    tensors, metadata = checkpoint.read(path)
+    assert_equal(tensors, OLD)
+    assert metadata == {"n": 1}
+    assert names(tmp_path) == ["agent"]
+
+
+def test_the_new_file_takes_the_name_only_when_it_is_on_the_disk(tmp_path, monkeypatch):
+    path = tmp_path / "agent"
+    checkpoint.write(path, OLD, {})
+    synced = []
+
+    def sync(descriptor):
+        synced.append((os.fstat(descriptor).st_ino, checkpoint.read(path)[0]["x"][0]))
+        fsync(descriptor)
+
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", sync)
+    checkpoint.write(path, NEW, {})
+    assert synced == [(path.stat().st_ino, 0.0), (tmp_path.stat().st_ino, 1.0)]  # contents, then the folder's names
+
+
+def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path):
+    checkpoint.write(tmp_path / "agent", OLD, {})
+    with pytest.raises(TypeError, match="JSON"):
+        checkpoint.write(tmp_path / "agent", NEW, {"n": np.int64(2)})
+    assert_equal(checkpoint.read(tmp_path / "agent")[0], OLD)
+    assert names(tmp_path) == ["agent"]
+
+
+@pytest.mark.parametrize("name", ["agent.safetensors", "a[1]*", "agent"])
+def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path, name):
+    leftovers = [f".{name}.1.tmp", f".{name}.99999.tmp"]
+    others = [".a1b.5.tmp", ".agent.safetensor.5.tmp", f"{name}.5.tmp", f".{name}.old.tmp", f".x{name}.5.tmp"]
+    for file in (*leftovers, *others):
+        (tmp_path / file).write_bytes(b"half")
+    checkpoint.write(tmp_path / name, NEW, {})
+    assert names(tmp_path) == sorted([name, *others])
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "missing" / "agent"
+    with pytest.raises(OSError, match="missing") as caught:
+        checkpoint.write(path, NEW, {})
+    assert str(path) in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_a_folder_in_the_files_place(tmp_path):
+    (tmp_path / "agent").mkdir()
+    with pytest.raises(OSError, match="agent"):
+        checkpoint.write(tmp_path / "agent", NEW, {})
+    assert names(tmp_path) == ["agent"]
+
+
+# --- reading fails ----------------------------------------------------------------------------------------------------
+
+
+def reason(path, error):
+    """What `read` says, which is one sentence that names the file."""
+    with pytest.raises(error) as caught:
+        checkpoint.read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_no_file(tmp_path):
+    assert reason(tmp_path / "agent", FileNotFoundError) == f"there is no file {tmp_path / 'agent'}"
+    assert reason(tmp_path, FileNotFoundError) == f"there is no file {tmp_path}"
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"not a safetensors file, but longer than a header", bytes(1000)])
+def test_another_kind_of_file(tmp_path, content):
+    (tmp_path / "agent").write_bytes(content)
+    assert "is not a readable herfast file" in reason(tmp_path / "agent", ValueError)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
+def test_a_truncated_file(tmp_path, share):
+    path = tmp_path / "agent"
+    checkpoint.write(path, TENSORS, METADATA)
+    content = path.read_bytes()
+    path.write_bytes(content[: math.ceil(share * len(content))])
+    assert "is not a readable herfast file" in reason(path, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "found"), [(None, "none"), ({"format": "pt"}, "none"), ({"herfast_format": "2"}, "2")]
+)
+def test_another_format(tmp_path, metadata, found):
+    save_file(OLD, tmp_path / "agent", metadata)
+    assert f"has herfast format {found}, this version reads format 1" in reason(tmp_path / "agent", ValueError)
+
+
+def test_metadata_that_is_not_json(tmp_path):
+    save_file(OLD, tmp_path / "agent", {"herfast_format": "1", "seed": "{"})
+    assert "is not a readable herfast file" in reason(tmp_path / "agent", ValueError)

@@ -1,0 +1,277 @@
+"""Config: what it accepts, what it refuses and how it says so, the presets number by number, the schedules."""
+
+import dataclasses
+import json
+import math
+import typing
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from herfast import Config
+
+NAN, INF = math.nan, math.inf
+CHOICES = {
+    "strategy": ("future", "final", "episode", "random"),
+    "init": ("dense", "sparse_pairs"),
+    "epsilon": ("constant", "hyperbola", "linear"),
+    "evaluate_with": ("online", "target"),
+}
+INTEGERS = {
+    "k": (0, 1_000_000),
+    "epsilon_decay_steps": (1, 2**62),
+    "learning_rate_decay_updates": (1, 2**62),
+    "target_update": (1, 2**62),
+    "batch_size": (1, 2**24),
+    "capacity": (2, 2**40),
+    "episodes_per_cycle": (1, 2**24),
+    "updates_per_cycle": (1, 2**24),
+    "cycles_per_epoch": (1, 2**40),
+    "epochs": (1, 2**40),
+}
+REALS = {  # interval, values at its edges that it holds, values at its edges that it does not
+    "gamma": ("[0, 1)", (0, 0.0, math.nextafter(1, 0)), (-1e-300, 1, 1.0)),
+    "advantage_gap": ("[0, 1)", (0.0, math.nextafter(1, 0)), (-1e-300, 1.0)),
+    "polyak": ("[0, 1)", (0.0, math.nextafter(1, 0)), (-1e-300, 1.0)),
+    "epsilon_start": ("[0, 1]", (0.0, 1, 1.0), (-1e-300, math.nextafter(1, 2))),
+    "epsilon_end": ("[0, 1]", (0.0, 1, 1.0), (-1e-300, math.nextafter(1, 2))),
+    "learning_rate": ("(0, 1]", (5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
+    "learning_rate_end": ("(0, 1]", (5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
+    "until": ("(0, 1]", (None, 5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
+}
+BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")
+
+GOOD = [
+    *((name, value) for name, values in CHOICES.items() for value in values),
+    *((name, value) for name, (low, high) in INTEGERS.items() for value in (low, low + 1, high)),
+    *((name, value) for name, (_, inside, _) in REALS.items() for value in inside),
+    *((name, value) for name in BOOLEANS for value in (True, False)),
+    *(("hidden", value) for value in ((1,), (65_536,), (256, 33), (1,) * 8)),
+]
+BAD = [
+    *((n, v, ValueError, ", ".join(map(repr, CHOICES[n]))) for n in CHOICES for v in ("", "Future", None, 3, True)),
+    *((n, v, ValueError, f"{a:,} to {z:,}") for n, (a, z) in INTEGERS.items() for v in (a - 1, -1, z + 1, 10**30)),
+    *(
+        (n, v, TypeError, f"{a:,} to {z:,}")
+        for n, (a, z) in INTEGERS.items()
+        for v in (True, np.True_, 3.0, np.float64(3), NAN, INF, "3", None, [3])
+    ),
+    *((n, v, ValueError, text) for n, (text, _, outside) in REALS.items() for v in (*outside, NAN, INF, -INF, 10**30)),
+    *((n, v, TypeError, text) for n, (text, _, _) in REALS.items() for v in (True, np.True_, "0.5", [0.5], 0.5j)),
+    *((n, None, TypeError, text) for n, (text, _, _) in REALS.items() if n != "until"),
+    *((n, v, TypeError, "True or False") for n in BOOLEANS for v in (1, 0, 0.0, "true", None, [True])),
+    *(("hidden", v, TypeError, "1 to 8") for v in (256, None, "256", {256}, 256.0)),
+    *(("hidden", v, ValueError, "1 to 8") for v in ((), (8,) * 9)),
+    *(("hidden", (8, v), ValueError, "1 to 65,536") for v in (0, -1, 65_537)),
+    *(("hidden", (8, v), TypeError, "1 to 65,536") for v in (True, 8.0, "8", None, NAN, (8,))),
+]
+
+
+def test_every_field_is_tested_and_documented():
+    fields = {field.name for field in dataclasses.fields(Config)}
+    assert fields == {*CHOICES, *INTEGERS, *REALS, *BOOLEANS, "hidden"}
+    assert fields == typing.get_type_hints(Config).keys()
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD)
+def test_what_is_in_range_is_taken(name, value):
+    assert getattr(Config(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(("name", "value", "error", "allowed"), BAD)
+def test_what_is_not_is_refused_in_one_sentence(name, value, error, allowed):
+    with pytest.raises(error) as caught:
+        Config(**{name: value})
+    message = str(caught.value)
+    offender = value[1] if isinstance(value, tuple) and len(value) == 2 else value
+    shown = {str(offender), repr(offender), f"{offender:,}" if type(offender) is int else ""} - {""}
+    assert message.startswith(f"{name} must be ")
+    assert allowed in message
+    assert any(message.endswith(f", got {text}") for text in shown)
+    assert "\n" not in message
+
+
+def test_fields_cannot_be_assigned_or_given_by_position():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().gamma = 0.5
+    with pytest.raises(TypeError):
+        Config("final")
+
+
+def test_a_config_is_a_value():
+    assert Config(k=3) == Config(k=3) != Config(k=4)
+    assert len({Config(k=3), Config(k=3), Config(hidden=[256])}) == 2
+
+
+def test_lists_and_numpy_scalars_become_pythons_own():
+    config = Config(
+        hidden=[np.int64(64), 32],
+        k=np.uint8(4),
+        gamma=np.float64(0.9),
+        polyak=np.float32(0.5),
+        epsilon_start=1,
+        until=np.float64(0.5),
+        dueling=np.True_,
+    )
+    assert config == Config(hidden=(64, 32), k=4, gamma=0.9, polyak=0.5, epsilon_start=1.0, until=0.5, dueling=True)
+    values = [config.hidden[0], config.k, config.gamma, config.polyak, config.epsilon_start, config.until]
+    assert [type(value) for value in values] == [int, int, float, float, float, float]
+    assert config.dueling is True
+    assert Config(**json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_the_bound_needs_the_mask():
+    with pytest.raises(ValueError, match="hindsight_bound=True needs mask_terminal=True"):
+        Config(hindsight_bound=True, mask_terminal=False)
+    Config(hindsight_bound=True, mask_terminal=True)
+    Config(hindsight_bound=False, mask_terminal=False)
+
+
+# --- presets ----------------------------------------------------------------------------------------------------------
+
+NOTEBOOK = {  # the bit-flip notebook; its ring of 100,000 rows holds each transition twice
+    "strategy": "final",
+    "k": 1,
+    "hidden": (256,),
+    "gamma": 0.98,
+    "double_q": True,
+    "dueling": False,
+    "clip_targets": False,
+    "mask_terminal": True,
+    "hindsight_bound": False,
+    "advantage_gap": 0.0,
+    "init": "dense",
+    "epsilon": "hyperbola",
+    "epsilon_start": 1.0,
+    "epsilon_end": 0.02,
+    "epsilon_decay_steps": 500,
+    "learning_rate": 1e-3,
+    "learning_rate_end": 1e-3,
+    "target_update": 40,
+    "polyak": 0.0,
+    "evaluate_with": "online",
+    "batch_size": 128,
+    "capacity": {20: 52_500, 50: 51_000},
+    "episodes_per_cycle": 16,
+    "updates_per_cycle": 40,
+    "cycles_per_epoch": 50,
+    "epochs": 6,
+    "until": None,
+}
+PAPER = {  # Andrychowicz et al. 2017, section 3.1 and appendix A
+    **NOTEBOOK,
+    "double_q": False,
+    "clip_targets": True,
+    "mask_terminal": False,
+    "epsilon": "constant",
+    "epsilon_start": 0.2,
+    "polyak": 0.95,
+    "evaluate_with": "target",
+    "capacity": 1_000_000,
+    "epochs": 200,
+}
+FAST = {
+    **NOTEBOOK,
+    "strategy": "future",
+    "k": 4,
+    "hidden": {20: (256,), 50: (512,)},
+    "gamma": 0.999,
+    "dueling": True,
+    "hindsight_bound": True,
+    "advantage_gap": 0.5,
+    "init": "sparse_pairs",
+    "epsilon": "constant",
+    "epsilon_start": 0.2,
+    "capacity": 200_000,
+    "episodes_per_cycle": 64,
+    "cycles_per_epoch": 10,
+    "epochs": 500,
+    "until": 0.99,
+}
+
+
+def size(n_bits, max_steps=None):
+    return SimpleNamespace(n_state_bits=n_bits, max_steps=max_steps or n_bits)
+
+
+@pytest.mark.parametrize("n_bits", [20, 50])
+@pytest.mark.parametrize(("name", "expected"), [("notebook", NOTEBOOK), ("paper", PAPER), ("fast", FAST)])
+def test_presets(name, expected, n_bits):
+    found = dataclasses.asdict(Config.preset(name, size(n_bits)))
+    expected = {field: value[n_bits] if isinstance(value, dict) else value for field, value in expected.items()}
+    assert {field: found[field] for field in expected} == expected
+    assert found.keys() - expected.keys() == {"learning_rate_decay_updates"}  # nothing decays
+
+
+def test_the_defaults_are_the_notebook_at_20_bits():
+    assert Config() == Config.preset("notebook", size(20))
+
+
+@pytest.mark.parametrize("name", ["notebook", "paper", "fast"])
+@pytest.mark.parametrize("n_bits", [1, 2, 100, 65_535])
+def test_presets_fit_every_size(name, n_bits):
+    """Whatever the size, the ring holds an episode, else the agent would refuse its own preset."""
+    assert Config.preset(name, size(n_bits)).capacity > n_bits
+    assert Config.preset(name, size(n_bits, max_steps=65_535)).capacity > 65_535
+
+
+def test_fast_grows_wider_with_the_size():
+    widths = [Config.preset("fast", size(n_bits)).hidden[0] for n_bits in (1, 20, 50, 100, 1000)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+
+
+def test_fields_override_a_preset():
+    config = Config.preset("paper", size(20), k=4, strategy="future", hidden=[8])
+    assert config == dataclasses.replace(Config.preset("paper", size(20)), k=4, strategy="future", hidden=(8,))
+    with pytest.raises(ValueError, match=r"^gamma must be in"):
+        Config.preset("paper", size(20), gamma=1)
+    with pytest.raises(ValueError, match="hindsight_bound"):
+        Config.preset("fast", size(20), mask_terminal=False)
+
+
+def test_unknown_presets_and_fields_are_named():
+    with pytest.raises(ValueError, match="preset must be one of 'fast', 'paper', 'notebook', got 'Fast'"):
+        Config.preset("Fast", size(20))
+    with pytest.raises(TypeError, match="'learning_rates' is not a field of Config; the fields are strategy, k, "):
+        Config.preset("fast", size(20), learning_rates=1e-3)
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+STEPS = [0, 1, 2, 499, 500, 501, 999, 1000, 1001, 24_499, 24_500, 24_501, 10**6, 10**15]
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_epsilon_of_the_notebook(steps):
+    assert Config().epsilon_at(steps) == max(0.02, 1 / (steps / 500 + 1))
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_epsilon(steps):
+    start, end, over = 0.8, 0.1, 1000
+    settings = {"epsilon_start": start, "epsilon_end": end, "epsilon_decay_steps": over}
+    assert Config(epsilon="constant", **settings).epsilon_at(steps) == start
+    hyperbola = max(end, start * over / (steps + over))
+    assert Config(epsilon="hyperbola", **settings).epsilon_at(steps) == pytest.approx(hyperbola, rel=1e-12)
+    line = end if steps >= over else start - (start - end) * steps / over
+    assert Config(epsilon="linear", **settings).epsilon_at(steps) == pytest.approx(line, rel=1e-12)
+
+
+def test_epsilon_may_rise():
+    config = Config(epsilon="linear", epsilon_start=0.0, epsilon_end=1.0, epsilon_decay_steps=4)
+    assert [config.epsilon_at(steps) for steps in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("updates", [0, 1, 10, 999, 1000, 1001, 10**15])
+def test_learning_rate(updates):
+    config = Config(learning_rate=1e-3, learning_rate_end=2e-5, learning_rate_decay_updates=1000)
+    expected = 1e-3 * 0.02 ** (min(updates, 1000) / 1000)
+    assert config.learning_rate_at(updates) == pytest.approx(expected, rel=1e-12)
+    assert Config().learning_rate_at(updates) == 1e-3
+
+
+def test_half_of_a_geometric_decay_is_the_geometric_mean():
+    config = Config(learning_rate=1e-2, learning_rate_end=1e-4, learning_rate_decay_updates=10)
+    assert config.learning_rate_at(5) == pytest.approx(1e-3, rel=1e-12)
