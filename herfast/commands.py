@@ -53,8 +53,9 @@ def train(
 
         fields = asdict(config)
         agent = Agent(game, preset=preset, seed=seed, **fields)
-        what = {"name": "BitFlip", "n_bits": game.n_bits, "max_steps": game.max_steps}
-        runs.begin(folder, {"herfast": __version__, "env": what, "preset": preset, "seed": seed, "config": fields})
+        what = {"id": "BitFlip", "n_bits": game.n_bits, "max_steps": game.max_steps}  # as in the agent's file
+        asked = {"herfast": __version__, "environment": what, "preset": preset, "seed": seed, "config": fields}
+        runs.begin(folder, asked)
     print(f"Learning {_game_of(agent)}, preset {preset}, seed {seed}; the run is in {folder}", flush=True)
     try:
         finished = _learn(agent, folder)

@@ -126,6 +126,9 @@ def read_progress(path: Path) -> dict[str, NDArray[Any]]:
 def plot(path: Path) -> list[Path]:
     """Draw the plots of a run beside its progress.csv; `path` is its folder or that file. Raises as plots.plot_run."""
     progress = find(path, PROGRESS)
-    run = describe(progress.parent)
-    title = f"{run['env']['n_bits']} bits, preset {run['preset']}, seed {run['seed']}" if run else ""
+    try:
+        run = describe(progress.parent) or {}
+        title = f"{run['environment']['n_bits']} bits, preset {run['preset']}, seed {run['seed']}"
+    except (KeyError, TypeError):  # no config.json of ours, or one that was edited
+        title = ""
     return plots.plot_run(read_progress(progress), progress.parent, title)

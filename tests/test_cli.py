@@ -244,7 +244,7 @@ def test_train_fills_the_folder(agents: list[StandIn], capsys: pytest.CaptureFix
     assert {path.name for path in Path("a/b").iterdir()} == names
     assert json.loads(Path("a/b", runs.CONFIG).read_text()) == {
         "herfast": herfast.__version__,
-        "env": {"name": "BitFlip", "n_bits": 8, "max_steps": 8},
+        "environment": {"id": "BitFlip", "n_bits": 8, "max_steps": 8},
         "preset": "fast",
         "seed": 0,
         "config": {**dataclasses.asdict(agent.config), "hidden": [256]},
@@ -299,7 +299,7 @@ def test_progress_is_written_while_learning(
 def test_overwrite_leaves_foreign_files_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "notes.txt").write_text("mine")
     assert outcome(["train", "--n-bits", "6", "--out", "run", "--overwrite"], capsys)[0] == 0
-    assert json.loads((run / runs.CONFIG).read_text())["env"]["n_bits"] == 6
+    assert json.loads((run / runs.CONFIG).read_text())["environment"]["n_bits"] == 6
     assert (run / "notes.txt").read_text() == "mine"
 
 

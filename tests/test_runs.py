@@ -11,7 +11,7 @@ import pytest
 
 from herfast import runs
 
-DESCRIPTION = {"herfast": "0", "env": {"n_bits": 8}, "preset": "fast", "seed": 3}
+DESCRIPTION = {"herfast": "0", "environment": {"n_bits": 8}, "preset": "fast", "seed": 3}
 
 
 def history(n_cycles: int) -> dict[str, np.ndarray]:
@@ -131,14 +131,23 @@ def test_find_takes_a_folder_or_a_file(run: Path) -> None:
         runs.find(run / "none", runs.AGENT)
 
 
-@pytest.mark.parametrize("with_config", [True, False])
-def test_plots_are_titled_by_what_was_learnt(run: Path, with_config: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("config", "title"),
+    [
+        (DESCRIPTION, "8 bits, preset fast, seed 3"),
+        ({"herfast": "0"}, ""),
+        ({"herfast": "0", "environment": 8}, ""),
+        ({}, ""),
+    ],
+)
+def test_plots_are_titled_by_what_was_learnt(
+    config: dict[str, Any], title: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(runs.plots, "plot_run", lambda *args: asked.extend(args))
-    if not with_config:
-        (run / runs.CONFIG).unlink()
+    (run / runs.CONFIG).write_text(json.dumps(config))
     runs.plot(run)
-    columns, folder, title = asked
+    columns, folder, drawn = asked
     assert folder == run
     assert len(columns["success"]) == 20
-    assert title == ("8 bits, preset fast, seed 3" if with_config else "")
+    assert drawn == title
