@@ -208,7 +208,7 @@ def test_a_ring_smaller_than_an_episode_is_refused():
 
 def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
-    with pytest.raises(MemoryError, match=r"needs .* GB .* the ring take .* lower capacity"):
+    with pytest.raises(MemoryError, match=r"needs .* GB .* for the ring, .* lower capacity"):
         Agent(BitFlip(50), capacity=10**9)
     with pytest.raises(MemoryError, match="trajectories.*lower max_steps or episodes_per_cycle"):
         Agent(BitFlip(50, max_steps=60_000), capacity=60_001, episodes_per_cycle=1000)
