@@ -38,8 +38,9 @@ SOURCES = ("simd.py", "layers.py", "buffers.py", "update.py", "kernels.py", "dat
 
 
 def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ...]:
-    # Numba's cache knows size and time of the file of the function it stores, and nothing of the files of what is
-    # linked into it. A free variable is part of its key too, so `sources`, a digest of all, keeps older code out.
+    # Numba's cache looks at the file of the function it stores, in some versions only at its size and time, and never
+    # at the files of what is linked into it. A free variable is part of its key too, so `sources`, a digest of all of
+    # them, keeps older code out.
 
     @njit(fastmath=set(FASTMATH), error_model="numpy", nogil=True, **options)
     def act(
