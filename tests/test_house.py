@@ -1,0 +1,344 @@
+"""The rules of the house: who may import whom, how long a thing may be, and what is written in one place only."""
+
+import ast
+import itertools
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = {path.stem: path for path in sorted((ROOT / "herfast").glob("*.py"))}
+HEADERS = {path.name: path for path in sorted((ROOT / "csrc").glob("*.h"))}
+SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", ROOT / "csrc" / "test_csrc.c"]
+
+NETWORK = "data simd layers buffers update kernels config network"
+AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint memory progress agent"
+MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
+    "__init__": "gymnasium",
+    "__main__": "cli",
+    "data": "",
+    "bits": "_core data",
+    "envs": "_core data bits",
+    "replay": "_core data bits",
+    "gym_envs": "data bits envs gymnasium",
+    "simd": "numba llvmlite",
+    "layers": "simd numba",
+    "buffers": "simd layers data",
+    "update": "simd layers buffers data",
+    "kernels": "simd layers buffers update data numba",
+    "config": "",
+    "network": "simd layers buffers kernels config data",
+    "rollout": "envs network data",
+    "checkpoint": "safetensors",
+    "memory": "config data envs",
+    "progress": "tqdm",
+    "agent": "bits envs gym_envs replay network rollout config checkpoint memory progress data kernels",
+    "plots": f"{AGENT} matplotlib",
+    "runs": f"{AGENT} plots",
+    "sb3": f"{AGENT} gymnasium stable_baselines3",
+    "sweep": f"{AGENT} runs joblib dask",
+    "commands": f"{AGENT} __init__ plots runs sweep tqdm",
+    "cli": f"{AGENT} __init__ plots runs sweep commands tyro",
+}
+OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "torch", "tqdm"}  # imported by who needs them, then
+HEADERS_MAY_INCLUDE = {
+    "bits.h": "",
+    "draw.h": "numpy/random/bitgen.h",
+    "bitflip.h": "bits.h draw.h",
+    "replay.h": "bits.h draw.h",
+    "hindsight.h": "bits.h draw.h bitflip.h replay.h",
+}
+STANDARD_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "assert.h"}
+
+LONGEST_FILE, LONGEST_HEADER, LONGEST_FUNCTION = 300, 200, 60
+LONGER = {  # file: lines, and why
+    "agent.py": (320, "50 of its lines are docstrings, the manual of what users call"),
+}
+
+
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(tree):
+    """For each import of a module: what is imported ("numpy", "herfast.bits"), and where it stands in the code.
+
+    `at_start` is False inside functions and `if TYPE_CHECKING`. A public name taken from herfast itself is the room
+    "__init__", since it is resolved there.
+    """
+    found = []
+
+    def walk(node, at_start):
+        if isinstance(node, ast.Import):
+            found.extend(SimpleNamespace(name=alias.name, at_start=at_start) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "herfast" + (f".{node.module}" if node.module else "") if node.level else node.module
+            for alias in node.names:
+                room = alias.name if alias.name in (*MAY_IMPORT, "_core") else "__init__"
+                name = f"herfast.{room}" if module == "herfast" else module
+                found.append(SimpleNamespace(name=name, at_start=at_start))
+        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        at_start = at_start and not for_types and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for child in ast.iter_child_nodes(node):
+            walk(child, at_start)
+
+    walk(tree, True)
+    return found
+
+
+def other(name):
+    """A room's name, or a package that is neither NumPy nor of the standard library, or None."""
+    package, _, room = name.partition(".")
+    if package == "herfast":
+        return room.partition(".")[0] or "__init__"
+    return None if package == "numpy" or package in sys.stdlib_module_names else package
+
+
+def test_the_walk_sees_every_kind_of_import():
+    code = """
+import os, numba.core
+from herfast import _core, BitFlip
+from herfast.bits import pack_bits
+from . import network
+from .data import Words
+if TYPE_CHECKING:
+    import late_1
+def f():
+    try:
+        import late_2.part
+    except ImportError:
+        from herfast import cli
+class C:
+    import early
+"""
+    found = {(other(found.name), found.at_start) for found in imports(ast.parse(code))}
+    early = {None, "numba", "_core", "__init__", "bits", "network", "data", "early"}
+    assert found == {*((name, True) for name in early), ("late_1", False), ("late_2", False), ("cli", False)}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_who_may_import_whom(room):
+    assert room in MAY_IMPORT, f"say in MAY_IMPORT what {room}.py may import"
+    if room == "__init__":
+        found = {other(found.name) for found in imports(parsed(ROOMS[room])) if found.at_start}
+    else:
+        found = {other(found.name) for found in imports(parsed(ROOMS[room]))}
+    assert found - {None, *MAY_IMPORT[room].split()} == set()
+
+
+def test_the_table_itself():
+    allowed = {room: set(text.split()) for room, text in MAY_IMPORT.items()}
+    for room in NETWORK.split():
+        assert not allowed[room] & {"_core", "bits", "envs", "replay"}, "the network does not need the compiled core"
+    for room in ("bits", "envs", "replay", "gym_envs"):
+        assert not allowed[room] & {"numba", "simd", "layers", "kernels", "network"}, "nor the core Numba"
+    assert [room for room in allowed if "cli" in allowed[room]] == ["__main__"]
+    for room in allowed.keys() & set(AGENT.split()):
+        assert not allowed[room] & {"plots", "runs", "sb3", "sweep", "commands", "cli"}
+
+
+def test_no_room_imports_itself_in_a_circle():
+    below = {room: {other(found.name) for found in imports(parsed(path))} for room, path in ROOMS.items()}
+    del below["__init__"]  # which resolves its names lazily
+    while below:
+        free = [room for room, needs in below.items() if not needs & below.keys()]
+        assert free, f"these import each other: {sorted(below)}"
+        for room in free:
+            del below[room]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_optional_packages_are_imported_by_who_needs_them_then(room):
+    found = {other(found.name) for found in imports(parsed(ROOMS[room])) if found.at_start}
+    assert found & OPTIONAL == set()
+
+
+def test_of_the_kernels_the_agent_only_wants_to_hear_when_they_compile():
+    tree = parsed(ROOMS["agent"])
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_name(node.value, "kernels")}
+    assert used <= {"announced"}
+
+
+def is_name(node, name):
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def test_the_digest_of_the_compiled_code_covers_all_that_it_is_made_of():
+    """Else Numba would run code of an older layer from its cache."""
+    reached, new = set(), {"kernels"}
+    while new:
+        reached |= new
+        new = {other(found.name) for room in new for found in imports(parsed(ROOMS[room]))} & ROOMS.keys() - reached
+    (sources,) = (
+        ast.literal_eval(node.value)
+        for node in parsed(ROOMS["kernels"]).body
+        if isinstance(node, ast.Assign) and is_name(node.targets[0], "SOURCES")
+    )
+    assert sorted(sources) == sorted(f"{room}.py" for room in reached)
+
+
+# --- C and Cython -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_who_may_include_whom(header):
+    found = set(re.findall(r"^\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", HEADERS[header].read_text(), re.MULTILINE))
+    assert header in HEADERS_MAY_INCLUDE, f"say in HEADERS_MAY_INCLUDE what {header} may include"
+    assert found - STANDARD_HEADERS - set(HEADERS_MAY_INCLUDE[header].split()) == set()
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_allocate_nothing_and_keep_nothing(header):
+    code = HEADERS[header].read_text().replace("__extension__ ", "")
+    code = re.sub(r"/\*.*?\*/|//[^\n]*", "", code, flags=re.DOTALL)
+    assert not re.search(r"\b(malloc|calloc|realloc|free|Py\w+)\s*\(", code)
+    functions = re.findall(r"^(?!typedef|#|\s|[{}])[^;{=]*\([^;{]*\)\s*\{", code, re.MULTILINE)
+    assert functions
+    for function in functions:
+        assert function.startswith("static inline "), function
+    globals_ = re.findall(r"^(?!typedef|#|\s|[{}]|static inline|struct|enum).*;", code, re.MULTILINE)
+    assert [line for line in globals_ if not line.startswith("static const ")] == []
+
+
+def test_the_core_imports_only_headers_and_pythons_own():
+    text = (ROOT / "herfast" / "_core.pyx").read_text()
+    included = set(re.findall(r"^cdef extern from \"<?([^\">]+)>?\"", text, re.MULTILINE))
+    assert included <= {*HEADERS, "stdbool.h", "numpy/random/bitgen.h"}
+    assert len(included) > 3
+    cimported = set(re.findall(r"^\s*(?:from\s+([\w.]+)\s+cimport|cimport\s+([\w.]+))", text, re.MULTILINE))
+    packages = {(a or b).partition(".")[0] for a, b in cimported}
+    assert packages <= {"cpython", "libc", "numpy"}
+    assert not re.search(r"^\s*(?:import|from\s+[\w.]+\s+import)\s", text, re.MULTILINE)
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def own_lines(node):
+    """The lines of a function without those of the functions within it."""
+    inner = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef) and n is not node]
+    lines = set(range(node.lineno, node.end_lineno + 1))
+    return len(lines.difference(*(range(n.lineno, n.end_lineno + 1) for n in inner)))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_files_are_short(path):
+    most = LONGEST_HEADER if path.suffix in (".h", ".c") else LONGEST_FILE
+    most, _ = LONGER.get(path.name, (most, ""))
+    assert len(path.read_text().splitlines()) <= most, "a room that grows longer wants to be two"
+
+
+@pytest.mark.parametrize("path", ROOMS.values(), ids=lambda path: path.name)
+def test_functions_are_short(path):
+    long = [
+        f"{node.name}: {own_lines(node)} lines"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and own_lines(node) > LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+@pytest.mark.parametrize("path", [*HEADERS.values(), ROOT / "csrc" / "test_csrc.c"], ids=lambda path: path.name)
+def test_c_functions_are_short(path):
+    """What starts in column 0 ends at the next } in column 0."""
+    lengths, start = [], None
+    for number, line in enumerate(path.read_text().splitlines()):
+        if line[:1].isalpha() and not line.endswith(";"):
+            start = number
+        elif line.startswith("}"):
+            lengths.append(number - start + 1)
+    assert lengths
+    assert max(lengths) <= LONGEST_FUNCTION
+
+
+def test_core_functions_are_short():
+    lines = (ROOT / "herfast" / "_core.pyx").read_text().splitlines()
+    starts = [i for i, line in enumerate(lines) if line and not line[0].isspace()] + [len(lines)]
+    heads = [(a, b) for a, b in itertools.pairwise(starts) if re.match(r"def |cdef .*\(", lines[a])]
+    assert len(heads) > 5
+    assert [lines[a] for a, b in heads if b - a > LONGEST_FUNCTION] == []
+
+
+# --- one place for each thing -----------------------------------------------------------------------------------------
+
+
+def called(node):
+    """The name of the function that a call or a decorator without arguments names."""
+    function = node.func if isinstance(node, ast.Call) else node
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def compilations(tree):
+    """Each use of one of Numba's compilers, as a call or as a bare decorator."""
+    compilers = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "jit_module", "generated_jit"}
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Call, ast.Name, ast.Attribute)) and called(node) in compilers
+    ]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_only_layers_and_kernels_compile(room):
+    if room not in ("layers", "kernels"):
+        assert compilations(parsed(ROOMS[room])) == []
+
+
+@pytest.mark.parametrize(("room", "where"), [("layers", "inner"), ("kernels", "_entry_points")])
+def test_they_compile_in_one_place_with_the_same_flags(room, where):
+    tree = parsed(ROOMS[room])
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == where)
+    assert len(compilations(tree)) == len(compilations(function)) > 0
+    for call in compilations(function):
+        if isinstance(call, ast.Call):
+            options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert options.get("fastmath", "set(FASTMATH)") == "set(FASTMATH)"
+            assert options.get("error_model", "'numpy'") == "'numpy'"
+            assert "parallel" not in options
+
+
+def test_there_is_one_fastmath_constant():
+    assigned = [
+        (room, ast.unparse(node.value))
+        for room, path in ROOMS.items()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Assign) and any(is_name(target, "FASTMATH") for target in node.targets)
+    ]
+    assert assigned == [("simd", "('reassoc', 'contract', 'nsz', 'arcp')")]
+    for path in ROOMS.values():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.keyword) and node.arg in ("fastmath", "flags"):
+                assert ast.unparse(node.value) in ("set(FASTMATH)", "FASTMATH"), path.name
+            assert not (isinstance(node, ast.Constant) and node.value in ("nnan", "ninf", "fast-math")), path.name
+
+
+def test_nothing_is_left_to_do():
+    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")  # in pieces, since this file is searched too
+    folders = (ROOT / folder for folder in ("herfast", "csrc", "tests", "bench"))
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".pyx", ".h")]
+    assert len(files) > 40
+    assert [path for path in files if marks.search(path.read_text())] == []
+
+
+# --- tests cannot shadow what they test -------------------------------------------------------------------------------
+
+
+def test_no_test_folder_is_a_package():
+    assert [*ROOT.glob("tests/**/__init__.py"), *ROOT.glob("bench/**/__init__.py")] == []
+    assert not (ROOT / "conftest.py").exists()
+    assert not (ROOT / "__init__.py").exists()
+
+
+def test_twins_never_import_what_they_are_compared_with():
+    twins = list((ROOT / "tests" / "reference").glob("*.py"))
+    assert len(twins) > 3
+    for path in twins:
+        assert {other(found.name) for found in imports(parsed(path))} - {"reference"} == {None}, path.name
+
+
+def test_the_wheel_holds_every_room():
+    """The package is flat: a folder below it would not be installed."""
+    assert [path for path in (ROOT / "herfast").rglob("*.py") if path.parent != ROOT / "herfast"] == []
