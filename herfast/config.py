@@ -171,7 +171,7 @@ def _checked_real(name: str, value: object, interval: str) -> float:
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
-    if not (above and below and math.isfinite(value)):
+    if not (above and below):  # NaN is neither
         raise ValueError(f"{name} must be in {interval}, got {value}")
     return float(value)
 
