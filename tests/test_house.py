@@ -15,7 +15,7 @@ HEADERS = {path.name: path for path in sorted((ROOT / "csrc").glob("*.h"))}
 SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", ROOT / "csrc" / "test_csrc.c"]
 
 NETWORK = "data simd layers buffers update kernels config network"
-AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint memory progress agent"
+AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint snapshot memory progress agent"
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
     "__main__": "cli",
@@ -35,7 +35,8 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "checkpoint": "safetensors",
     "memory": "config data envs",
     "progress": "tqdm",
-    "agent": "bits envs gym_envs replay network rollout config checkpoint memory progress data kernels",
+    "snapshot": "checkpoint data agent",  # the agent for types only, else it would be a circle
+    "agent": "bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data kernels",
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
@@ -54,9 +55,6 @@ HEADERS_MAY_INCLUDE = {
 STANDARD_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "assert.h"}
 
 LONGEST_FILE, LONGEST_HEADER, LONGEST_FUNCTION = 300, 200, 60
-LONGER = {  # file: lines, and why
-    "agent.py": (320, "50 of its lines are docstrings, the manual of what users call"),
-}
 
 
 def parsed(path):
@@ -64,29 +62,36 @@ def parsed(path):
 
 
 def imports(tree):
-    """For each import of a module: what is imported ("numpy", "herfast.bits"), and where it stands in the code.
+    """For each import of a module: what is imported ("numpy", "herfast.bits"), and when.
 
-    `at_start` is False inside functions and `if TYPE_CHECKING`. A public name taken from herfast itself is the room
-    "__init__", since it is resolved there.
+    It is imported "at once", "later", inside a function, or "for types", which is never. A public name taken from
+    herfast itself is the room "__init__", since it is resolved there.
     """
     found = []
 
-    def walk(node, at_start):
+    def walk(node, when):
         if isinstance(node, ast.Import):
-            found.extend(SimpleNamespace(name=alias.name, at_start=at_start) for alias in node.names)
+            found.extend(SimpleNamespace(name=alias.name, when=when) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = "herfast" + (f".{node.module}" if node.module else "") if node.level else node.module
             for alias in node.names:
                 room = alias.name if alias.name in (*MAY_IMPORT, "_core") else "__init__"
                 name = f"herfast.{room}" if module == "herfast" else module
-                found.append(SimpleNamespace(name=name, at_start=at_start))
-        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        at_start = at_start and not for_types and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+                found.append(SimpleNamespace(name=name, when=when))
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            when = "for types"
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            when = "later"
         for child in ast.iter_child_nodes(node):
-            walk(child, at_start)
+            walk(child, when)
 
-    walk(tree, True)
+    walk(tree, "at once")
     return found
+
+
+def needs(room, *when):
+    """Rooms and packages that a room imports at these times, at any without."""
+    return {other(found.name) for found in imports(parsed(ROOMS[room])) if not when or found.when in when} - {None}
 
 
 def other(name):
@@ -105,28 +110,30 @@ from herfast.bits import pack_bits
 from . import network
 from .data import Words
 if TYPE_CHECKING:
-    import late_1
+    import types_
 def f():
     try:
-        import late_2.part
+        import late.part
     except ImportError:
         from herfast import cli
 class C:
     import early
 """
-    found = {(other(found.name), found.at_start) for found in imports(ast.parse(code))}
-    early = {None, "numba", "_core", "__init__", "bits", "network", "data", "early"}
-    assert found == {*((name, True) for name in early), ("late_1", False), ("late_2", False), ("cli", False)}
+    found = {(other(found.name), found.when) for found in imports(ast.parse(code))}
+    at_once = {None, "numba", "_core", "__init__", "bits", "network", "data", "early"}
+    assert found == {
+        *((name, "at once") for name in at_once),
+        ("types_", "for types"),
+        ("late", "later"),
+        ("cli", "later"),
+    }
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_who_may_import_whom(room):
     assert room in MAY_IMPORT, f"say in MAY_IMPORT what {room}.py may import"
-    if room == "__init__":
-        found = {other(found.name) for found in imports(parsed(ROOMS[room])) if found.at_start}
-    else:
-        found = {other(found.name) for found in imports(parsed(ROOMS[room]))}
-    assert found - {None, *MAY_IMPORT[room].split()} == set()
+    found = needs(room, "at once") if room == "__init__" else needs(room)
+    assert found - set(MAY_IMPORT[room].split()) == set()
 
 
 def test_the_table_itself():
@@ -141,10 +148,9 @@ def test_the_table_itself():
 
 
 def test_no_room_imports_itself_in_a_circle():
-    below = {room: {other(found.name) for found in imports(parsed(path))} for room, path in ROOMS.items()}
-    del below["__init__"]  # which resolves its names lazily
+    below = {room: needs(room, "at once", "later") for room in ROOMS}
     while below:
-        free = [room for room, needs in below.items() if not needs & below.keys()]
+        free = [room for room, rooms in below.items() if not rooms & below.keys()]
         assert free, f"these import each other: {sorted(below)}"
         for room in free:
             del below[room]
@@ -152,8 +158,7 @@ def test_no_room_imports_itself_in_a_circle():
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_optional_packages_are_imported_by_who_needs_them_then(room):
-    found = {other(found.name) for found in imports(parsed(ROOMS[room])) if found.at_start}
-    assert found & OPTIONAL == set()
+    assert needs(room, "at once") & OPTIONAL == set()
 
 
 def test_of_the_kernels_the_agent_only_wants_to_hear_when_they_compile():
@@ -171,7 +176,7 @@ def test_the_digest_of_the_compiled_code_covers_all_that_it_is_made_of():
     reached, new = set(), {"kernels"}
     while new:
         reached |= new
-        new = {other(found.name) for room in new for found in imports(parsed(ROOMS[room]))} & ROOMS.keys() - reached
+        new = set().union(*map(needs, new)) & ROOMS.keys() - reached
     (sources,) = (
         ast.literal_eval(node.value)
         for node in parsed(ROOMS["kernels"]).body
@@ -227,7 +232,6 @@ def own_lines(node):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_files_are_short(path):
     most = LONGEST_HEADER if path.suffix in (".h", ".c") else LONGEST_FILE
-    most, _ = LONGER.get(path.name, (most, ""))
     assert len(path.read_text().splitlines()) <= most, "a room that grows longer wants to be two"
 
 
