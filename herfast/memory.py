@@ -57,6 +57,6 @@ def check(env: GoalEnv, config: Config) -> None:
     if free is not None and needed > free:
         largest = max(parts, key=lambda name: parts[name])
         raise MemoryError(
-            f"the agent needs {needed / 1e9:,.1f} GB, {parts[largest] / 1e9:,.1f} GB of it for the {largest}, and "
-            f"{free / 1e9:,.1f} GB are available: {_REMEDIES[largest]}"
+            f"{free / 1e9:,.1f} GB of memory is available and the agent needs {needed / 1e9:,.1f} GB; "
+            f"{parts[largest] / 1e9:,.1f} GB of that for the {largest}: {_REMEDIES[largest]}"
         )
