@@ -29,18 +29,20 @@ class Adam(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Scratch for B samples; only z means anything between calls, and only to `act`."""
+    """Scratch for B samples; nothing but z means anything between calls. `act` uses the parts marked (a)."""
 
-    z: Floats  # [B, stride], the first layer's pre-activations
-    h: Floats  # [L, B, stride], activations at the state
+    z: Floats  # [B, stride], the first layer's pre-activations (a alone)
+    block: Floats  # [B, 32], the same for some columns (a)
+    h: Floats  # [L, B, stride], activations at the state (a)
     h_next: Floats  # [L, B, stride], activations at the next state, then gradients by the pre-activations
-    q: Floats  # [B, A], values of all actions
+    h_target: Floats  # [L, B, stride], the target network's activations at the state
+    q: Floats  # [B, A], values of all actions (a)
     q_taken: Floats  # [B], the online network's values of the actions taken
     q_next: Floats  # [B], the target network's values of the next state
     gap: Floats  # [B], max_a Q_target(s, a) - Q_target(s, a_t)
     d_q: Floats  # [B], gradient by q_taken
     best: Integers  # [B], the next actions
-    codes: Words  # [B, words], state and goal, 4 bits a code
+    codes: Words  # [B, words], state and goal, 4 bits a code (a)
     columns: Words  # [S + G, B words], state and goal transposed: a row an input
     square: Words  # [64], a transposition at work
     tables: Floats  # [layers.TABLES]
@@ -49,8 +51,7 @@ class Workspace(NamedTuple):
 class Rules(NamedTuple):
     """The sizes of state and goal, and Config's part in an update."""
 
-    n_state_bits: int
-    n_goal_bits: int
+    sizes: tuple[int, int]  # state bits, goal bits
     gamma: float
     double_q: bool
     dueling: bool
@@ -86,22 +87,25 @@ def aligned(*shape: int) -> Floats:
     return raw[first : first + size].reshape(shape)
 
 
-def workspace(rows: int, shape: Integers, n_state_bits: int, n_goal_bits: int) -> Workspace:
-    """Scratch for `rows` samples."""
+def workspace(rows: int, shape: Integers, sizes: tuple[int, int], *, learning: bool) -> Workspace:
+    """Scratch for `rows` samples, to learn or only to act; `sizes` are the numbers of state and goal bits."""
     depth, stride, n_actions = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1])
-    codes = -(-n_state_bits // 4) + -(-n_goal_bits // 4)
+    acting_rows, learning_rows = (0, rows) if learning else (rows, 0)
+    codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
     return Workspace(
-        z=aligned(rows, stride),
+        z=aligned(acting_rows, stride),
+        block=aligned(rows, LANES),
         h=aligned(depth, rows, stride),
-        h_next=aligned(depth, rows, stride),
+        h_next=aligned(depth, learning_rows, stride),
+        h_target=aligned(depth, learning_rows, stride),
         q=aligned(rows, n_actions),
-        q_taken=aligned(rows),
-        q_next=aligned(rows),
-        gap=aligned(rows),
-        d_q=aligned(rows),
-        best=np.zeros(rows, np.int64),
+        q_taken=aligned(learning_rows),
+        q_next=aligned(learning_rows),
+        gap=aligned(learning_rows),
+        d_q=aligned(learning_rows),
+        best=np.zeros(learning_rows, np.int64),
         codes=np.zeros((rows, -(-codes // CODES)), np.uint64),
-        columns=np.zeros((n_state_bits + n_goal_bits, n_words(rows)), np.uint64),
+        columns=np.zeros((sum(sizes), n_words(learning_rows)), np.uint64),
         square=np.zeros(64, np.uint64),
         tables=aligned(CODES * SUMS),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from herfast.buffers import Adam, Network, Rules, Workspace
 from herfast.data import Minibatches
 from herfast.layers import Integers, Words, change_bits, encode, first_layer, transpose_bits
-from herfast.simd import FASTMATH, LANES, load, store
+from herfast.simd import FASTMATH, LANES, load, relu, store
 from herfast.update import (
     adam_step,
     all_values,
@@ -59,14 +59,17 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
         _ = sources
         rows, width = active.size, shape[0, 1]
         if rebuild:
-            encode(states, goals, sizes[0], sizes[1], work.codes)
-            first_layer(network.params, shape, work.codes, states.shape[0], sizes[0], sizes[1], work.tables, work.z)
+            encode(states, goals, sizes, work.codes)
+            for column in range(0, width, LANES):
+                first_layer(network.params, shape, column, work.codes, states.shape[0], sizes, work.tables, work.block)
+                for e in range(states.shape[0]):
+                    store(work.z, e * work.z.shape[1] + column, load(work.block, e * LANES))
         stride = work.z.shape[1]
         for i in range(rows):
             if not rebuild:
-                change_bits(network.params, shape, previous, states, active[i], work.z, work.z)
+                change_bits(network.params, shape, previous, states, active[i], work.z)
             for column in range(0, width, LANES):
-                store(work.h[0], i * stride + column, load(work.z, active[i] * stride + column))
+                store(work.h[0], i * stride + column, relu(load(work.z, active[i] * stride + column)))
         hidden_layers(network.params, shape, work.h, rows)
         all_values(work.h, rows, network, shape, work.q)
         for i in range(rows):
@@ -97,9 +100,9 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
                 batches.terminated[u],
                 batches.steps_to_goal[u],
             )
-            encode(batch.states, batch.goals, rules.n_state_bits, rules.n_goal_bits, work.codes)
-            transpose_bits(batch.states, rules.n_state_bits, work.square, work.columns, 0)
-            transpose_bits(batch.goals, rules.n_goal_bits, work.square, work.columns, rules.n_state_bits)
+            encode(batch.states, batch.goals, rules.sizes, work.codes)
+            transpose_bits(batch.states, rules.sizes[0], work.square, work.columns, 0)
+            transpose_bits(batch.goals, rules.sizes[1], work.square, work.columns, rules.sizes[0])
             online_pass(online, shape, batch, rules, work)
             target_pass(target, shape, batch, rules, work)
             out_losses[u] = temporal_difference(batch, rules, work)

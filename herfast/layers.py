@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from herfast.simd import FASTMATH, LANES, add, fma, get, load, lowest_bit, relu, splat, store
+from herfast.simd import FASTMATH, LANES, add, fma, get, load, lowest_bit, relu, splat, store, sub
 
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint64]
@@ -31,102 +31,139 @@ FOURS = 8  # groups of 4 samples used at once, for the same reason: half a word 
 def inner(function: F) -> F:
     """Compile a function that only other kernels call: linked into them, without wrappers, allocating nothing."""
     compiled: F = njit(
-        fastmath=set(FASTMATH),
-        error_model="numpy",
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        _nrt=False,
+        fastmath=set(FASTMATH), error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
     )(function)
     return compiled
 
 
 @inner
-def encode(states: Words, goals: Words, n_state_bits: int, n_goal_bits: int, codes: Words) -> None:
-    """codes[b]: 4 bits after 4 bits of the state, then of the goal, the first lowest, CODES to a word."""
-    state_words, goal_words = states.shape[1], goals.shape[1]
-    n_state_codes, total_codes = (n_state_bits + 3) >> 2, n_codes(n_state_bits, n_goal_bits)
-    for b in range(states.shape[0]):
-        for c in range(codes.shape[1]):
-            packed = np.uint64(0)
-            for j in range(c * CODES, min((c + 1) * CODES, total_codes)):
-                if j < n_state_codes:
-                    code = get(states, b * state_words + (j >> 4)) >> np.uint64(4 * (j & 15))
-                else:
-                    i = j - n_state_codes
-                    code = get(goals, b * goal_words + (i >> 4)) >> np.uint64(4 * (i & 15))
-                packed |= (code & np.uint64(15)) << np.uint64(4 * (j - c * CODES))
-            codes[b, c] = packed
+def field(words: Words, row: int, start: int) -> Any:
+    """Bits start .. start + 63 of a row of words; those outside the row are 0."""
+    last = words.shape[1] - 1
+    w, shift = start >> 6, np.uint64(start & 63)
+    low = get(words, row * (last + 1) + w) if 0 <= w <= last else np.uint64(0)
+    high = get(words, row * (last + 1) + w + 1) if -1 <= w < last else np.uint64(0)
+    return low if shift == np.uint64(0) else (low >> shift) | (high << (np.uint64(64) - shift))
 
 
 @inner
-def n_codes(n_state_bits: int, n_goal_bits: int) -> int:
-    """How many groups of 4 inputs there are; state and goal each fill their last group with nothing."""
-    return ((n_state_bits + 3) >> 2) + ((n_goal_bits + 3) >> 2)
+def code_counts(sizes: Any, words: int) -> Any:
+    """Groups of 4 inputs in all, of the state alone, and to a word of codes; state and goal each fill their last."""
+    n_state_codes, n_goal_codes = (sizes[0] + 3) >> 2, (sizes[1] + 3) >> 2
+    total = n_state_codes + n_goal_codes
+    return total, n_state_codes, (total + words - 1) // words
 
 
 @inner
-def tabulate(source: Floats, first: int, row_stride: int, count: int, signed: bool, tables: Floats, table: int) -> None:
-    """tables[table][v] = sum_j x_j source[row j] over count <= 4 rows: x_j is bit j of v, or +-1 by it if signed."""
-    total = splat(np.float32(0.0))
-    step = splat(np.float32(2.0 if signed else 1.0))
+def encode(states: Words, goals: Words, sizes: Any, codes: Words) -> None:
+    """codes[b]: 4 bits after 4 bits of the state, then of the goal, the first lowest, in words of equally many."""
+    _, n_state_codes, per_word = code_counts(sizes, codes.shape[1])
+    mask = np.uint64((1 << (4 * per_word)) - 1)
+    for c in range(codes.shape[1]):
+        start = 4 * per_word * c
+        for b in range(states.shape[0]):
+            codes[b, c] = (field(states, b, start) | field(goals, b, start - 4 * n_state_codes)) & mask
+
+
+@inner
+def tabulate(source: Floats, first: int, stride: int, count: int, signed: bool, tables: Floats, table: int) -> None:
+    """tables[table][v] = sum_j x_j source[row j] over count <= 4 rows: x_j is bit j of v, or +-1 by it if signed.
+
+    Entries whose bits exceed `count` are never looked up.
+    """
+    zero = splat(np.float32(0.0))
+    row0 = load(source, first)
+    row1 = load(source, first + stride) if count > 1 else zero
+    row2 = load(source, first + 2 * stride) if count > 2 else zero
+    row3 = load(source, first + 3 * stride) if count > 3 else zero
+    none = zero
     if signed:
-        for j in range(count):
-            total = fma(splat(np.float32(-1.0)), load(source, first + j * row_stride), total)
-    store(tables, table, total)
-    for j in range(count):
-        row = load(source, first + j * row_stride)
-        for v in range(1 << j):
-            store(tables, table + ((1 << j) + v) * LANES, fma(step, row, load(tables, table + v * LANES)))
+        none = sub(zero, add(add(row0, row1), add(row2, row3)))
+        row0, row1, row2, row3 = (add(row0, row0), add(row1, row1), add(row2, row2), add(row3, row3))
+    for v in range(0, 16, 8):
+        low = none if v == 0 else add(none, row3)
+        entry = table + v * LANES
+        sum1, sum2 = add(low, row0), add(low, row1)
+        sum3 = add(sum1, row1)
+        store(tables, entry, low)
+        store(tables, entry + LANES, sum1)
+        store(tables, entry + 2 * LANES, sum2)
+        store(tables, entry + 3 * LANES, sum3)
+        store(tables, entry + 4 * LANES, add(low, row2))
+        store(tables, entry + 5 * LANES, add(sum1, row2))
+        store(tables, entry + 6 * LANES, add(sum2, row2))
+        store(tables, entry + 7 * LANES, add(sum3, row2))
 
 
 @inner
 def first_layer(
-    params: Floats,
-    shape: Integers,
-    codes: Words,
-    rows: int,
-    n_state_bits: int,
-    n_goal_bits: int,
-    tables: Floats,
-    z: Floats,
+    params: Floats, shape: Integers, column: int, codes: Words, rows: int, sizes: Any, tables: Floats, block: Floats
 ) -> None:
-    """z = b1 + x W1: a sample adds one tabulated sum for every 4 inputs, where the plain formula adds 4 products."""
-    width, stride, words = shape[0, 1], z.shape[1], codes.shape[1]
-    n_state_codes, total_codes = (n_state_bits + 3) >> 2, n_codes(n_state_bits, n_goal_bits)
-    for column in range(0, width, LANES):
-        for c in range(words):
-            n_tables = min(CODES, total_codes - c * CODES)
+    """block = b1 + x W1 for 32 columns: a sample adds one tabulated sum for every 4 inputs instead of 4 products.
+
+    `sizes` are the numbers of state and goal bits; block is float32[rows, 32] and so stays in the L1 cache.
+    """
+    width, words = shape[0, 1], codes.shape[1]
+    total_codes, n_state_codes, per_word = code_counts(sizes, words)
+    for c in range(words):
+        n_tables = min(per_word, total_codes - c * per_word)
+        for t in range(n_tables):
+            row = 4 * (c * per_word + t)
+            count = min(4, sizes[0] - row)
+            if row >= 4 * n_state_codes:
+                row -= 4 * n_state_codes
+                row, count = sizes[0] + row, min(4, sizes[1] - row)
+            tabulate(params, shape[0, 2] + row * width + column, width, count, True, tables, t * SUMS)
+        bias = load(params, shape[0, 3] + column)
+        for b in range(rows):
+            total = bias if c == 0 else load(block, b * LANES)
+            packed = get(codes, b * words + c)
             for t in range(n_tables):
-                j = c * CODES + t
-                goal_row = 4 * (j - n_state_codes)
-                row, count = 4 * j, min(4, n_state_bits - 4 * j)
-                if goal_row >= 0:
-                    row, count = n_state_bits + goal_row, min(4, n_goal_bits - goal_row)
-                tabulate(params, shape[0, 2] + row * width + column, width, count, True, tables, t * SUMS)
-            for b in range(rows):
-                total = load(params, shape[0, 3] + column) if c == 0 else load(z, b * stride + column)
-                packed = get(codes, b * words + c)
-                for t in range(n_tables):
-                    code = np.int64((packed >> np.uint64(4 * t)) & np.uint64(15))
-                    total = add(total, load(tables, t * SUMS + code * LANES))
-                store(z, b * stride + column, total)
+                code = np.int64((packed >> np.uint64(4 * t)) & np.uint64(15))
+                total = add(total, load(tables, t * SUMS + code * LANES))
+            store(block, b * LANES, total)
 
 
 @inner
-def change_bits(params: Floats, shape: Integers, old: Words, new: Words, row: int, z: Floats, out: Floats) -> None:
-    """out[row] = z[row] + (x_new - x_old) W1 over the state bits that changed: a bit adds or subtracts 2 rows."""
-    width, stride, words = shape[0, 1], z.shape[1], old.shape[1]
-    for column in range(0, width, LANES):
-        total = load(z, row * stride + column)
+def activate(block: Floats, column: int, rows: int, out: Floats) -> None:
+    """out = relu(block), in its 32 columns."""
+    for b in range(rows):
+        store(out, b * out.shape[1] + column, relu(load(block, b * LANES)))
+
+
+@inner
+def activate_changed(
+    params: Floats, shape: Integers, column: int, old: Words, new: Words, block: Floats, out: Floats
+) -> None:
+    """out = relu(block + (x_new - x_old) W1) in its 32 columns: a state bit that changed adds or subtracts 2 rows."""
+    words, weights = old.shape[1], shape[0, 2] + column
+    for b in range(old.shape[0]):
+        total = load(block, b * LANES)
         for w in range(words):
-            now = get(new, row * words + w)
-            changed = now ^ get(old, row * words + w)
+            now = get(new, b * words + w)
+            changed = now ^ get(old, b * words + w)
             while changed != np.uint64(0):
                 bit = lowest_bit(changed)
                 changed &= changed - np.uint64(1)
                 sign = np.float32(2.0) if (now >> np.uint64(bit)) & np.uint64(1) else np.float32(-2.0)
-                total = fma(splat(sign), load(params, shape[0, 2] + (64 * w + bit) * width + column), total)
-        store(out, row * stride + column, total)
+                total = fma(splat(sign), load(params, weights + (64 * w + bit) * shape[0, 1]), total)
+        store(out, b * out.shape[1] + column, relu(total))
+
+
+@inner
+def change_bits(params: Floats, shape: Integers, old: Words, new: Words, row: int, z: Floats) -> None:
+    """z[row] += (x_new - x_old) W1, as in activate_changed."""
+    width, words, first = shape[0, 1], old.shape[1], row * z.shape[1]
+    for w in range(words):
+        now = get(new, row * words + w)
+        changed = now ^ get(old, row * words + w)
+        while changed != np.uint64(0):
+            bit = lowest_bit(changed)
+            changed &= changed - np.uint64(1)
+            sign = splat(np.float32(2.0) if (now >> np.uint64(bit)) & np.uint64(1) else np.float32(-2.0))
+            weights = shape[0, 2] + (64 * w + bit) * width
+            for column in range(0, width, LANES):
+                store(z, first + column, fma(sign, load(params, weights + column), load(z, first + column)))
 
 
 @inner
@@ -154,7 +191,7 @@ def first_layer_gradient(
     d_z: Floats, columns: Words, rows: int, shape: Integers, tables: Floats, d_params: Floats
 ) -> None:
     """d_W1 = x^T d_z = 2 sum of d_z over the samples whose bit is 1 - d_b1: one tabulated sum for every 4 samples."""
-    inputs, width, stride, words = shape[0, 0], shape[0, 1], d_z.shape[1], columns.shape[1]
+    inputs, width, stride, words = (shape[0, 0], shape[0, 1], d_z.shape[1], columns.shape[1])
     for column in range(0, width, LANES):
         minus_bias = fma(splat(np.float32(-1.0)), load(d_params, shape[0, 3] + column), splat(np.float32(0.0)))
         for first in range(0, rows, 4 * FOURS):
@@ -177,14 +214,6 @@ def first_layer_gradient(
 
 
 @inner
-def activate(x: Floats, rows: int, width: int) -> None:
-    """x = relu(x), in place."""
-    for b in range(rows):
-        for column in range(b * x.shape[1], b * x.shape[1] + width, LANES):
-            store(x, column, relu(load(x, column)))
-
-
-@inner
 def matmul(
     a: Floats,
     a_row: int,
@@ -203,7 +232,10 @@ def matmul(
     for column in range(0, width, LANES):
         for i in range(0, rows, 2):
             j = min(i + 1, rows - 1)
-            total_i, total_j = load(out, out_first + i * out_row + column), load(out, out_first + j * out_row + column)
+            total_i, total_j = (
+                load(out, out_first + i * out_row + column),
+                load(out, out_first + j * out_row + column),
+            )
             for k in range(terms):
                 row = load(b, b_first + k * b_row + column)
                 total_i = fma(splat(get(a, i * a_row + k * a_column)), row, total_i)
@@ -217,7 +249,7 @@ def dots(a: Floats, a_rows: int, b: Floats, b_first: int, b_rows: int, terms: in
     """out[i, j] = sum_k a[i, k] b[j, k], a block of 4 x 3 sums at a time; past the last row the last is repeated."""
     stride = a.shape[1]
     for i in range(0, a_rows, 4):
-        i1, i2, i3 = min(i + 1, a_rows - 1), min(i + 2, a_rows - 1), min(i + 3, a_rows - 1)
+        i1, i2, i3 = (min(i + 1, a_rows - 1), min(i + 2, a_rows - 1), min(i + 3, a_rows - 1))
         x0, x1, x2, x3 = i * stride, i1 * stride, i2 * stride, i3 * stride
         for j in range(0, b_rows, 3):
             j1, j2 = min(j + 1, b_rows - 1), min(j + 2, b_rows - 1)
@@ -226,7 +258,7 @@ def dots(a: Floats, a_rows: int, b: Floats, b_first: int, b_rows: int, terms: in
             s20 = s21 = s22 = s30 = s31 = s32 = np.float32(0.0)
             for k in range(terms):
                 b0, b1, b2 = get(b, y0 + k), get(b, y1 + k), get(b, y2 + k)
-                a0, a1, a2, a3 = get(a, x0 + k), get(a, x1 + k), get(a, x2 + k), get(a, x3 + k)
+                a0, a1, a2, a3 = (get(a, x0 + k), get(a, x1 + k), get(a, x2 + k), get(a, x3 + k))
                 s00, s01, s02 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2
                 s10, s11, s12 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2
                 s20, s21, s22 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2

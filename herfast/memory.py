@@ -25,14 +25,15 @@ def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
     for width in widths:
         parameters, inputs = parameters + (inputs + 1) * width, width
     head = (inputs + 1) * env.n_actions
-    samples = config.batch_size + config.episodes_per_cycle
+    batch, games, depth = config.batch_size, config.episodes_per_cycle, len(widths)
     return {
         "trajectories": config.episodes_per_cycle * (env.max_steps * (state + 2) + state + goal),
         "ring": config.capacity * (state + goal + 8),
         "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
-        # online, target, gradient and two moments; three heads of a dueling network; activations and values of samples
+        # online, target, gradient and two moments; three heads of a dueling network; activations and values
         "network": 4 * (5 * (parameters + head) + (3 * head if config.dueling else 0))
-        + 4 * samples * ((2 * len(widths) + 1) * max(widths) + env.n_actions),
+        + 4 * max(widths) * (3 * depth * batch + (depth + 1) * games)
+        + 4 * (env.n_actions + 32) * (batch + games),
     }
 
 

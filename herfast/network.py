@@ -58,8 +58,7 @@ class QNetwork:
         d_params = aligned(size)
         self._adam = Adam(d_params, self._network(d_params).head, aligned(size), aligned(size))
         self._rules = Rules(
-            n_state_bits=self.n_state_bits,
-            n_goal_bits=self.n_goal_bits,
+            sizes=(self.n_state_bits, self.n_goal_bits),
             gamma=config.gamma,
             double_q=config.double_q,
             dueling=config.dueling,
@@ -134,8 +133,8 @@ class QNetwork:
         """
         batches = self._checked(batches)
         n_updates, batch_size = batches.actions.shape
-        if self._work is None or len(self._work.z) != batch_size:
-            self._work = workspace(batch_size, self._shape, self.n_state_bits, self.n_goal_bits)
+        if self._work is None or len(self._work.block) != batch_size:
+            self._work = workspace(batch_size, self._shape, self._rules.sizes, learning=True)
         rates = [self.config.learning_rate_at(self.updates + u) for u in range(n_updates)]
         losses = np.empty(n_updates)
         kernels.fit(
@@ -243,7 +242,7 @@ class Player:
         self._shape = network._shape
         self._sizes = (network.n_state_bits, network.n_goal_bits)
         self._numbers = numbers
-        self._work = workspace(n_envs, self._shape, *self._sizes)
+        self._work = workspace(n_envs, self._shape, self._sizes, learning=False)
         self._steps = 0
         self._previous: Words | None = None
 

@@ -102,6 +102,12 @@ def add(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @_operation
+def sub(typingctx: Any, a: Any, b: Any) -> Any:
+    """a - b."""
+    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fsub(*args, flags=FASTMATH)
+
+
+@_operation
 def mul(typingctx: Any, a: Any, b: Any) -> Any:
     """a * b."""
     return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fmul(*args, flags=FASTMATH)

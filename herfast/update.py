@@ -15,14 +15,14 @@ from herfast.layers import (
     Floats,
     Integers,
     activate,
-    change_bits,
+    activate_changed,
     dots,
     first_layer,
     first_layer_gradient,
     inner,
     matmul,
 )
-from herfast.simd import LANES, add, fma, get, load, mul, splat, store, where_positive
+from herfast.simd import LANES, add, fma, get, load, mul, relu, splat, store, where_positive
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 
@@ -32,8 +32,7 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 
 @inner
 def hidden_layers(params: Floats, shape: Integers, h: Floats, rows: int) -> None:
-    """h[l] = relu(h[l - 1] W_l + b_l); h[0] comes as pre-activations."""
-    activate(h[0], rows, shape[0, 1])
+    """h[l] = relu(h[l - 1] W_l + b_l) for the layers after the first."""
     stride = h.shape[2]
     for layer in range(1, shape.shape[0] - 1):
         terms, width, weights, biases = shape[layer]
@@ -41,7 +40,9 @@ def hidden_layers(params: Floats, shape: Integers, h: Floats, rows: int) -> None
             for column in range(0, width, LANES):
                 store(h[layer], b * stride + column, load(params, biases + column))
         matmul(h[layer - 1], stride, 1, params, weights, width, h[layer], 0, stride, rows, terms, width)
-        activate(h[layer], rows, width)
+        for b in range(rows):
+            for column in range(b * stride, b * stride + width, LANES):
+                store(h[layer], column, relu(load(h[layer], column)))
 
 
 @inner
@@ -73,14 +74,6 @@ def argmax(values: Floats) -> int:
     return best
 
 
-@inner
-def copy_rows(source: Floats, out: Floats, rows: int, width: int) -> None:
-    """out[b, :width] = source[b, :width]."""
-    for b in range(rows):
-        for column in range(b * source.shape[1], b * source.shape[1] + width, LANES):
-            store(out, column, load(source, column))
-
-
 # --- one update -------------------------------------------------------------------------------------------------------
 
 
@@ -88,14 +81,15 @@ def copy_rows(source: Floats, out: Floats, rows: int, width: int) -> None:
 def online_pass(online: Network, shape: Integers, batch: Minibatches, rules: Rules, work: Workspace) -> None:
     """work.h = activations at s, q_taken = Q(s, a_t) and, with double_q, best = argmax_a Q(s', a)."""
     rows = batch.states.shape[0]
-    first_layer(online.params, shape, work.codes, rows, rules.n_state_bits, rules.n_goal_bits, work.tables, work.z)
-    copy_rows(work.z, work.h[0], rows, shape[0, 1])
+    for column in range(0, shape[0, 1], LANES):
+        first_layer(online.params, shape, column, work.codes, rows, rules.sizes, work.tables, work.block)
+        activate(work.block, column, rows, work.h[0])
+        if rules.double_q:
+            activate_changed(online.params, shape, column, batch.states, batch.next_states, work.block, work.h_next[0])
     hidden_layers(online.params, shape, work.h, rows)
     for b in range(rows):
         work.q_taken[b] = one_value(work.h, b, online, shape, np.int64(batch.actions[b]))
     if rules.double_q:
-        for b in range(rows):
-            change_bits(online.params, shape, batch.states, batch.next_states, b, work.z, work.h_next[0])
         hidden_layers(online.params, shape, work.h_next, rows)
         all_values(work.h_next, rows, online, shape, work.q)
         for b in range(rows):
@@ -106,15 +100,11 @@ def online_pass(online: Network, shape: Integers, batch: Minibatches, rules: Rul
 def target_pass(target: Network, shape: Integers, batch: Minibatches, rules: Rules, work: Workspace) -> None:
     """work.q_next = Q_target(s', best), or its maximum without double_q; work.gap where it is asked for."""
     rows = batch.states.shape[0]
-    first_layer(target.params, shape, work.codes, rows, rules.n_state_bits, rules.n_goal_bits, work.tables, work.z)
-    if rules.advantage_gap > 0.0:
-        copy_rows(work.z, work.h_next[0], rows, shape[0, 1])
-        hidden_layers(target.params, shape, work.h_next, rows)
-        all_values(work.h_next, rows, target, shape, work.q)
-        for b in range(rows):
-            work.gap[b] = work.q[b, argmax(work.q[b])] - work.q[b, np.int64(batch.actions[b])]
-    for b in range(rows):
-        change_bits(target.params, shape, batch.states, batch.next_states, b, work.z, work.h_next[0])
+    for column in range(0, shape[0, 1], LANES):
+        first_layer(target.params, shape, column, work.codes, rows, rules.sizes, work.tables, work.block)
+        if rules.advantage_gap > 0.0:
+            activate(work.block, column, rows, work.h_target[0])
+        activate_changed(target.params, shape, column, batch.states, batch.next_states, work.block, work.h_next[0])
     hidden_layers(target.params, shape, work.h_next, rows)
     if rules.double_q:
         for b in range(rows):
@@ -123,6 +113,11 @@ def target_pass(target: Network, shape: Integers, batch: Minibatches, rules: Rul
         all_values(work.h_next, rows, target, shape, work.q)
         for b in range(rows):
             work.q_next[b] = work.q[b, argmax(work.q[b])]
+    if rules.advantage_gap > 0.0:
+        hidden_layers(target.params, shape, work.h_target, rows)
+        all_values(work.h_target, rows, target, shape, work.q)
+        for b in range(rows):
+            work.gap[b] = work.q[b, argmax(work.q[b])] - work.q[b, np.int64(batch.actions[b])]
 
 
 @inner
@@ -163,7 +158,7 @@ def output_gradient(online: Network, shape: Integers, batch: Minibatches, work: 
         adam.d_head[n_actions * terms + action] += work.d_q[b]
         d_q = splat(work.d_q[b])
         for column in range(0, terms, LANES):
-            out, row = action * terms + column, b * work.z.shape[1] + column
+            out, row = action * terms + column, b * work.h.shape[2] + column
             h = load(work.h[-1], row)
             store(adam.d_head, out, fma(d_q, h, load(adam.d_head, out)))
             store(work.h_next[-1], row, where_positive(h, mul(d_q, load(online.head, out))))
@@ -172,7 +167,7 @@ def output_gradient(online: Network, shape: Integers, batch: Minibatches, work: 
 @inner
 def hidden_gradient(online: Network, shape: Integers, rows: int, work: Workspace, adam: Adam) -> None:
     """d_params of all hidden layers, from h_next[-1], the gradient by the last one's pre-activations."""
-    stride = work.z.shape[1]
+    stride = work.h.shape[2]
     for layer in range(shape.shape[0] - 2, -1, -1):
         terms, width, weights, biases = shape[layer]
         d_z = work.h_next[layer]

@@ -14,9 +14,9 @@ UNTOUCHED = 77
 
 
 @njit
-def _encode(states, goals, n_state_bits, n_goal_bits, codes):
-    layers.encode(states, goals, n_state_bits, n_goal_bits, codes)
-    return layers.n_codes(n_state_bits, n_goal_bits)
+def _encode(states, goals, sizes, codes):
+    layers.encode(states, goals, sizes, codes)
+    return layers.code_counts(sizes, codes.shape[1])
 
 
 @njit
@@ -25,13 +25,18 @@ def _tabulate(source, first, row_stride, count, signed, tables, table):
 
 
 @njit
-def _first_layer(params, shape, codes, rows, n_state_bits, n_goal_bits, tables, z):
-    layers.first_layer(params, shape, codes, rows, n_state_bits, n_goal_bits, tables, z)
+def _first_layer(params, shape, column, codes, rows, sizes, tables, block):
+    layers.first_layer(params, shape, column, codes, rows, sizes, tables, block)
 
 
 @njit
-def _change_bits(params, shape, old, new, row, z, out):
-    layers.change_bits(params, shape, old, new, row, z, out)
+def _change_bits(params, shape, old, new, row, z):
+    layers.change_bits(params, shape, old, new, row, z)
+
+
+@njit
+def _activate_changed(params, shape, column, old, new, block, out):
+    layers.activate_changed(params, shape, column, old, new, block, out)
 
 
 @njit
@@ -45,8 +50,8 @@ def _first_layer_gradient(d_z, columns, rows, shape, tables, d_params):
 
 
 @njit
-def _activate(x, rows, width):
-    layers.activate(x, rows, width)
+def _activate(block, column, rows, out):
+    layers.activate(block, column, rows, out)
 
 
 @njit
@@ -78,8 +83,9 @@ def n_codes(n_state_bits, n_goal_bits):
 def encoded(state_bits, goal_bits):
     total = n_codes(state_bits.shape[1], goal_bits.shape[1])
     codes = np.full((len(state_bits), -(-total // layers.CODES)), UNTOUCHED, np.uint64)
-    found = _encode(pack_bits(state_bits), pack_bits(goal_bits), state_bits.shape[1], goal_bits.shape[1], codes)
-    assert found == total
+    sizes = (state_bits.shape[1], goal_bits.shape[1])
+    found = _encode(pack_bits(state_bits), pack_bits(goal_bits), sizes, codes)
+    assert found == (total, n_codes(sizes[0], 0), -(-total // codes.shape[1]))
     return codes
 
 
@@ -121,7 +127,6 @@ def test_tabulate(count, signed):
     found = tables.reshape(2, 16, 32)
     np.testing.assert_array_equal(found[1, : 2**count], twin.table(source[1 : 1 + count, 3:35], signed))
     assert np.isnan(found[0]).all()
-    assert np.isnan(found[1, 2**count :]).all()
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
@@ -131,13 +136,13 @@ def test_first_layer(n_bits):
         for rows, width in zip(ROWS, [32, 64, 96, 32, 64], strict=True):
             block = Block(rng, n_bits + n_goal_bits, width)
             state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
-            z, tables = filled(rows + 1, width + 32), tables_for(layers.CODES)
-            codes = encoded(state_bits, goal_bits)
-            _first_layer(block.params, block.shape, codes, rows, n_bits, n_goal_bits, tables, z)
             expected = twin.first_layer(twin.inputs(state_bits, goal_bits), block.weights, block.biases)
-            np.testing.assert_array_equal(z[:rows, :width], expected)
-            assert (z[rows:] == UNTOUCHED).all()
-            assert (z[:, width:] == UNTOUCHED).all()
+            codes = encoded(state_bits, goal_bits)
+            for column in range(0, width, 32):
+                z, tables = filled(rows + 1, 32), tables_for(layers.CODES)
+                _first_layer(block.params, block.shape, column, codes, rows, (n_bits, n_goal_bits), tables, z)
+                np.testing.assert_array_equal(z[:rows], expected[:, column : column + 32])
+                assert (z[rows:] == UNTOUCHED).all()
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
@@ -153,13 +158,17 @@ def test_change_bits(n_bits):
     new[3] ^= random_bits(rng, 1, n_bits)[0]
     z = twin.first_layer(twin.inputs(old, goal_bits), block.weights, block.biases).astype(np.float32)
     expected = twin.first_layer(twin.inputs(new, goal_bits), block.weights, block.biases)
-    out = filled(*z.shape)
+    changed = z.copy()
     for row in (4, 2, 0, 1):
-        _change_bits(block.params, block.shape, pack_bits(old), pack_bits(new), row, z, out)
-    np.testing.assert_array_equal(out[[0, 1, 2, 4]], expected[[0, 1, 2, 4]])
-    assert (out[3] == UNTOUCHED).all()
-    _change_bits(block.params, block.shape, pack_bits(old), pack_bits(new), 3, z, z)  # in place
-    np.testing.assert_array_equal(z[3], expected[3])
+        _change_bits(block.params, block.shape, pack_bits(old), pack_bits(new), row, changed)
+    np.testing.assert_array_equal(changed[[0, 1, 2, 4]], expected[[0, 1, 2, 4]])
+    np.testing.assert_array_equal(changed[3], z[3])
+    for column in (0, 32):
+        out, part = filled(6, 70), z[:, column : column + 32].copy()
+        _activate_changed(block.params, block.shape, column, pack_bits(old), pack_bits(new), part, out)
+        np.testing.assert_array_equal(out[:5, column : column + 32], np.maximum(expected, 0)[:, column : column + 32])
+        assert (np.delete(out[:5], range(column, column + 32), axis=1) == UNTOUCHED).all()
+        assert (out[5] == UNTOUCHED).all()
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
@@ -192,13 +201,12 @@ def test_first_layer_gradient(rows):
 
 @pytest.mark.parametrize("rows", [0, *ROWS])
 def test_activate(rows):
-    x = integers(np.random.default_rng(rows), rows + 1, 96)
-    x[-1, 0] = x[0, 5] = np.nan
-    before = x.copy()
-    _activate(x, rows, 64)
-    expected = before.copy()
-    expected[:rows, :64][before[:rows, :64] <= 0] = 0
-    np.testing.assert_array_equal(x, expected)
+    block, out = integers(np.random.default_rng(rows), rows + 1, 32), filled(rows + 1, 100)
+    block[0, 5] = np.nan
+    _activate(block, 37, rows, out)
+    expected = filled(rows + 1, 100)
+    expected[:rows, 37:69] = np.where(block[:rows] <= 0, 0, block[:rows])
+    np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("terms", [0, *SIZES])
@@ -236,6 +244,6 @@ def test_nan_reaches_the_result():
     block.weights[3, 4] = np.nan
     bits = random_bits(np.random.default_rng(1), 3, 5)
     z = filled(3, 32)
-    _first_layer(block.params, block.shape, encoded(bits, bits), 3, 5, 5, tables_for(layers.CODES), z)
+    _first_layer(block.params, block.shape, 0, encoded(bits, bits), 3, (5, 5), tables_for(layers.CODES), z)
     assert np.isnan(z[:, 4]).all()
     assert np.isfinite(np.delete(z, 4, axis=1)).all()

@@ -32,8 +32,8 @@ def allocated(agent):
     trajectories = rollout(env, network, config.episodes_per_cycle, np.random.default_rng(0))
     agent.replay.add(trajectories)
     scratch = [
-        workspace(rows, network._shape, env.n_state_bits, env.n_goal_bits)
-        for rows in (config.batch_size, config.episodes_per_cycle)
+        workspace(rows, network._shape, (env.n_state_bits, env.n_goal_bits), learning=learning)
+        for rows, learning in ((config.batch_size, True), (config.episodes_per_cycle, False))
     ]
     networks = [network._online, network._target, network._adam]
     if not config.dueling:

@@ -3,11 +3,12 @@
 import numpy as np
 
 
-def codes(state_bits, goal_bits, codes_per_word=12):
-    """Groups of 4 bits, state and goal each padded to whole groups, the first group lowest; uint64[B, words]."""
+def codes(state_bits, goal_bits, most_per_word=12):
+    """Groups of 4 bits, state and goal each padded to whole groups, the first lowest, in words of equally many."""
     padded = [np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4))) for bits in (state_bits, goal_bits)]
     groups = np.concatenate(padded, axis=1).reshape(len(state_bits), -1, 4) @ [1, 2, 4, 8]
-    n_words = -(-groups.shape[1] // codes_per_word)
+    n_words = -(-groups.shape[1] // most_per_word)
+    codes_per_word = -(-groups.shape[1] // n_words)
     out = np.zeros((len(groups), n_words), np.uint64)
     for j in range(groups.shape[1]):
         out[:, j // codes_per_word] |= groups[:, j].astype(np.uint64) << np.uint64(4 * (j % codes_per_word))

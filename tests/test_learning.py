@@ -1,0 +1,56 @@
+"""The agent learns what it should, after a number of updates that is stated; and does not, where it should not."""
+
+import numpy as np
+import pytest
+
+from herfast import Agent, BitFlip
+
+pytestmark = pytest.mark.slow
+
+
+def success_by_epoch(agent):
+    history = agent.history
+    return [history["success"][history["epoch"] == epoch].mean() for epoch in np.unique(history["epoch"])]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_notebook_learns_20_bits(seed):
+    """2,000 updates an epoch; success of the exploring training episodes."""
+    success = success_by_epoch(Agent(BitFlip(20), "notebook", seed).learn(epochs=6))
+    assert success[2] >= 0.90, success
+    assert success[5] >= 0.99, success
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_without_hindsight_it_learns_nothing(seed):
+    success = success_by_epoch(Agent(BitFlip(20), "notebook", seed, k=0).learn(epochs=6))
+    assert max(success) < 0.02, success
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fast_learns_50_bits_within_20_000_updates(seed):
+    agent = Agent(BitFlip(50), "fast", seed)
+    assert (agent.config.batch_size, agent.config.epsilon_start) == (128, 0.2)
+    agent.learn(epochs=50, until=0.99)
+    evaluation = agent.evaluate(1000, seed=seed + 100)
+    assert agent.network.updates <= 20_000
+    assert evaluation.success_rate >= 0.98, evaluation
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_paper_learns_13_bits(seed):
+    """Target network playing, no terminal mask, no Double DQN: 2,000 updates an epoch."""
+    agent = Agent(BitFlip(13), "paper", seed).learn(epochs=8)
+    assert agent.evaluate(1000, seed=seed + 100).success_rate >= 0.98
+
+
+@pytest.mark.parametrize("strategy", ["future", "final", "episode"])
+def test_every_strategy_of_the_same_episode_learns_10_bits(strategy):
+    agent = Agent(BitFlip(10), "notebook", 0, strategy=strategy, k=4).learn(epochs=2)
+    assert agent.evaluate(1000, seed=100).success_rate >= 0.98
+
+
+def test_random_goals_help_less():
+    """Goals of other episodes are mostly out of reach (HER paper, section 4.5)."""
+    agent = Agent(BitFlip(10), "notebook", 0, strategy="random", k=4).learn(epochs=2)
+    assert agent.evaluate(1000, seed=100).success_rate < 0.95
