@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from herfast import checkpoint, kernels, memory
+from herfast import checkpoint, kernels, memory, snapshot
 from herfast.bits import pack_bits
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
@@ -33,7 +33,6 @@ COLUMNS: dict[str, type] = {
     "seconds": np.float64,
     "greedy_success": np.float64,
 }
-COUNTERS = ("cycles", "env_steps", "episodes", "seconds")
 TEST_EPISODES, CONFIRMING_EPISODES = 100, 1_000
 EVALUATION_BYTES = 2**28  # test episodes are played in lockstep, as many at once as this holds
 
@@ -63,7 +62,8 @@ class Agent:
 
     `history` maps a column's name to a NumPy array with a row a cycle: epoch (from 1), success and return of the
     training episodes, loss (mean over the cycle's updates), epsilon, learning_rate, env_steps, episodes, updates and
-    seconds so far, greedy_success (measured at each epoch's end, else NaN).
+    seconds so far, greedy_success (measured at each epoch's end, else NaN). `solved` tells whether the last `learn`
+    ended because its `until` was reached and confirmed.
     """
 
     def __init__(self, env: object, preset: Preset = "fast", seed: int | None = None, **config_fields: Any) -> None:
@@ -75,16 +75,17 @@ class Agent:
             raise ValueError(f"capacity must be at least max_steps + 1 = {least:,}, got {self.config.capacity:,}")
         memory.check(self.env, self.config)
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        roles = (Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION)
-        self._streams = {role: stream(self.seed, role) for role in roles}
         bits = (self.env.n_state_bits, self.env.n_goal_bits)
         self.replay = HindsightReplay(
             self.config.capacity, *bits, strategy=self.config.strategy, k=self.config.k, seed=self.seed
         )
+        roles = (Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION)
+        self.streams = {Role.REPLAY: self.replay.rng, **{role: stream(self.seed, role) for role in roles}}
         self.network = QNetwork(*bits, self.env.n_actions, config=self.config, seed=self.seed)
         self.history = History(**COLUMNS)
         self.cycles = self.env_steps = self.episodes = 0
         self.seconds = 0.0
+        self.solved = False
 
     def __repr__(self) -> str:
         return f"Agent({self.env!r}, preset={self.preset!r}, seed={self.seed}) after {self.env_steps:,} steps"
@@ -114,11 +115,11 @@ class Agent:
         cycles, env_steps, until = self._limits(epochs, total_timesteps, until)
         started = time.perf_counter() - self.seconds
         with kernels.announced(), progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
-            solved, go_on = False, True
-            while go_on and not solved and self.cycles < cycles and self.env_steps < env_steps:
+            self.solved, go_on = False, True
+            while go_on and not self.solved and self.cycles < cycles and self.env_steps < env_steps:
                 row = self._cycle()
                 epoch_ends = self.cycles % self.config.cycles_per_epoch == 0
-                greedy, solved = self._judge(until) if epoch_ends else (float("nan"), False)
+                greedy, self.solved = self._judge(until) if epoch_ends else (float("nan"), False)
                 self.seconds = time.perf_counter() - started
                 row |= {"seconds": self.seconds, "greedy_success": greedy}
                 self.history.append(**row)
@@ -133,8 +134,8 @@ class Agent:
             self.env,
             self.network,
             config.episodes_per_cycle,
-            self._streams[Role.ENVIRONMENT],
-            exploration=self._streams[Role.EXPLORATION],
+            self.streams[Role.ENVIRONMENT],
+            exploration=self.streams[Role.EXPLORATION],
             epsilon_at=config.epsilon_at,
             env_steps=self.env_steps,
         )
@@ -194,11 +195,12 @@ class Agent:
     def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
         """Play `n_episodes` greedy episodes with the network that Config's evaluate_with names; learns nothing.
 
-        With a `seed` the games depend on it alone; without, they are the next ones of the agent's evaluation stream.
+        With a `seed` the games depend on it alone, and are none of those by which any agent's `learn` judged `until`:
+        they come from a stream of their own, Role.TEST. Without, they are the next ones of the evaluation stream.
         """
         if isinstance(n_episodes, bool) or not isinstance(n_episodes, (int, np.integer)) or n_episodes < 1:
             raise ValueError(f"n_episodes must be an integer >= 1, got {n_episodes!r}")
-        rng = self._streams[Role.EVALUATION] if seed is None else stream(seed, Role.EVALUATION)
+        rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
         at_once = max(1, EVALUATION_BYTES // (10 * (self.env.max_steps + 1) * -(-self.env.n_state_bits // 64)))
         successes = steps = loops = 0
         for first in range(0, n_episodes, at_once):
@@ -245,21 +247,7 @@ class Agent:
         With `replay` everything is written, ring, moments, random streams, counters and history: the agent loaded from
         that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written.
         """
-        metadata: dict[str, Any] = {
-            "environment": {"id": "BitFlip", "n_bits": self.env.n_bits, "max_steps": self.env.max_steps},
-            "config": dataclasses.asdict(self.config),
-            "preset": self.preset,
-            "seed": self.seed,
-        }
-        parts = ("online", "target", "moment1", "moment2") if replay else ("online", "target")
-        tensors: checkpoint.Tensors
-        tensors = {f"{part}.{name}": array for part in parts for name, array in self.network.parameters(part).items()}
-        if replay:
-            tensors |= {f"history.{name}": column for name, column in self.history.items()}
-            tensors |= {"ring.records": self.replay.records[: self.replay.cursor[1]], "ring.cursor": self.replay.cursor}
-            metadata["streams"] = {role.name: rng.bit_generator.state for role, rng in self._generators().items()}
-            metadata["counters"] = {name: getattr(self, name) for name in COUNTERS} | {"updates": self.network.updates}
-        checkpoint.write(path, tensors, metadata)
+        checkpoint.write(path, *snapshot.take(self, everything=replay))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Agent:
@@ -271,35 +259,10 @@ class Agent:
         try:
             env = BitFlip(metadata["environment"]["n_bits"], metadata["environment"]["max_steps"])
             agent = cls(env, metadata["preset"], metadata["seed"], **metadata["config"])
-            agent._restore(tensors, metadata)
+            snapshot.restore(agent, tensors, metadata)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold an agent: {error}") from error
         return agent
-
-    def _restore(self, tensors: checkpoint.Tensors, metadata: dict[str, Any]) -> None:
-        everything = "counters" in metadata
-        parts = ("online", "target", "moment1", "moment2") if everything else ("online", "target")
-        for part in parts:
-            for name, view in self.network.parameters(part).items():
-                saved = tensors[f"{part}.{name}"]
-                if saved.shape != view.shape or saved.dtype != view.dtype:
-                    raise ValueError(
-                        f"{part}.{name} should be {view.dtype} {view.shape}, is {saved.dtype} {saved.shape}"
-                    )
-                view[...] = saved
-        self.network.refresh()
-        if everything:
-            self.replay.restore(tensors["ring.records"], tensors["ring.cursor"])
-            self.history.restore({name: tensors[f"history.{name}"] for name in self.history})
-            for role, rng in self._generators().items():
-                rng.bit_generator.state = metadata["streams"][role.name]
-            for name in COUNTERS:
-                setattr(self, name, metadata["counters"][name])
-            self.network.updates = metadata["counters"]["updates"]
-
-    def _generators(self) -> dict[Role, np.random.Generator]:
-        """All random streams that learning draws from once the weights are there."""
-        return {**self._streams, Role.REPLAY: self.replay.rng}
 
 
 def packed_game(env: object) -> BitFlip:

@@ -44,7 +44,8 @@ class Role(IntEnum):
     EXPLORATION = 1
     REPLAY = 2
     WEIGHTS = 3
-    EVALUATION = 4
+    EVALUATION = 4  # the games by which an agent judges itself while it learns
+    TEST = 5  # games named by a seed, which no agent's own stream ever plays
 
 
 def stream(seed: int | None, role: Role) -> np.random.Generator:

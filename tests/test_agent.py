@@ -6,6 +6,8 @@ import pytest
 
 from herfast import Agent, BitFlip, memory
 from herfast.agent import COLUMNS
+from herfast.data import Role, stream
+from herfast.rollout import rollout
 
 SMALL = {"hidden": (32,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 16}
 
@@ -96,6 +98,27 @@ def test_until_is_judged_at_an_epochs_end_and_confirmed(monkeypatch):
     assert agent.cycles == 6
 
 
+def test_solved_says_whether_the_last_learn_ended_by_a_confirmed_until(monkeypatch, tmp_path):
+    rates = iter([0.5, 0.9, 0.7, 0.9, 0.8, 0.9])
+    monkeypatch.setattr(
+        Agent, "evaluate", lambda self, n, seed=None: type("Evaluation", (), {"success_rate": next(rates)})
+    )
+    agent = small_agent()
+    seen = []
+    agent.learn(epochs=3, until=0.8, callback=lambda a: seen.append(a.solved))
+    assert seen == [False, False, False, False, False, True]
+    assert agent.solved is True
+    agent.save(tmp_path / "all", replay=True)
+    agent.save(tmp_path / "agent")
+    assert Agent.load(tmp_path / "all").solved is True
+    assert Agent.load(tmp_path / "agent").solved is False
+    with pytest.raises(ValueError, match="epochs"):
+        agent.learn(epochs=0)
+    assert agent.solved
+    agent.learn(epochs=1)  # asks for no success rate
+    assert not agent.solved
+
+
 def test_limits_given_to_learn_replace_those_of_config():
     agent = small_agent(n_bits=2, epochs=3, until=0.01)
     assert agent.learn(epochs=5).cycles == 10
@@ -132,6 +155,21 @@ def test_evaluation():
     assert once.mean_return == pytest.approx(once.success_rate - once.mean_length)
     assert 0 <= once.loop_share <= 1 - once.success_rate
     assert agent.evaluate(50) != agent.evaluate(50)  # the next games of the agent's own stream
+
+
+def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
+    streams = {role.name: stream(3, role).bit_generator.state for role in Role}
+    seen = []
+
+    def spy(env, network, n_episodes, rng, **kwargs):
+        seen.append([name for name, state in streams.items() if state == rng.bit_generator.state])
+        return rollout(env, network, n_episodes, rng, **kwargs)
+
+    monkeypatch.setattr("herfast.agent.rollout", spy)
+    agent = small_agent(seed=3)
+    agent.evaluate(5)
+    agent.evaluate(5, seed=3)
+    assert seen == [["EVALUATION"], ["TEST"]]
 
 
 def test_evaluation_in_portions_plays_the_same_games(monkeypatch):
@@ -208,9 +246,9 @@ def test_a_ring_smaller_than_an_episode_is_refused():
 
 def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
-    with pytest.raises(MemoryError, match=r"needs .* GB .* for the ring, .* lower capacity"):
+    with pytest.raises(MemoryError, match=r"needs .* GB; .* for the ring: lower capacity"):
         Agent(BitFlip(50), capacity=10**9)
-    with pytest.raises(MemoryError, match="trajectories.*lower max_steps or episodes_per_cycle"):
+    with pytest.raises(MemoryError, match=r"trajectories.*lower max_steps or episodes_per_cycle"):
         Agent(BitFlip(50, max_steps=60_000), capacity=60_001, episodes_per_cycle=1000)
     Agent(BitFlip(4), **SMALL, capacity=1000)
 
@@ -219,7 +257,7 @@ def test_divergence_stops_learning():
     agent = small_agent(learning_rate=1.0, learning_rate_end=1.0)
     agent.learn(epochs=1)
     agent.network.parameters()["hidden1.weight"][0, 0] = np.inf
-    with pytest.raises(FloatingPointError, match="epoch 2, cycle 3, with learning rate 1 and gamma 0.999"):
+    with pytest.raises(FloatingPointError, match=r"epoch 2, cycle 3, with learning rate 1 and gamma 0.999"):
         agent.learn(epochs=1)
 
 
@@ -234,6 +272,12 @@ def test_a_saved_agent_plays_the_same_games(tmp_path, preset):
         assert (weights(loaded, which) == weights(agent, which)).all()
     assert len(loaded.replay) == 0
     assert loaded.learn(epochs=1).cycles == 2
+
+
+def test_a_seed_of_numpy_is_saved(tmp_path):
+    agent = small_agent(seed=np.int64(5))
+    agent.save(tmp_path / "agent", replay=True)
+    assert Agent.load(tmp_path / "agent").seed == 5
 
 
 @pytest.mark.parametrize("capacity", [40, 5000])

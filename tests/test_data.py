@@ -17,6 +17,7 @@ def test_roles_are_numbered_for_good():
         "REPLAY": 2,
         "WEIGHTS": 3,
         "EVALUATION": 4,
+        "TEST": 5,
     }
 
 
