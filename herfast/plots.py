@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, NDArray[Any]]
 
 FILES = ("success.png", "return.png", "loss.png")
+RETURN_WINDOW, LOSS_WINDOW = 50, 100  # cycles of the rolling means, the notebook's
 
 _COLOUR, _SECOND_COLOUR = "#1f5fa8", "#d1600a"  # blue and orange, told apart without colour vision and in grey
 _PLAYED: dict[str, Any] = {"color": _COLOUR, "alpha": 0.6, "linewidth": 1.2}
@@ -82,14 +83,14 @@ def _success(history: Columns, title: str) -> Figure:
 
 def _return(history: Columns, title: str) -> Figure:
     figure, axes, cycles = _canvas(history, "Return", title)
-    _with_mean(axes, cycles, history["return"], 50)
+    _with_mean(axes, cycles, history["return"], RETURN_WINDOW)
     axes.set_ylabel("return (mean sum of rewards per episode)")
     return _with_legend(figure, axes)
 
 
 def _loss(history: Columns, title: str) -> Figure:
     figure, axes, cycles = _canvas(history, "Loss", title)
-    _with_mean(axes, cycles, history["loss"], 100)
+    _with_mean(axes, cycles, history["loss"], LOSS_WINDOW)
     axes.set_ylabel("loss (mean squared error of Q)")
     axes.set_ylim(bottom=0.0)
     return _with_legend(figure, axes)
@@ -121,11 +122,9 @@ def _cycle_size(history: Columns) -> str:
     return f" ({' and '.join(sizes)} each)" if sizes else ""
 
 
-def _with_mean(axes: Axes, cycles: NDArray[np.int64], values: NDArray[Any], widest: int) -> None:
-    """Values and their rolling mean, over `widest` cycles in a long run; in a short one that would lag far behind."""
-    window = max(1, min(widest, len(cycles) // 10))
+def _with_mean(axes: Axes, cycles: NDArray[np.int64], values: NDArray[Any], window: int) -> None:
     axes.plot(cycles, values, label="each cycle", **_PLAYED, **_dots(cycles))
-    if window > 1:
+    if len(cycles) > 1:
         axes.plot(cycles, rolling_mean(values, window), label=f"mean of the last {window} cycles", **_MEAN)
 
 

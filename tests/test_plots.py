@@ -64,17 +64,23 @@ def test_the_lines_are_the_history() -> None:
     success, greedy = lines(plots._success(columns, "")).values()
     np.testing.assert_array_equal(success, columns["success"])
     np.testing.assert_array_equal(greedy, np.full(70, 0.5))
-    for figure, name, window in ((plots._return, "return", 50), (plots._loss, "loss", 70)):
+    for figure, name, window in ((plots._return, "return", 50), (plots._loss, "loss", 100)):
         drawn = lines(figure(columns, ""))
         np.testing.assert_array_equal(drawn["each cycle"], columns[name])
         mean = plots.rolling_mean(columns[name], window)
         np.testing.assert_array_equal(drawn[f"mean of the last {window} cycles"], mean)
 
 
-def test_long_runs_use_the_notebooks_windows() -> None:
-    columns = history(2000)
-    assert "mean of the last 50 cycles" in lines(plots._return(columns, ""))
-    assert "mean of the last 100 cycles" in lines(plots._loss(columns, ""))
+@pytest.mark.parametrize("n_cycles", [2, 49, 130, 2000])
+def test_means_are_the_notebooks_however_long_the_run(n_cycles: int) -> None:
+    noise = np.random.default_rng(1).random(n_cycles)
+    for draw, name, window in ((plots._return, "return", 50), (plots._loss, "loss", 100)):
+        figure = draw(history(n_cycles, **{name: noise}), "")
+        mean = lines(figure)[f"mean of the last {window} cycles"]
+        assert len(mean) == n_cycles
+        assert mean[-1] == pytest.approx(noise[-window:].mean())
+        assert mean[0] == pytest.approx(noise[0])
+        assert f"{window} cycles" in figure.axes[0].get_legend().get_texts()[1].get_text()
 
 
 def test_axes_say_what_they_show() -> None:
