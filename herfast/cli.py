@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import tyro
 
@@ -22,7 +22,11 @@ _HELP_BITS = 50  # the size whose defaults `herfast train --help` shows when no 
 
 @dataclass(frozen=True)
 class Train:
-    """Learn a bit-flip game and write the run into a folder. The defaults are those of --preset at --n-bits."""
+    """Learn a bit-flip game and write the run into a folder. The defaults are those of --preset at --n-bits.
+
+    Ctrl-C stops a run at the end of its cycle; --resume FOLDER, with --epochs or --until if they shall change and no
+    other flag, goes on with a run that was stopped.
+    """
 
     n_bits: int
     """Bits of the state and of the goal."""
@@ -37,6 +41,18 @@ class Train:
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run that the folder holds."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)  # no name: flags of their own
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was stopped, as if it never had been, in its folder and with its own settings."""
+
+    folder: Annotated[Path, tyro.conf.arg(name="resume")]
+    """The run's folder."""
+    epochs: int | Literal["kept"] = "kept"
+    """Epochs after which the run ends at the latest, those already done included."""
+    until: float | Literal["kept"] | None = "kept"
+    """Stop once this greedy success rate is reached on 100 episodes and confirmed on 1,000; None never stops early."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ class Plot:
     """A run's folder, or its progress.csv."""
 
 
-Command: TypeAlias = Train | Eval | Play | Plot
+Command: TypeAlias = Train | Resume | Eval | Play | Plot
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,9 +101,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from herfast import commands  # needs the compiled core, which --help does not
     except (TypeError, ValueError, ImportError) as error:  # Config checks its fields when tyro makes it
         return _refuse(error)
-    do: Any = {Train: commands.train, Eval: commands.evaluate, Play: commands.play, Plot: commands.plot}[type(command)]
+    do: dict[type[Command], Any] = {
+        Train: commands.train,
+        Resume: commands.resume,
+        Eval: commands.evaluate,
+        Play: commands.play,
+        Plot: commands.plot,
+    }
     try:
-        code: int = do(**vars(command))
+        code: int = do[type(command)](**vars(command))
         sys.stdout.flush()  # here a broken pipe can still be caught
         return code
     except commands.Refused as refusal:
@@ -113,10 +135,13 @@ class _Size(NamedTuple):
 
 def _parse(argv: Sequence[str]) -> Command:
     """The command line as a command; the defaults of `train` follow its --preset, --n-bits and --max-steps."""
-    preset, size = _first_look(argv)
-    train = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
+    train: Any = Annotated[Resume, tyro.conf.subcommand("train")]
+    if not _resumes(argv):
+        preset, size = _first_look(argv)
+        default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
+        train = Annotated[Train, tyro.conf.subcommand("train", default=default)]
     commands: Any = (
-        Annotated[Train, tyro.conf.subcommand("train", default=train)]
+        train
         | Annotated[Eval, tyro.conf.subcommand("eval")]
         | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
@@ -124,6 +149,24 @@ def _parse(argv: Sequence[str]) -> Command:
     description = "Hindsight Experience Replay with Double DQN on the bit-flip game."
     command: Command = tyro.cli(commands, prog="herfast", description=description, args=list(argv))
     return command
+
+
+def _resumes(argv: Sequence[str]) -> bool:
+    """Whether `argv` goes on with a run. Raises ValueError for a flag that a run under way cannot take."""
+    if list(argv[:1]) != ["train"] or "--resume" not in (flag.partition("=")[0] for flag in argv):
+        return False
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for name in ("--resume", "--epochs", "--until"):
+        parser.add_argument(name, nargs="?")
+    parser.add_argument("-h", "--help", action="store_true")
+    _, others = parser.parse_known_args(list(argv[1:]))
+    for flag in others:
+        if flag.startswith("--"):
+            raise ValueError(
+                f"{flag.partition('=')[0]} cannot be given with --resume: a run keeps its settings, all but --epochs "
+                "and --until"
+            )
+    return True
 
 
 def _first_look(argv: Sequence[str]) -> tuple[Preset, _Size]:

@@ -6,12 +6,16 @@ shows its traceback. The agent, and with it Numba, is imported only by the comma
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,40 +61,103 @@ def train(
         asked = {"herfast": __version__, "environment": what, "preset": preset, "seed": seed, "config": fields}
         runs.begin(folder, asked)
     print(f"Learning {_game_of(agent)}, preset {preset}, seed {seed}; the run is in {folder}", flush=True)
+    return _run(agent, folder)
+
+
+def resume(folder: Path, epochs: int | Literal["kept"], until: float | Literal["kept"] | None) -> int:
+    """Go on with the run in `folder`, under its own settings but for the two that may be given anew. As `train`."""
+    with _refusing():
+        checkpoint = runs.resumable(folder)
+        from herfast.agent import Agent
+
+        agent = Agent.load(checkpoint)
+        anew: dict[str, Any]
+        anew = {name: value for name, value in (("epochs", epochs), ("until", until)) if value != "kept"}
+        agent.config = replace(agent.config, **anew)
+        if agent.solved and until == "kept":
+            raise ValueError(f"{folder} is solved, {_solved(agent)}: ask for more with --until")
+        if agent.cycles >= _last_cycle(agent):
+            done = agent.cycles // agent.config.cycles_per_epoch
+            raise ValueError(
+                f"{folder} has done {done:,} of {agent.config.epochs:,} epochs: ask for more with --epochs"
+            )
+    after = f"after {agent.cycles:,} cycles, preset {agent.preset}, seed {agent.seed}"
+    print(f"Resuming {_game_of(agent)} {after}; the run is in {folder}", flush=True)
+    return _run(agent, folder)
+
+
+def _run(agent: Agent, folder: Path) -> int:
+    """Learn up to Config's `epochs` and `until`, then save and draw; the exit code."""
     try:
-        finished = _learn(agent, folder)
+        with _interruptible() as interrupted:
+            _learn(agent, folder, interrupted)
+            with _refusing():  # a full disk
+                agent.save(folder / runs.AGENT)
+                agent.save(folder / runs.CHECKPOINT, replay=True)
     except FloatingPointError as error:
         print(f"herfast: error: {error}; {folder / runs.PROGRESS} holds the history so far", file=sys.stderr)
         return 1
-    agent.save(folder / runs.AGENT)
-    if len(agent.history["epoch"]):
+    except KeyboardInterrupt:  # in the midst of a cycle, from where nobody could go on
+        print(f"Interrupted at once, saving nothing more; {folder} holds {_contents(folder)}")
+        return 130
+    n_cycles = len(agent.history["epoch"])
+    if n_cycles:
         _draw(folder)
-    if not finished:
-        print(f"Interrupted after {len(agent.history['epoch']):,} cycles; {folder} holds {_contents(folder)}")
+    if not (agent.solved or agent.cycles >= _last_cycle(agent)):
+        print(
+            f"Interrupted after {n_cycles:,} cycles; {folder} holds {_contents(folder)}; "
+            f"to go on: herfast train --resume {shlex.quote(str(folder))}"
+        )
         return 130
     print(_summary(agent, folder))
     return 0
 
 
-def _learn(agent: Agent, folder: Path) -> bool:
-    """Learn, writing the history as it grows and a line per epoch. Returns False if the user interrupted it."""
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Within it the first Ctrl-C sets the event, so that learning can end with its cycle; a second one interrupts.
+
+    Handlers of others are left alone, as is every thread but the main one, which alone can have handlers.
+    """
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(2, b"\nStopping at the end of this cycle; Ctrl-C again stops at once, without saving.\n")  # reentrant
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not (ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        yield asked
+        return
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _learn(agent: Agent, folder: Path, interrupted: threading.Event) -> None:
+    """Learn, writing the history as it grows and a line per epoch, until done or `interrupted`."""
     from tqdm import tqdm
 
+    config, last = agent.config, _last_cycle(agent)
     with runs.Progress(folder) as progress:
+        progress.write(agent.history)
 
-        def after_cycle(agent: Agent) -> None:
+        def after_cycle(agent: Agent) -> bool:
             progress.write(agent.history)
-            if len(agent.history["epoch"]) % agent.config.cycles_per_epoch == 0:
-                tqdm.write(_epoch_line(agent.history, agent.config))  # a plain print would break the progress bar
+            if agent.cycles % config.cycles_per_epoch == 0:
+                tqdm.write(_epoch_line(agent.history, config))  # a plain print would break the progress bar
                 sys.stdout.flush()
+            return agent.cycles < last and not interrupted.is_set()
 
-        try:
-            agent.learn(progress_bar=sys.stderr.isatty(), callback=after_cycle)
-        except KeyboardInterrupt:
-            return False
-        finally:
-            progress.write(agent.history)  # a cycle that was interrupted between its end and its callback
-    return True
+        epochs = -(-(last - agent.cycles) // config.cycles_per_epoch)  # one begun counts, `after_cycle` ends it in time
+        agent.learn(epochs, until=config.until, progress_bar=sys.stderr.isatty(), callback=after_cycle)
+
+
+def _last_cycle(agent: Agent) -> int:
+    return agent.config.epochs * agent.config.cycles_per_epoch
 
 
 def _epoch_line(history: Mapping[str, NDArray[Any]], config: Config) -> str:
@@ -116,20 +183,21 @@ def _draw(folder: Path) -> None:
 
 def _summary(agent: Agent, folder: Path) -> str:
     """One paragraph: how learning ended, what greedy play achieves on games that had no part in that, and the files."""
-    history, config, seed = agent.history, agent.config, agent.seed + 1
+    history = agent.history
     totals = {name: history[name][-1] for name in ("episodes", "env_steps", "updates", "seconds")}
-    n_epochs = history["epoch"][-1]
-    if n_epochs < config.epochs:
-        end = f"Stopped after epoch {n_epochs}, a greedy success of {config.until} being reached and confirmed"
-    else:
-        end = f"All {config.epochs} epochs are done"
-    found = agent.evaluate(1000, seed=seed)
+    end = f"Solved, {_solved(agent)}" if agent.solved else f"All {agent.config.epochs:,} epochs are done"
+    found = agent.evaluate(1000, seed=agent.seed)
     return (
         f"{end}: {totals['episodes']:,} episodes, {totals['env_steps']:,} steps, {totals['updates']:,} updates, "
-        f"{totals['seconds']:.1f} s. On {found.n_episodes:,} fresh games (seed {seed}) greedy play succeeds in "
+        f"{totals['seconds']:.1f} s. On {found.n_episodes:,} fresh games (seed {agent.seed}) greedy play succeeds in "
         f"{found.success_rate:.1%}, with a mean return of {found.mean_return:.1f} and a mean length of "
         f"{found.mean_length:.1f} steps. {folder} holds {_contents(folder)}."
     )
+
+
+def _solved(agent: Agent) -> str:
+    rate, epoch = agent.config.until, agent.history["epoch"][-1]
+    return f"a greedy success of {rate} being reached and confirmed in epoch {epoch:,}"
 
 
 def _contents(folder: Path) -> str:

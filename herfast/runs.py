@@ -1,8 +1,9 @@
 """The folder of a run: which files are its own, when it may be written, and how it is read back.
 
-    config.json        what was asked for: the version, the game, the preset, the seed, every field of Config
-    progress.csv       the history, one row a cycle, each written as soon as the cycle ends
-    agent.safetensors  the agent
+    config.json             what was asked for: the version, the game, the preset, the seed, every field of Config
+    progress.csv            the history, one row a cycle, each written as soon as the cycle ends
+    agent.safetensors       the agent, to play with
+    checkpoint.safetensors  everything, to go on learning from as if the run had never been stopped
     success.png, return.png, loss.png
 
 A run never touches a file that is not its own.
@@ -40,7 +41,16 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if taken and describe(folder) is None:
         raise FileExistsError(f"{folder} holds a {taken[0]} that is not of a run of herfast: choose another --out")
     if taken and not overwrite:
-        raise FileExistsError(f"{folder} already holds a run: choose another --out, or add --overwrite")
+        raise FileExistsError(f"{folder} already holds a run: --resume goes on with it, --overwrite replaces it")
+
+
+def resumable(folder: Path) -> Path:
+    """The checkpoint of the run in `folder`. Raises FileNotFoundError if there is no run, or none to go on from."""
+    if describe(folder) is None:
+        raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {CONFIG} of herfast")
+    if not (folder / CHECKPOINT).is_file():
+        raise FileNotFoundError(f"{folder} holds no {CHECKPOINT} to go on from: train anew with --overwrite")
+    return folder / CHECKPOINT
 
 
 def begin(folder: Path, description: Mapping[str, Any]) -> None:
@@ -75,18 +85,19 @@ def find(path: Path, name: str) -> Path:
 
 
 class Progress:
-    """Appends to progress.csv the rows of a history that are not there yet; a context manager."""
+    """Writes progress.csv anew, then appends the rows of a history that are not there yet; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._file = (folder / PROGRESS).open("w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
-        self._n_rows = 0
+        self._n_rows = -1  # not even the header
 
     def write(self, history: Mapping[str, NDArray[Any]]) -> None:
         """Write and flush the new rows of `history`, columns [cycles]; the first call writes the header."""
         columns = [history[name] for name in history]
-        if self._n_rows == 0:
+        if self._n_rows < 0:
             self._writer.writerow(list(history))
+            self._n_rows = 0
         rows = list(zip(*(column[self._n_rows :].tolist() for column in columns), strict=True))
         self._writer.writerows(rows)
         self._file.flush()

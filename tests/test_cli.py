@@ -8,6 +8,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 import herfast
-from herfast import cli, runs
+from herfast import checkpoint, cli, runs
 from herfast.config import Config
 
 
@@ -31,7 +33,7 @@ class StandIn:
     """Has the agent's face, flips the first wrong bit (or, `lost`, bit 0), and records what it was asked."""
 
     made: list[StandIn]
-    trouble: BaseException | None = None  # raised by learn, in cycle `trouble_in`
+    trouble: Sequence[int | BaseException] = ()  # signals to get and errors to raise, in cycle `trouble_in`
     trouble_in = 15
     lost = False
 
@@ -39,19 +41,25 @@ class StandIn:
         self.env, self.preset, self.seed, self.config = env, preset, seed, Config(**fields)
         self.history = {name: np.zeros(0) for name in ("success", "return", "loss", "seconds", "greedy_success")}
         self.history |= {name: np.zeros(0, np.int64) for name in ("epoch", "env_steps", "episodes", "updates")}
+        self.cycles, self.solved = 0, False
         self.asked: list[Any] = []
         self.made.append(self)
 
-    def learn(self, progress_bar: bool, callback: Any) -> None:
-        for cycle in range(1, 2 * self.config.cycles_per_epoch + 1):
-            if self.trouble is not None and cycle == self.trouble_in:
-                raise self.trouble
+    def learn(self, epochs: int, *, until: float | None, progress_bar: bool, callback: Any) -> None:
+        self.asked.append((epochs, until))
+        for cycle in range(self.cycles + 1, self.cycles + epochs * self.config.cycles_per_epoch + 1):
+            for trouble in self.trouble if cycle == self.trouble_in else ():
+                if isinstance(trouble, BaseException):
+                    raise trouble
+                signal.raise_signal(trouble)
             epoch, last = divmod(cycle - 1, self.config.cycles_per_epoch)
-            greedy = 0.5 * (epoch + 1) if last == self.config.cycles_per_epoch - 1 else np.nan
+            greedy = min(1.0, 0.5 * (epoch + 1)) if last == self.config.cycles_per_epoch - 1 else np.nan
             row = {"epoch": epoch + 1, "success": cycle / 100, "return": -1.0, "loss": 1 / cycle, "seconds": cycle / 4}
             row |= {"greedy_success": greedy, "env_steps": 1000 * cycle, "episodes": 64 * cycle, "updates": 40 * cycle}
             self.history = {name: np.append(column, row[name]) for name, column in self.history.items()}
-            assert callback(self) is not False
+            self.cycles, self.solved = cycle, until is not None and greedy >= until
+            if callback(self) is False or self.solved:
+                return
 
     def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
         if n_episodes < 1:
@@ -63,16 +71,23 @@ class StandIn:
         wrong = np.flatnonzero(observation["observation"] != observation["desired_goal"])
         return np.int64(0 if self.lost else wrong[0]), None
 
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps([self.env.n_bits, self.env.max_steps, dataclasses.asdict(self.config)]))
+    def save(self, path: Path, *, replay: bool = False) -> None:
+        state = {"history": {name: column.tolist() for name, column in self.history.items()}} if replay else {}
+        state |= {"cycles": self.cycles, "solved": self.solved} if replay else {}
+        game = [self.env.n_bits, self.env.max_steps, self.preset, self.seed]
+        path.write_text(json.dumps([game, dataclasses.asdict(self.config), state]))
 
     @classmethod
     def load(cls, path: Path) -> StandIn:
         try:
-            n_bits, max_steps, fields = json.loads(path.read_text())
+            (n_bits, max_steps, preset, seed), fields, state = json.loads(path.read_text())
         except ValueError:
             raise ValueError(f"{path} is not a readable herfast file") from None
-        return cls(herfast.BitFlip(n_bits, max_steps), "fast", 0, **fields)
+        agent = cls(herfast.BitFlip(n_bits, max_steps), preset, seed, **fields)
+        if state:
+            agent.history = {name: np.array(column) for name, column in state["history"].items()}
+            agent.cycles, agent.solved = state["cycles"], state["solved"]
+        return agent
 
 
 @pytest.fixture
@@ -82,6 +97,14 @@ def agents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[StandIn]:
     monkeypatch.setattr("herfast.agent.Agent", StandIn)
     monkeypatch.chdir(tmp_path)
     return StandIn.made
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Any:
+    """Ctrl-C as in a terminal, even where the tests run in the background, and back to that after each test."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 @pytest.fixture
@@ -147,6 +170,7 @@ def test_help_shows_the_resolved_defaults_of_every_field(
     assert f"Widths of the hidden ReLU layers, one or more. (default: {hidden})" in text
     assert f"(default: {epochs})" in text[text.index("--epochs") :]
     assert "--config" not in text
+    assert "--resume FOLDER" in text
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +192,9 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ("train --n-bits 8 --max-steps", "--max-steps"),
         ("train --n-bits 8 --strategy first", "first"),
         ("train --n-bits 8 --double-q no", "no"),
+        ("train --resume", "--resume"),
+        ("train --resume run --epochs many", "many"),
+        ("train --resume run more", "more"),
         ("eval", "PATH"),
         ("eval run --episodes many", "many"),
         ("play run --bits 3", "--bits"),
@@ -197,9 +224,21 @@ def test_a_bad_flag_exits_with_2_and_names_it(
         ("train --n-bits 8 --until 1.5", "until must be in (0, 1], got 1.5"),
         ("train --n-bits 8 --batch-size 0", "batch_size must be from 1"),
         ("train --n-bits 8 --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True"),
-        ("train --n-bits 8 --out run", "run already holds a run: choose another --out, or add --overwrite"),
+        ("train --n-bits 8 --out run", "run already holds a run: --resume goes on with it, --overwrite replaces it"),
         ("train --n-bits 8 --out run/config.json", "run/config.json is a file"),
         ("train --n-bits 8 --out run/config.json/x", "Not a directory"),
+        ("train --resume none", "none is not the folder of a run"),
+        ("train --resume .", ". is not the folder of a run: it holds no config.json of herfast"),
+        ("train --resume run/config.json", "run/config.json is not the folder of a run"),
+        ("train --resume run", "run is solved, a greedy success of 0.99 being reached and confirmed in epoch 2: ask"),
+        ("train --resume run --epochs 800", "run is solved"),
+        ("train --resume run --until None --epochs 2", "run has done 2 of 2 epochs: ask for more with --epochs"),
+        ("train --resume run --epochs 0", "epochs must be from 1"),
+        ("train --resume run --until 1.5", "until must be in (0, 1], got 1.5"),
+        ("train --resume run --n-bits 8", "--n-bits cannot be given with --resume: a run keeps its settings, all but"),
+        ("train --gamma=0.5 --resume=run", "--gamma cannot be given with --resume"),
+        ("train --seed 1 --resume run --epochs 9", "--seed cannot be given with --resume"),
+        ("train --resume run --overwrite", "--overwrite cannot be given with --resume"),
         ("eval none", "none does not exist"),
         ("eval .", "holds no agent.safetensors"),
         ("eval run/config.json", "is not a readable herfast file"),
@@ -240,7 +279,7 @@ def test_train_fills_the_folder(agents: list[StandIn], capsys: pytest.CaptureFix
     code, out, err = outcome(["train", "--n-bits", "8", "--out", "a/b"], capsys)
     assert (code, err) == (0, "")
     (agent,) = agents
-    names = {runs.CONFIG, runs.PROGRESS, runs.AGENT, *runs.plots.FILES}
+    names = {runs.CONFIG, runs.PROGRESS, runs.AGENT, runs.CHECKPOINT, *runs.plots.FILES}
     assert {path.name for path in Path("a/b").iterdir()} == names
     assert json.loads(Path("a/b", runs.CONFIG).read_text()) == {
         "herfast": herfast.__version__,
@@ -265,20 +304,25 @@ def test_train_prints_a_line_per_epoch_and_a_summary(agents: list[StandIn], caps
         "epoch 2/500  success 0.155  greedy 1.000  loss 0.06688  steps 20,000  updates 800  5.0 s",
     ]
     assert summary.startswith(
-        "Stopped after epoch 2, a greedy success of 0.99 being reached and confirmed: 1,280 episodes, 20,000 steps, "
-        "800 updates, 5.0 s. On 1,000 fresh games (seed 1) greedy play succeeds in 99.6%, with a mean return of -4.5 "
+        "Solved, a greedy success of 0.99 being reached and confirmed in epoch 2: 1,280 episodes, 20,000 steps, "
+        "800 updates, 5.0 s. On 1,000 fresh games (seed 0) greedy play succeeds in 99.6%, with a mean return of -4.5 "
         "and a mean length of 5.5 steps. run holds config.json, "
     )
-    assert agents[0].asked == [(1000, 1)]
+    assert agents[0].asked == [(500, 0.99), (1000, 0)]
 
 
 def test_a_run_to_the_last_epoch_claims_no_confirmation(
     agents: list[StandIn], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, out, _ = outcome(["train", "--n-bits", "8", "--epochs", "2", "--seed", "7"], capsys)
+    _, out, _ = outcome(["train", "--n-bits", "8", "--epochs", "2", "--until", "None", "--seed", "7"], capsys)
     assert "All 2 epochs are done: 1,280 episodes" in out
     assert "confirmed" not in out
-    assert agents[0].asked == [(1000, 8)], "fresh games are not those of the agent's own seed"
+    assert agents[0].asked == [(2, None), (1000, 7)]
+
+
+def test_solved_in_the_last_epoch_is_solved(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = outcome(["train", "--n-bits", "8", "--epochs", "2"], capsys)
+    assert "Solved, a greedy success of 0.99 being reached and confirmed in epoch 2: 1,280 episodes" in out
 
 
 def test_progress_is_written_while_learning(
@@ -293,7 +337,7 @@ def test_progress_is_written_while_learning(
 
     monkeypatch.setattr(runs.Progress, "write", spy)
     outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
-    assert rows == [*range(1, 21), 20]
+    assert rows == [*range(21)]
 
 
 def test_overwrite_leaves_foreign_files_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,34 +348,85 @@ def test_overwrite_leaves_foreign_files_alone(run: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("cycle", [1, 15])
-def test_an_interrupt_saves_the_agent(
-    cycle: int, agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_an_interrupt_ends_the_cycle_and_saves(
+    cycle: int, agents: list[StandIn], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StandIn, "trouble", KeyboardInterrupt())
+    monkeypatch.setattr(StandIn, "trouble", [signal.SIGINT])
     monkeypatch.setattr(StandIn, "trouble_in", cycle)
+    code, out, err = outcome(["train", "--n-bits", "8", "--out", "my run"], capfd)
+    assert code == 130
+    assert err == "\nStopping at the end of this cycle; Ctrl-C again stops at once, without saving.\n"
+    last = out.splitlines()[-1]
+    assert last.startswith(f"Interrupted after {cycle} cycles; my run holds config.json, progress.csv")
+    assert last.endswith("; to go on: herfast train --resume 'my run'")
+    for name in (runs.AGENT, runs.CHECKPOINT, *runs.plots.FILES):
+        assert Path("my run", name).exists()
+    assert len(runs.read_progress(Path("my run", runs.PROGRESS))["success"]) == cycle
+    assert agents[0].asked == [(500, 0.99)], "nobody waits for test games"
+
+
+def test_an_interrupt_in_the_last_cycle_is_too_late(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trouble", [signal.SIGINT])
+    monkeypatch.setattr(StandIn, "trouble_in", 20)
+    code, out, _ = outcome(["train", "--n-bits", "8"], capsys)
+    assert code == 0
+    assert "Solved, " in out
+
+
+def test_a_second_interrupt_stops_at_once_and_saves_nothing(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trouble", [signal.SIGINT, signal.SIGINT])
     code, out, err = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
     assert (code, err) == (130, "")
-    assert out.splitlines()[-1].startswith(f"Interrupted after {cycle - 1} cycles; run holds config.json, progress.csv")
-    assert Path("run", runs.AGENT).exists()
-    assert len(runs.read_progress(Path("run", runs.PROGRESS))["success"]) == cycle - 1
-    assert Path("run", "loss.png").exists() == (cycle > 1)
-    assert not agents[0].asked
+    assert out.splitlines()[-1] == "Interrupted at once, saving nothing more; run holds config.json, progress.csv"
+    assert len(runs.read_progress(Path("run", runs.PROGRESS))["success"]) == 14
+
+
+def test_handlers_of_others_are_left_alone(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: got.append(number))
+    monkeypatch.setattr(StandIn, "trouble", [signal.SIGINT])
+    code, _, _ = outcome(["train", "--n-bits", "8"], capsys)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert (code, got) == (0, [signal.SIGINT])
+
+
+def test_train_works_in_any_thread(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(cli.main, ["train", "--n-bits", "8", "--epochs", "1"]).result() == 0
+
+
+def test_a_full_disk_is_said_in_one_sentence(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: StandIn, path: Path, replay: bool = False) -> None:
+        raise OSError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(StandIn, "save", save)
+    code, _, err = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    assert (code, err) == (2, f"herfast: error: cannot write {Path('run', runs.AGENT)}: No space left on device\n")
 
 
 def test_divergence_exits_with_1_and_says_where_the_history_is(
     agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StandIn, "trouble", FloatingPointError("loss is not finite in epoch 2"))
+    monkeypatch.setattr(StandIn, "trouble", [FloatingPointError("loss is not finite in epoch 2")])
     code, _, err = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
     path = Path("run", runs.PROGRESS)
     assert code == 1
     assert err == f"herfast: error: loss is not finite in epoch 2; {path} holds the history so far\n"
     assert len(runs.read_progress(path)["success"]) == 14
     assert not Path("run", runs.AGENT).exists()
+    assert not Path("run", runs.CHECKPOINT).exists()
 
 
 def test_a_fault_of_ours_shows_its_traceback(agents: list[StandIn], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(StandIn, "trouble", ValueError("a bug in learn"))
+    monkeypatch.setattr(StandIn, "trouble", [ValueError("a bug in learn")])
     with pytest.raises(ValueError, match="a bug in learn"):
         cli.main(["train", "--n-bits", "8"])
 
@@ -360,6 +455,131 @@ def test_without_matplotlib_a_run_is_complete_but_for_the_plots(
     code, _, err = outcome(["plot", "run"], capsys)
     assert (code, err.count("\n")) == (2, 1)
     assert "pip install 'herfast[plot]'" in err
+
+
+# ---- train --resume
+
+
+@pytest.fixture
+def stopped(agents: list[StandIn], capsys: pytest.CaptureFixture[str]) -> Path:
+    """The folder of a run of 8 bits that was interrupted in its 13th of 40 cycles, and never stops before the last."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StandIn, "trouble", [signal.SIGINT])
+        patch.setattr(StandIn, "trouble_in", 13)
+        argv = "train --n-bits 8 --max-steps 9 --preset paper --seed 3 --cycles-per-epoch 10 --epochs 4 --out run"
+        assert cli.main(argv.split()) == 130
+    capsys.readouterr()
+    agents.clear()
+    return Path("run")
+
+
+def test_resume_goes_on_to_the_runs_last_cycle_in_its_folder(
+    stopped: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = (stopped / runs.CONFIG).read_bytes()
+    pictures = [(stopped / name).read_bytes() for name in runs.plots.FILES]
+    code, out, err = outcome(["train", "--resume", "run"], capsys)
+    assert (code, err) == (0, "")
+    (agent,) = agents
+    assert (agent.env, agent.preset, agent.seed) == (herfast.BitFlip(8, 9), "paper", 3)
+    assert agent.config == Config.preset("paper", cli._Size(8, 9), cycles_per_epoch=10, epochs=4)
+    assert agent.asked == [(3, None), (1000, 3)]
+    assert agent.cycles == 40
+    first, *epochs, last = out.splitlines()
+    assert first == "Resuming 8 bits in at most 9 steps after 13 cycles, preset paper, seed 3; the run is in run"
+    assert [line[:9] for line in epochs] == ["epoch 2/4", "epoch 3/4", "epoch 4/4"]
+    assert last.startswith("All 4 epochs are done: ")
+    assert (stopped / runs.CONFIG).read_bytes() == config
+    assert all(
+        picture != (stopped / name).read_bytes() for name, picture in zip(runs.plots.FILES, pictures, strict=True)
+    )
+    assert StandIn.load(stopped / runs.CHECKPOINT).cycles == 40
+    assert outcome(["train", "--resume", "run"], capsys)[2] == (
+        "herfast: error: run has done 4 of 4 epochs: ask for more with --epochs\n"
+    )
+
+
+@pytest.mark.parametrize("n_rows", [0, 5, 13, 17])
+def test_resume_takes_the_progress_from_the_checkpoint(
+    n_rows: int, stopped: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a kill has left in progress.csv."""
+    header, *rows = (stopped / runs.PROGRESS).read_text().splitlines(keepends=True)
+    (stopped / runs.PROGRESS).write_text("".join([header, *(rows + rows)[:n_rows], "0.1,0."]))
+    assert outcome(["train", "--resume", "run"], capsys)[0] == 0
+    columns = runs.read_progress(stopped / runs.PROGRESS)
+    assert list(columns) == list(agents[0].history)
+    for name, column in agents[0].history.items():
+        np.testing.assert_array_equal(columns[name], column)
+
+
+def test_resume_after_nothing_but_a_start_writes_the_progress_at_once(
+    stopped: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trouble", [FloatingPointError("loss is not finite")])
+    monkeypatch.setattr(StandIn, "trouble_in", 14)
+    before = (stopped / runs.CHECKPOINT).read_bytes()
+    assert outcome(["train", "--resume", "run"], capsys)[0] == 1
+    assert len(runs.read_progress(stopped / runs.PROGRESS)["success"]) == 13
+    assert (stopped / runs.CHECKPOINT).read_bytes() == before, "the last sound state is kept"
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked", "cycles", "end"),
+    [
+        ("--epochs 6", (5, None), 60, "All 6 epochs are done"),
+        ("--epochs 2", (1, None), 20, "All 2 epochs are done"),
+        ("--until 0.9", (3, 0.9), 20, "Solved, a greedy success of 0.9 being"),
+        ("--until 0.9 --epochs=5", (4, 0.9), 20, "Solved, a greedy success of 0.9 being"),
+    ],
+)
+def test_resume_takes_new_limits_and_keeps_them(
+    flags: str,
+    asked: Any,
+    cycles: int,
+    end: str,
+    stopped: Path,
+    agents: list[StandIn],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = outcome(["train", "--resume", "run", *flags.split()], capsys)
+    assert code == 0
+    assert agents[0].asked[0] == asked
+    assert agents[0].cycles == cycles
+    assert out.splitlines()[-1].startswith(end)
+    assert StandIn.load(stopped / runs.CHECKPOINT).config == agents[0].config
+
+
+def test_a_solved_run_goes_on_if_more_is_asked_for(
+    run: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(["train", "--resume", "run", "--until", "1"], capsys)[0] == 0
+    assert agents[0].cycles == 30
+
+
+def test_resume_is_interrupted_as_train_is(
+    stopped: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "trouble", [signal.SIGINT])
+        assert outcome(["train", "--resume", "run"], capsys)[0] == 130
+    assert outcome(["train", "--resume", "run"], capsys)[0] == 0
+    assert [agent.asked[0][0] for agent in agents] == [3, 3]
+    assert agents[1].cycles == 40
+
+
+def test_a_run_without_a_checkpoint_cannot_go_on(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stopped / runs.CHECKPOINT).unlink()
+    code, _, err = outcome(["train", "--resume", "run"], capsys)
+    assert code == 2
+    assert err == ("herfast: error: run holds no checkpoint.safetensors to go on from: train anew with --overwrite\n")
+
+
+def test_help_on_resume_shows_its_flags_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = outcome(["train", "--resume", "run", "--help"], capsys)
+    assert code == 0
+    assert all(flag in out for flag in ("--resume", "--epochs", "--until", "kept"))
+    assert "--gamma" not in out
 
 
 # ---- eval, play, plot
@@ -505,5 +725,59 @@ def test_the_real_agent_learns_plays_and_is_interrupted(tmp_path: Path) -> None:
                 break
         rest = process.stdout.read()
     assert process.returncode == 130
-    assert "Interrupted after" in rest
-    assert len(runs.read_progress(tmp_path / "sixty" / runs.PROGRESS)["success"]) >= 10
+    n_cycles = len(runs.read_progress(tmp_path / "sixty" / runs.PROGRESS)["success"])
+    assert n_cycles >= 10
+    assert f"Interrupted after {n_cycles} cycles" in rest
+    epochs = str(n_cycles // 10 + 1)
+    done = python("-m", "herfast", "train", "--resume", "sixty", "--epochs", epochs, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"All {epochs} epochs are done" in done.stdout
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """All that two files of agents hold is equal, bit for bit, but the seconds."""
+    (tensors, metadata), (others, other_metadata) = checkpoint.read(one), checkpoint.read(other)
+    for table in (tensors, others):
+        table.pop("history.seconds", None)
+    for table in (metadata, other_metadata):
+        table.get("counters", {}).pop("seconds", None)
+    assert metadata == other_metadata
+    assert tensors.keys() == others.keys()
+    for name, tensor in tensors.items():
+        assert tensor.dtype == others[name].dtype
+        assert tensor.tobytes() == others[name].tobytes(), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
+def test_a_resumed_run_equals_one_that_was_never_stopped(
+    preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sizes = "--hidden 32 --episodes-per-cycle 4 --updates-per-cycle 3 --cycles-per-epoch 4 --batch-size 16"
+    argv = f"train --n-bits 6 --preset {preset} --capacity 100 --until None {sizes}".split()
+    assert cli.main([*argv, "--out", "whole", "--epochs", "3"]) == 0
+
+    assert cli.main([*argv, "--out", "between", "--epochs", "1"]) == 0
+    assert cli.main(["train", "--resume", "between", "--epochs", "3"]) == 0
+
+    write = runs.Progress.write
+
+    def interrupt(self: runs.Progress, history: Any) -> None:
+        write(self, history)
+        if len(history["epoch"]) == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Progress, "write", interrupt)
+        assert cli.main([*argv, "--out", "within", "--epochs", "3"]) == 130
+    assert cli.main(["train", "--resume", "within"]) == 0
+
+    whole = runs.read_progress(Path("whole", runs.PROGRESS))
+    assert len(whole["epoch"]) == 12
+    for folder in ("between", "within"):
+        for name in (runs.CHECKPOINT, runs.AGENT):
+            assert_same_state(Path("whole", name), Path(folder, name))
+        columns = runs.read_progress(Path(folder, runs.PROGRESS))
+        for name in whole.keys() - {"seconds"}:
+            np.testing.assert_array_equal(columns[name], whole[name], err_msg=name)

@@ -76,7 +76,7 @@ def test_a_new_or_empty_folder_or_one_with_other_files_is_free(tmp_path: Path) -
 
 
 def test_a_folder_with_a_run_is_refused_unless_overwritten(run: Path) -> None:
-    with pytest.raises(FileExistsError, match=r"already holds a run.*--overwrite"):
+    with pytest.raises(FileExistsError, match=r"already holds a run: --resume .*, --overwrite "):
         runs.check_free(run, overwrite=False)
     runs.check_free(run, overwrite=True)
 
@@ -120,6 +120,26 @@ def test_a_crash_while_overwriting_leaves_a_folder_that_is_known_as_a_run(
     monkeypatch.undo()
     runs.check_free(run, overwrite=True)
     assert runs.describe(run) == DESCRIPTION
+
+
+def test_what_cannot_be_resumed_is_refused(run: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"holds no checkpoint\.safetensors to go on from: .* --overwrite"):
+        runs.resumable(run)
+    (run / runs.CHECKPOINT).write_text("")
+    assert runs.resumable(run) == run / runs.CHECKPOINT
+    (run / runs.CONFIG).write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"is not the folder of a run: it holds no config\.json of herfast"):
+        runs.resumable(run)
+    with pytest.raises(FileNotFoundError, match="none is not the folder of a run"):
+        runs.resumable(run / "none")
+
+
+def test_the_header_is_written_once_and_without_rows(run: Path) -> None:
+    with runs.Progress(run) as progress:
+        for n_rows in (0, 0, 1):
+            progress.write({name: column[:n_rows] for name, column in history(20).items()})
+            assert len(runs.read_progress(run / runs.PROGRESS)["success"]) == n_rows
+    assert (run / runs.PROGRESS).read_text().count("success") == 2  # of the columns success and greedy_success
 
 
 def test_find_takes_a_folder_or_a_file(run: Path) -> None:
