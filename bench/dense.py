@@ -10,55 +10,63 @@ BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.999), 1e-8
 
 
 class DenseNetwork:
-    """Online and target network [2n -> H -> n], Adam, Double DQN; the rules are those of a herfast Config."""
+    """Online and target network [2n -> hidden -> n], Adam, Double DQN; the rules are those of a herfast Config."""
 
     def __init__(self, parameters, target, config, batch_size):
-        """`parameters`, `target`: dicts as QNetwork.parameters gives them, without dueling or folded by the caller."""
-        self.config = config
-        w1, w2 = parameters["hidden1.weight"], parameters["output.weight"]
-        self.inputs, self.width = w1.shape
-        self.actions = len(w2)
-        sizes = [w1.size, self.width, w2.size, self.actions]
-        self.cuts = np.cumsum(sizes)[:-1]
-        self.params, self.target = (np.concatenate([p[name].ravel() for name in p]) for p in (parameters, target))
+        """`parameters` and `target` are dicts as QNetwork.parameters gives them, copied."""
+        self.config, self.step, self.rows = config, 0, np.arange(batch_size)
+        self.shapes = [array.shape for array in parameters.values()]
+        self.cuts = np.cumsum([array.size for array in parameters.values()])[:-1]
+        self.params, self.target = (np.concatenate([a.ravel() for a in p.values()]) for p in (parameters, target))
         self.d, self.m, self.v = (np.zeros_like(self.params) for _ in range(3))
         self.scratch, self.root = np.empty_like(self.params), np.empty_like(self.params)
-        self.step, rows, shape = 0, 2 * batch_size, (self.width, self.actions)
-        self.x = np.empty((rows, self.inputs), np.float32)
-        self.h, self.h_target = (np.empty((rows, self.width), np.float32) for _ in range(2))
-        self.q, self.q_target = (np.empty((rows, self.actions), np.float32) for _ in range(2))
-        self.d_q = np.zeros((batch_size, self.actions), np.float32)
-        self.d_h = np.empty((batch_size, self.width), np.float32)
-        self.mask = np.empty((batch_size, self.width), np.bool_)
-        self.rows = np.arange(batch_size)
-        assert shape[0] > 0
+        inputs, actions = self.shapes[0][0], self.shapes[2 * len(config.hidden)][0]
+        both = 2 * batch_size  # state and next state
+        self.x = np.empty((both, inputs), np.float32)
+        self.h, self.h_target = ([np.empty((both, width), np.float32) for width in config.hidden] for _ in range(2))
+        self.q, self.q_target = (np.empty((both, actions), np.float32) for _ in range(2))
+        self.head, self.d_head = (np.empty((actions, config.hidden[-1]), np.float32) for _ in range(2))
+        self.d_q = np.zeros((batch_size, actions), np.float32)
+        self.d_h = [np.empty((batch_size, width), np.float32) for width in config.hidden]
+        self.mask = [np.empty((batch_size, width), np.bool_) for width in config.hidden]
 
     def layers(self, flat):
-        w1, b1, w2, b2 = np.split(flat, self.cuts)
-        return w1.reshape(self.inputs, self.width), b1, w2.reshape(self.actions, self.width), b2
+        """Weights and biases of all layers, views of `flat`; with dueling V's come last."""
+        return [part.reshape(shape) for part, shape in zip(np.split(flat, self.cuts), self.shapes, strict=True)]
 
-    def forward(self, flat, x, h, q):
-        w1, b1, w2, b2 = self.layers(flat)
-        np.matmul(x, w1, out=h)
-        h += b1
-        np.maximum(h, 0, out=h)
-        np.matmul(h, w2.T, out=q)
-        q += b2
+    def output(self, layers):
+        """Weights [A, H] and biases [A] of the output layer as it is played."""
+        if not self.config.dueling:
+            return layers[-2:]
+        w, b, value, value_bias = layers[-4:]
+        np.subtract(w, w.mean(axis=0), out=self.head)
+        self.head += value
+        return self.head, b - b.mean() + value_bias
+
+    def forward(self, flat, x, hs, q):
+        layers = self.layers(flat)
+        for h, w, b in zip(hs, layers[0::2], layers[1::2], strict=False):
+            np.matmul(x, w, out=h)
+            h += b
+            np.maximum(h, 0, out=h)
+            x = h
+        w, b = self.output(layers)
+        np.matmul(x, w.T, out=q)
+        q += b
 
     def update(self, batch):
         """One update; `batch` is a dict with dense +-1 inputs x, x_next [B, 2n]. Returns the loss."""
-        config, rows, n = self.config, self.rows, len(self.rows)
-        actions = batch["actions"]
+        config, rows, n, actions = self.config, self.rows, len(self.rows), batch["actions"]
         self.x[:n], self.x[n:] = batch["x"], batch["x_next"]
-        self.forward(self.params, self.x, self.h, self.q)
         first = 0 if config.advantage_gap else n
-        self.forward(self.target, self.x[first:], self.h_target[first:], self.q_target[first:])
+        self.forward(self.target, self.x[first:], [h[first:] for h in self.h_target], self.q_target[first:])
+        self.forward(self.params, self.x, self.h, self.q)
         q_next = self.q_target[n:]
         chosen = (self.q[n:] if config.double_q else q_next).argmax(axis=1)
         y = batch["rewards"] + np.float32(config.gamma) * ~batch["terminated"] * q_next[rows, chosen]
         if config.hindsight_bound:
-            bound = (np.float32(config.gamma) ** (batch["steps_to_goal"] - 1) - 1) / np.float32(1 - config.gamma)
-            np.maximum(y, bound, out=y, where=batch["steps_to_goal"] > 0)
+            bound = (config.gamma ** (batch["steps_to_goal"] - 1.0) - 1) / (1 - config.gamma)
+            np.maximum(y, bound.astype(np.float32), out=y, where=batch["steps_to_goal"] > 0)
         if config.advantage_gap:
             q = self.q_target[:n]
             y -= np.float32(config.advantage_gap) * (q.max(axis=1) - q[rows, actions])
@@ -70,19 +78,30 @@ class DenseNetwork:
         return float(np.mean(error * error))
 
     def backward(self, actions, d):
-        n, rows = len(actions), self.rows
-        d_w1, d_b1, d_w2, d_b2 = self.layers(self.d)
-        h, w2 = self.h[:n], self.layers(self.params)[2]
+        n, rows, layers, d_layers = len(actions), self.rows, self.layers(self.params), self.layers(self.d)
+        depth, dueling = len(self.config.hidden), self.config.dueling
         self.d_q[rows, actions] = d
-        np.matmul(self.d_q.T, h, out=d_w2)
-        np.sum(self.d_q, axis=0, out=d_b2)
-        np.take(w2, actions, axis=0, out=self.d_h, mode="clip")
-        self.d_h *= d[:, None]
-        np.greater(h, 0, out=self.mask)
-        self.d_h *= self.mask
-        np.matmul(self.x[:n].T, self.d_h, out=d_w1)
-        np.sum(self.d_h, axis=0, out=d_b1)
+        d_w, d_b = (self.d_head, np.sum(self.d_q, axis=0)) if dueling else d_layers[-2:]
+        np.matmul(self.d_q.T, self.h[-1][:n], out=d_w)
+        if dueling:
+            np.sum(d_w, axis=0, out=d_layers[-2])
+            np.subtract(d_w, d_layers[-2] / len(d_w), out=d_layers[-4])
+            d_layers[-1][...] = d_b.sum()
+            np.subtract(d_b, d_b.mean(), out=d_layers[-3])
+        else:
+            np.sum(self.d_q, axis=0, out=d_b)
         self.d_q[rows, actions] = 0
+        weights = self.head if dueling else layers[-2]
+        np.take(weights, actions, axis=0, out=self.d_h[-1], mode="clip")
+        self.d_h[-1] *= d[:, None]
+        for layer in range(depth - 1, -1, -1):
+            np.greater(self.h[layer][:n], 0, out=self.mask[layer])
+            self.d_h[layer] *= self.mask[layer]
+            below = self.h[layer - 1][:n] if layer else self.x[:n]
+            np.matmul(below.T, self.d_h[layer], out=d_layers[2 * layer])
+            np.sum(self.d_h[layer], axis=0, out=d_layers[2 * layer + 1])
+            if layer:
+                np.matmul(self.d_h[layer], layers[2 * layer].T, out=self.d_h[layer - 1])
 
     def adam(self, learning_rate):
         self.step += 1
@@ -102,13 +121,18 @@ class DenseNetwork:
         self.params -= self.scratch
 
     def gemms(self):
-        """The six matrix products of an update alone."""
-        n = len(self.rows)
-        w1, _, w2, _ = self.layers(self.params)
-        d_w1, _, d_w2, _ = self.layers(self.d)
-        np.matmul(self.x, w1, out=self.h)
-        np.matmul(self.h, w2.T, out=self.q)
-        np.matmul(self.x[n:], w1, out=self.h_target[n:])
-        np.matmul(self.h_target[n:], w2.T, out=self.q_target[n:])
-        np.matmul(self.d_q.T, self.h[:n], out=d_w2)
-        np.matmul(self.x[:n].T, self.d_h, out=d_w1)
+        """The six matrix products of an update with one hidden layer alone, two more for each further one."""
+        n, layers, d_layers = len(self.rows), self.layers(self.params), self.layers(self.d)
+        weights = layers[0 : 2 * len(self.config.hidden) : 2]
+        for x, hs, q in (
+            (self.x, self.h, self.q),
+            (self.x[n:], [h[n:] for h in self.h_target], self.q_target[n:]),
+        ):
+            for h, w in zip(hs, weights, strict=True):
+                x = np.matmul(x, w, out=h)
+            np.matmul(x, layers[2 * len(hs)].T, out=q)
+        np.matmul(self.d_q.T, self.h[-1][:n], out=self.d_head)
+        below = self.x
+        for layer, d_h in enumerate(self.d_h):
+            np.matmul(below[:n].T, d_h, out=d_layers[2 * layer])
+            below = self.h[layer]
