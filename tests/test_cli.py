@@ -575,6 +575,12 @@ def test_a_run_without_a_checkpoint_cannot_go_on(stopped: Path, capsys: pytest.C
     assert err == ("herfast: error: run holds no checkpoint.safetensors to go on from: train anew with --overwrite\n")
 
 
+def test_resume_is_a_flag_of_train_alone() -> None:
+    assert cli._resumes(("train", "--resume=run"))
+    assert not cli._resumes(("train", "--out", "resume"))
+    assert not cli._resumes(("eval", "run", "--seed", "3", "--resume", "run"))
+
+
 def test_help_on_resume_shows_its_flags_alone(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = outcome(["train", "--resume", "run", "--help"], capsys)
     assert code == 0
