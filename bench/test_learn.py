@@ -62,3 +62,27 @@ def test_shares_of_learning(benchmark, n_bits, preset):
         f"\n{n_bits} bits, {preset}: {wall:.2f} s, Python {1 - sum(shares.values()):.1%},",
         *(f"{g} {s:.1%}" for g, s in shares.items()),
     )
+
+
+@pytest.mark.parametrize(("n_bits", "preset", "epochs"), [(20, "notebook", 6), (20, "fast", None), (50, "fast", None)])
+def test_learning(benchmark, n_bits, preset, epochs):
+    """Wall time of a warm `learn`, evaluations included, to preset fast's end at 0.99 or through the notebook's epochs."""
+    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compiles
+    agents = [Agent(BitFlip(n_bits), preset, seed) for seed in (0, 1, 2)]
+    seconds = []
+    for agent in agents[1:]:
+        agent.learn(epochs)
+        seconds.append(agent.seconds)
+    benchmark.pedantic(agents[0].learn, (epochs,), rounds=1)
+    seconds.append(agents[0].seconds)
+    rates = [agent.evaluate(1000, seed=100).success_rate for agent in agents]
+    assert min(rates) >= 0.98
+    found = {
+        "seconds": sorted(seconds)[1],
+        "updates": sorted(agent.network.updates for agent in agents)[1],
+        "env_steps": sorted(agent.env_steps for agent in agents)[1],
+        "episodes": sorted(agent.episodes for agent in agents)[1],
+        "success": min(rates),
+    }
+    benchmark.extra_info.update(found)
+    print(f"\n{n_bits} bits, {preset}, median of seeds 0 1 2:", found)

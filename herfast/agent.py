@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from herfast import checkpoint, kernels, memory, snapshot
+from herfast import checkpoint, memory, snapshot
 from herfast.bits import pack_bits
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
@@ -114,7 +114,7 @@ class Agent:
         """
         cycles, env_steps, until = self._limits(epochs, total_timesteps, until)
         started = time.perf_counter() - self.seconds
-        with kernels.announced(), progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
+        with progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
             self.solved, go_on = False, True
             while go_on and not self.solved and self.cycles < cycles and self.env_steps < env_steps:
                 row = self._cycle()

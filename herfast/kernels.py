@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -145,19 +144,17 @@ except RuntimeError:  # Numba finds no folder that it can write to
 
 
 class _Announcer(event.Listener):
+    """Says on stderr that kernels are being compiled, once in a process; a start from the cache says nothing."""
+
     said = False
 
     def on_start(self, event: Any) -> None:
-        if not _Announcer.said:
-            _Announcer.said = True
+        if not self.said and event.data["dispatcher"] in (act, fit, refold):
+            self.said = True
             print("herfast: compiling its kernels, once for this machine; about 10 seconds", file=sys.stderr)
 
     def on_end(self, event: Any) -> None:
         pass
 
 
-@contextmanager
-def announced() -> Iterator[None]:
-    """Within it, the first compilation in this process is announced by a line on stderr."""
-    with event.install_listener("numba:compile", _Announcer()):
-        yield
+event.register("numba:compile", _Announcer())

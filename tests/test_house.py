@@ -36,7 +36,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "memory": "config data envs",
     "progress": "tqdm",
     "snapshot": "checkpoint data agent",  # the agent for types only, else it would be a circle
-    "agent": "bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data kernels",
+    "agent": "bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data",
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
@@ -159,12 +159,6 @@ def test_no_room_imports_itself_in_a_circle():
 @pytest.mark.parametrize("room", ROOMS)
 def test_optional_packages_are_imported_by_who_needs_them_then(room):
     assert needs(room, "at once") & OPTIONAL == set()
-
-
-def test_of_the_kernels_the_agent_only_wants_to_hear_when_they_compile():
-    tree = parsed(ROOMS["agent"])
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_name(node.value, "kernels")}
-    assert used <= {"announced"}
 
 
 def is_name(node, name):
