@@ -97,7 +97,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed raise SystemExit, as argparse does.
     """
     try:
-        command = _parse(sys.argv[1:] if argv is None else argv)
+        try:
+            return _main(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # here a broken pipe can still be caught
+    except BrokenPipeError:  # nobody reads on, as in `herfast play runs/fifty | head`, and that is no fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(argv: Sequence[str]) -> int:
+    try:
+        command = _parse(argv)
         from herfast import commands  # needs the compiled core, which --help does not
     except (TypeError, ValueError, ImportError) as error:  # Config checks its fields when tyro makes it
         return _refuse(error)
@@ -110,15 +121,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         code: int = do[type(command)](**vars(command))
-        sys.stdout.flush()  # here a broken pipe can still be caught
         return code
     except commands.Refused as refusal:
         return _refuse(refusal)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # nobody reads on, as in `herfast play runs/fifty | head`, and that is no fault
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _refuse(reason: Exception) -> int:

@@ -711,6 +711,20 @@ def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
+def test_nobody_reading_the_help_is_no_fault(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "herfast", "train", "--help"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 @pytest.mark.slow
 def test_the_real_agent_learns_plays_and_is_interrupted(tmp_path: Path) -> None:
     done = python("-m", "herfast", "train", "--n-bits", "6", "--out", "six", cwd=tmp_path)
