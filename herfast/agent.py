@@ -12,6 +12,7 @@ import numpy as np
 
 from herfast import checkpoint, memory, snapshot
 from herfast.bits import pack_bits
+from herfast.checks import check_integer
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
 from herfast.envs import BitFlip
@@ -173,10 +174,8 @@ class Agent:
         if until is not None:
             dataclasses.replace(self.config, until=until)  # checks it
         for name, value in (("epochs", epochs), ("total_timesteps", total_timesteps)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
-                raise TypeError(f"{name} must be an integer >= 1, got {value!r}")
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value}")
+            if value is not None:
+                check_integer(name, value, 1, 2**40)
         if epochs is None and total_timesteps is None:
             epochs = self.config.epochs
         cycles = float("inf") if epochs is None else self.cycles + epochs * self.config.cycles_per_epoch
@@ -198,8 +197,7 @@ class Agent:
         With a `seed` the games depend on it alone, and are none of those by which any agent's `learn` judged `until`:
         they come from a stream of their own, Role.TEST. Without, they are the next ones of the evaluation stream.
         """
-        if isinstance(n_episodes, bool) or not isinstance(n_episodes, (int, np.integer)) or n_episodes < 1:
-            raise ValueError(f"n_episodes must be an integer >= 1, got {n_episodes!r}")
+        n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)
         rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
         at_once = max(1, EVALUATION_BYTES // (10 * (self.env.max_steps + 1) * -(-self.env.n_state_bits // 64)))
         successes = steps = loops = 0
@@ -210,7 +208,7 @@ class Agent:
             steps += int(episodes.lengths.sum())
             loops += int(looped(episodes).sum())
         return Evaluation(
-            n_episodes=int(n_episodes),
+            n_episodes=n_episodes,
             success_rate=successes / n_episodes,
             mean_return=(successes - steps) / n_episodes,
             mean_length=steps / n_episodes,

@@ -1,6 +1,6 @@
 """Between arrays of bits and packed words: bit i of a string is bit i & 63 of word i >> 6, the rest of a word is 0.
 
-Also the checks that rooms on top of the compiled core share, and the one place that imports the core by hand.
+Also the one place that imports the compiled core by hand.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from herfast.checks import check_integer
 from herfast.data import Words, n_words
 
 try:
@@ -20,7 +21,7 @@ except ImportError as error:
         "run `pip install .` there and start Python in another folder, or run `pip install -e .` there"
     ) from error
 
-__all__ = ["_core", "check_array", "check_integer", "pack_bits", "unpack_bits"]
+__all__ = ["_core", "pack_bits", "unpack_bits"]
 
 
 def pack_bits(bits: ArrayLike) -> Words:
@@ -68,24 +69,6 @@ def unpack_bits(words: Words, n_bits: int) -> NDArray[np.bool_]:
     rows = prod(leading)
     _core.unpack_bits(np.ascontiguousarray(words).reshape(rows, width), bits.reshape(rows, n_bits).view(np.uint8))
     return bits
-
-
-def check_integer(name: str, value: object, low: int, high: int) -> int:
-    """`value` as an int; TypeError unless it is an integer (NumPy's are, bool is not), ValueError unless in range."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer from {low:,} to {high:,}, got {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low:,} to {high:,}, got {int(value):,}")
-    return int(value)
-
-
-def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:
-    """TypeError unless `array` is a NumPy array of `dtype`, ValueError unless it has `ndim` axes."""
-    if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be a NumPy array of {np.dtype(dtype)}, got {got}")
-    if array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
 
 
 def _check_zero_or_one(array: NDArray[np.generic]) -> None:

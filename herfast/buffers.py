@@ -83,7 +83,8 @@ def aligned(*shape: int) -> Floats:
     """Zeros that start at a cache line."""
     size = math.prod(shape)
     raw = np.zeros(size + 16, np.float32)
-    first = -(raw.ctypes.data // 4) % 16
+    address: int = raw.__array_interface__["data"][0]
+    first = -(address // 4) % 16
     return raw[first : first + size].reshape(shape)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast import __version__, runs
-from herfast.bits import check_integer
+from herfast.checks import check_integer
 from herfast.config import Config, Preset
 from herfast.envs import BitFlip
 from herfast.gym_envs import BitFlipEnv

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import NDArray
+
+from herfast.checks import check_integer
 
 Preset: TypeAlias = Literal["fast", "paper", "notebook"]
 Strategy: TypeAlias = Literal["future", "final", "episode", "random"]
@@ -99,7 +102,7 @@ class Config:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
         for name, (low, high) in _INTEGERS.items():
-            object.__setattr__(self, name, _checked_integer(name, getattr(self, name), low, high))
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
         for name, text in _REALS.items():
             object.__setattr__(self, name, _checked_real(name, getattr(self, name), text))
         for name in _BOOLEANS:
@@ -138,8 +141,13 @@ class Config:
 
     def learning_rate_at(self, updates: int) -> float:
         """Adam's step size after `updates` completed updates."""
-        done = min(1.0, updates / self.learning_rate_decay_updates)
-        return float(self.learning_rate * (self.learning_rate_end / self.learning_rate) ** done)
+        return float(self.learning_rates(updates, 1)[0])
+
+    def learning_rates(self, updates: int, count: int) -> NDArray[np.float64]:
+        """The step sizes of the `count` updates that follow on `updates` completed ones, float64[count]."""
+        done = np.minimum(1.0, np.arange(updates, updates + count) / self.learning_rate_decay_updates)
+        rates: NDArray[np.float64] = self.learning_rate * (self.learning_rate_end / self.learning_rate) ** done
+        return rates
 
 
 def config_fields() -> tuple[str, ...]:
@@ -152,16 +160,7 @@ def _checked_widths(value: object) -> tuple[int, ...]:
         raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {value!r}")
     if not 1 <= len(value) <= 8:
         raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {value!r}")
-    return tuple(_checked_integer("hidden", width, 1, 65_536) for width in value)
-
-
-def _checked_integer(name: str, value: object, low: int, high: int) -> int:
-    """`value` as an int, if it is an integer (NumPy's are, bool is not) from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer from {low:,} to {high:,}, got {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low:,} to {high:,}, got {int(value):,}")
-    return int(value)
+    return tuple(check_integer("hidden", width, 1, 65_536) for width in value)
 
 
 def _checked_real(name: str, value: object, interval: str) -> float:

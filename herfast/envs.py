@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.bits import _core, check_array, check_integer
+from herfast.bits import _core
+from herfast.checks import check_array, check_integer
 from herfast.data import Words
 
 

@@ -17,7 +17,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from herfast.bits import check_integer, unpack_bits
+from herfast.bits import unpack_bits
+from herfast.checks import check_integer
 from herfast.data import Words, n_words
 from herfast.envs import BitFlip
 

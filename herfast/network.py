@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast import kernels
 from herfast.buffers import Adam, Network, Rules, Workspace, aligned, layout, n_parameters, workspace
+from herfast.checks import check_array, check_integer
 from herfast.config import Config
 from herfast.data import Minibatches, Role, Words, n_words, stream
 from herfast.layers import Floats
 
 REBUILD_EVERY = 64  # steps after which a player's pre-activations are built anew, so that rounding cannot add up
-MOST_OUTPUTS = 65_536  # actions are stored in 16 bits
+MOST_ACTIONS = 65_536  # actions are stored in 16 bits
 
 
 class QNetwork:
@@ -34,7 +36,7 @@ class QNetwork:
         seed: of the initial weights.
 
     Raises:
-        ValueError: a size out of its range.
+        TypeError, ValueError: a size that is no integer, or out of its range.
     """
 
     def __init__(
@@ -46,9 +48,10 @@ class QNetwork:
         config: Config | None = None,
         seed: int | None = None,
     ) -> None:
-        self.n_state_bits = _size("n_state_bits", n_state_bits, 65_535)
-        self.n_goal_bits = _size("n_goal_bits", n_state_bits if n_goal_bits is None else n_goal_bits, n_state_bits)
-        self.n_actions = _size("n_actions", n_state_bits if n_actions is None else n_actions, MOST_OUTPUTS)
+        self.n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
+        goal_bits, actions = (n_state_bits if value is None else value for value in (n_goal_bits, n_actions))
+        self.n_goal_bits = check_integer("n_goal_bits", goal_bits, 1, self.n_state_bits)
+        self.n_actions = check_integer("n_actions", actions, 1, MOST_ACTIONS)
         self.config = config = Config() if config is None else config
         self.updates = 0
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
@@ -135,7 +138,6 @@ class QNetwork:
         n_updates, batch_size = batches.actions.shape
         if self._work is None or len(self._work.block) != batch_size:
             self._work = workspace(batch_size, self._shape, self._rules.sizes, learning=True)
-        rates = [self.config.learning_rate_at(self.updates + u) for u in range(n_updates)]
         losses = np.empty(n_updates)
         kernels.fit(
             self._online,
@@ -144,7 +146,7 @@ class QNetwork:
             self._adam,
             batches,
             self._rules,
-            np.array(rates),
+            self.config.learning_rates(self.updates, n_updates),
             self.updates,
             self._work,
             losses,
@@ -199,14 +201,12 @@ class QNetwork:
 
     def _words(self, name: str, words: Words, n_bits: int, ndim: int) -> Words:
         """`words` as the kernels want them, if they are uint64[..., W] with `n_bits` bits and nothing past them."""
-        if not isinstance(words, np.ndarray) or words.dtype != np.uint64:
-            raise TypeError(f"{name} must be a uint64 array, got {getattr(words, 'dtype', type(words).__name__)}")
-        if words.ndim != ndim or words.shape[-1] != n_words(n_bits):
-            wanted = ", ".join(["..."] * (ndim - 1) + [str(n_words(n_bits))])
-            raise ValueError(f"{name} must have shape ({wanted}) for {n_bits} bits, got {words.shape}")
+        check_array(name, words, np.uint64, ndim)
+        if words.shape[-1] != n_words(n_bits):
+            raise ValueError(f"{name} must have {n_words(n_bits)} words a row for {n_bits} bits, got {words.shape}")
         if n_bits % 64 and (words[..., -1] >> np.uint64(n_bits % 64)).any():
             raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}")
-        return np.require(words, requirements=["C", "W"])
+        return as_kernels_want(words)
 
     def _checked(self, batches: Minibatches) -> Minibatches:
         states = self._words("states", batches.states, self.n_state_bits, 3)
@@ -223,10 +223,8 @@ class QNetwork:
             ("steps_to_goal", np.int32),
         ):
             array = getattr(batches, name)
-            if not isinstance(array, np.ndarray) or array.dtype != dtype:
-                got = getattr(array, "dtype", type(array).__name__)
-                raise TypeError(f"{name} must be a {np.dtype(dtype)} array, got {got}")
-            rest[name] = np.require(array, requirements=["C", "W"])
+            check_array(name, array, dtype, 2)
+            rest[name] = as_kernels_want(array)
         for name, array in {"next_states": next_states, "goals": goals, **rest}.items():
             if array.shape[:2] != shape:
                 raise ValueError(f"{name} must have the states' leading shape {shape}, got {array.shape}")
@@ -260,7 +258,6 @@ class Player:
         self._previous = states
 
 
-def _size(name: str, value: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= most:
-        raise ValueError(f"{name} must be an integer from 1 to {most:,}, got {value!r}")
-    return int(value)
+def as_kernels_want(array: NDArray[Any]) -> NDArray[Any]:
+    """`array`, or a copy where it is not C-contiguous, aligned and writable."""
+    return array if array.flags.carray else np.array(array, order="C")

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.bits import _core, check_array, check_integer
+from herfast.bits import _core
+from herfast.checks import check_array, check_integer
 from herfast.data import Minibatches, Role, Trajectories, Words, n_words, stream
 
 Strategy: TypeAlias = Literal["future", "final", "episode", "random"]

@@ -132,10 +132,10 @@ def test_until_ends_at_the_latest_with_configs_epochs():
 @pytest.mark.parametrize(
     ("limits", "error", "message"),
     [
-        ({"epochs": 0}, ValueError, "epochs must be an integer >= 1, got 0"),
-        ({"epochs": 1.5}, TypeError, "epochs must be an integer >= 1, got 1.5"),
+        ({"epochs": 0}, ValueError, "epochs must be from 1 to .*, got 0"),
+        ({"epochs": 1.5}, TypeError, r"epochs must be an integer from 1 to .*, got 1\.5"),
         ({"epochs": True}, TypeError, "epochs"),
-        ({"total_timesteps": -3}, ValueError, "total_timesteps must be an integer >= 1, got -3"),
+        ({"total_timesteps": -3}, ValueError, "total_timesteps must be from 1 to .*, got -3"),
         ({"until": 1.5}, ValueError, r"until must be in \(0, 1\], got 1.5"),
         ({"until": "0.9"}, TypeError, "until"),
     ],

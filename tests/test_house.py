@@ -14,29 +14,30 @@ ROOMS = {path.stem: path for path in sorted((ROOT / "herfast").glob("*.py"))}
 HEADERS = {path.name: path for path in sorted((ROOT / "csrc").glob("*.h"))}
 SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", ROOT / "csrc" / "test_csrc.c"]
 
-NETWORK = "data simd layers buffers update kernels config network"
+NETWORK = "checks data simd layers buffers update kernels config network"
 AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint snapshot memory progress agent"
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
     "__main__": "cli",
+    "checks": "",
     "data": "",
-    "bits": "_core data",
-    "envs": "_core data bits",
-    "replay": "_core data bits",
-    "gym_envs": "data bits envs gymnasium",
+    "bits": "_core checks data",
+    "envs": "_core checks data bits",
+    "replay": "_core checks data bits",
+    "gym_envs": "checks data bits envs gymnasium",
     "simd": "numba llvmlite",
     "layers": "simd numba",
     "buffers": "simd layers data",
     "update": "simd layers buffers data",
     "kernels": "simd layers buffers update data numba",
-    "config": "",
-    "network": "simd layers buffers kernels config data",
+    "config": "checks",
+    "network": "checks simd layers buffers kernels config data",
     "rollout": "envs network data",
     "checkpoint": "safetensors",
     "memory": "config data envs",
     "progress": "tqdm",
     "snapshot": "checkpoint data agent",  # the agent for types only, else it would be a circle
-    "agent": "bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data",
+    "agent": "checks bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data",
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
