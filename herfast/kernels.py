@@ -22,12 +22,11 @@ from herfast.update import (
     adam_step,
     all_values,
     argmax,
+    backward,
     fold,
     follow,
-    hidden_gradient,
     hidden_layers,
     online_pass,
-    output_gradient,
     target_pass,
     temporal_difference,
     unfold,
@@ -105,8 +104,7 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
             online_pass(online, shape, batch, rules, work)
             target_pass(target, shape, batch, rules, work)
             out_losses[u] = temporal_difference(batch, rules, work)
-            output_gradient(online, shape, batch, work, adam)
-            hidden_gradient(online, shape, batch.states.shape[0], work, adam)
+            backward(online, shape, batch, work, adam)
             if rules.dueling:
                 unfold(adam.d_head, shape, adam.d_params)
             done = updates + u + 1

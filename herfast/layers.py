@@ -188,26 +188,32 @@ def transpose_bits(words: Words, n_bits: int, square: Words, columns: Words, fir
 
 @inner
 def first_layer_gradient(
-    d_z: Floats, columns: Words, rows: int, shape: Integers, tables: Floats, d_params: Floats
+    block: Floats, shape: Integers, column: int, columns: Words, rows: int, tables: Floats, d_params: Floats
 ) -> None:
-    """d_W1 = x^T d_z = 2 sum of d_z over the samples whose bit is 1 - d_b1: one tabulated sum for every 4 samples."""
-    inputs, width, stride, words = (shape[0, 0], shape[0, 1], d_z.shape[1], columns.shape[1])
-    for column in range(0, width, LANES):
-        minus_bias = fma(splat(np.float32(-1.0)), load(d_params, shape[0, 3] + column), splat(np.float32(0.0)))
-        for first in range(0, rows, 4 * FOURS):
-            n_tables = min(FOURS, (rows - first + 3) >> 2)
+    """In 32 columns, d_z = block: d_b1 = sum of d_z; d_W1 = x^T d_z = 2 sum of d_z where the bit is 1 - d_b1.
+
+    An input adds one tabulated sum for every 4 samples instead of 4 products.
+    """
+    inputs, width, weights, biases = shape[0]
+    words = columns.shape[1]
+    minus_bias = splat(np.float32(0.0))
+    for b in range(rows):
+        minus_bias = sub(minus_bias, load(block, b * LANES))
+    store(d_params, biases + column, sub(splat(np.float32(0.0)), minus_bias))
+    for first in range(0, rows, 4 * FOURS):
+        n_tables = min(FOURS, (rows - first + 3) >> 2)
+        for t in range(n_tables):
+            b = first + 4 * t
+            tabulate(block, b * LANES, LANES, min(4, rows - b), False, tables, t * SUMS)
+        for i in range(inputs):
+            out = weights + i * width + column
+            total = splat(np.float32(0.0))
+            bits = get(columns, i * words + (first >> 6)) >> np.uint64(first & 63)
             for t in range(n_tables):
-                b = first + 4 * t
-                tabulate(d_z, b * stride + column, stride, min(4, rows - b), False, tables, t * SUMS)
-            for i in range(inputs):
-                out = shape[0, 2] + i * width + column
-                total = splat(np.float32(0.0))
-                bits = get(columns, i * words + (first >> 6)) >> np.uint64(first & 63)
-                for t in range(n_tables):
-                    code = np.int64((bits >> np.uint64(4 * t)) & np.uint64(15))
-                    total = add(total, load(tables, t * SUMS + code * LANES))
-                before = minus_bias if first == 0 else load(d_params, out)
-                store(d_params, out, fma(splat(np.float32(2.0)), total, before))
+                code = np.int64((bits >> np.uint64(4 * t)) & np.uint64(15))
+                total = add(total, load(tables, t * SUMS + code * LANES))
+            before = minus_bias if first == 0 else load(d_params, out)
+            store(d_params, out, fma(splat(np.float32(2.0)), total, before))
 
 
 # --- dense layers -----------------------------------------------------------------------------------------------------

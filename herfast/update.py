@@ -148,44 +148,59 @@ def temporal_difference(batch: Minibatches, rules: Rules, work: Workspace) -> An
 
 
 @inner
-def output_gradient(online: Network, shape: Integers, batch: Minibatches, work: Workspace, adam: Adam) -> None:
-    """d_head[a_t] += d_q h, the only row that a sample has; h_next[-1] = d_q head[a_t] where h > 0."""
-    terms, n_actions = shape[-1, 0], shape[-1, 1]
-    for i in range(adam.d_head.size):
-        adam.d_head[i] = np.float32(0.0)
+def output_gradient(
+    online: Network, shape: Integers, batch: Minibatches, column: int, work: Workspace, adam: Adam
+) -> None:
+    """In 32 columns: d_head[a_t] += d_q h, the only row that a sample has; block = d_q head[a_t] where h > 0."""
+    terms, stride = shape[-1, 0], work.h.shape[2]
     for b in range(batch.states.shape[0]):
-        action = np.int64(batch.actions[b])
-        adam.d_head[n_actions * terms + action] += work.d_q[b]
-        d_q = splat(work.d_q[b])
-        for column in range(0, terms, LANES):
-            out, row = action * terms + column, b * work.h.shape[2] + column
-            h = load(work.h[-1], row)
-            store(adam.d_head, out, fma(d_q, h, load(adam.d_head, out)))
-            store(work.h_next[-1], row, where_positive(h, mul(d_q, load(online.head, out))))
+        row = np.int64(batch.actions[b]) * terms + column
+        d_q, h = splat(work.d_q[b]), load(work.h[-1], b * stride + column)
+        store(adam.d_head, row, fma(d_q, h, load(adam.d_head, row)))
+        store(work.block, b * LANES, where_positive(h, mul(d_q, load(online.head, row))))
 
 
 @inner
-def hidden_gradient(online: Network, shape: Integers, rows: int, work: Workspace, adam: Adam) -> None:
-    """d_params of all hidden layers, from h_next[-1], the gradient by the last one's pre-activations."""
-    stride = work.h.shape[2]
-    for layer in range(shape.shape[0] - 2, -1, -1):
-        terms, width, weights, biases = shape[layer]
-        d_z = work.h_next[layer]
-        for column in range(0, width, LANES):
-            total = splat(np.float32(0.0))
+def dense_gradient(online: Network, shape: Integers, layer: int, rows: int, work: Workspace, adam: Adam) -> None:
+    """d_b = sum of d_z, d_W = h^T d_z, and below d_z W^T where h > 0; d_z is h_next[layer], below h_next[layer - 1]."""
+    terms, width, weights, biases = shape[layer]
+    d_z, h, below, stride = work.h_next[layer], work.h[layer - 1], work.h_next[layer - 1], work.h.shape[2]
+    for column in range(0, width, LANES):
+        total = splat(np.float32(0.0))
+        for b in range(rows):
+            total = add(total, load(d_z, b * stride + column))
+        store(adam.d_params, biases + column, total)
+    for i in range(weights, weights + terms * width):
+        adam.d_params[i] = np.float32(0.0)
+    matmul(h, 1, stride, d_z, 0, stride, adam.d_params, weights, width, terms, rows, width)
+    dots(d_z, rows, online.params, weights, terms, width, below)
+    for b in range(rows):
+        for row in range(b * stride, b * stride + terms, LANES):
+            store(below, row, where_positive(load(h, row), load(below, row)))
+
+
+@inner
+def backward(online: Network, shape: Integers, batch: Minibatches, work: Workspace, adam: Adam) -> None:
+    """The loss's gradient, from work.d_q; a column block of the last hidden layer stays in the L1 cache."""
+    rows, last, stride = batch.states.shape[0], shape.shape[0] - 2, work.h.shape[2]
+    for i in range(adam.d_head.size):
+        adam.d_head[i] = np.float32(0.0)
+    for b in range(rows):
+        adam.d_head[shape[-1, 0] * shape[-1, 1] + np.int64(batch.actions[b])] += work.d_q[b]
+    for column in range(0, shape[-1, 0], LANES):
+        output_gradient(online, shape, batch, column, work, adam)
+        if last == 0:
+            first_layer_gradient(work.block, shape, column, work.columns, rows, work.tables, adam.d_params)
+        else:
             for b in range(rows):
-                total = add(total, load(d_z, b * stride + column))
-            store(adam.d_params, biases + column, total)
-        if layer > 0:  # d_W = h^T d_z; d_h = d_z W^T, passed on where h > 0
-            h, d_h = work.h[layer - 1], work.h_next[layer - 1]
-            for i in range(weights, weights + terms * width):
-                adam.d_params[i] = np.float32(0.0)
-            matmul(h, 1, stride, d_z, 0, stride, adam.d_params, weights, width, terms, rows, width)
-            dots(d_z, rows, online.params, weights, terms, width, d_h)
+                store(work.h_next[last], b * stride + column, load(work.block, b * LANES))
+    if last > 0:
+        for layer in range(last, 0, -1):
+            dense_gradient(online, shape, layer, rows, work, adam)
+        for column in range(0, shape[0, 1], LANES):
             for b in range(rows):
-                for row in range(b * stride, b * stride + terms, LANES):
-                    store(d_h, row, where_positive(load(h, row), load(d_h, row)))
-    first_layer_gradient(work.h_next[0], work.columns, rows, shape, work.tables, adam.d_params)
+                store(work.block, b * LANES, load(work.h_next[0], b * stride + column))
+            first_layer_gradient(work.block, shape, column, work.columns, rows, work.tables, adam.d_params)
 
 
 @inner

@@ -45,8 +45,8 @@ def _transpose_bits(words, n_bits, square, columns, first_row):
 
 
 @njit
-def _first_layer_gradient(d_z, columns, rows, shape, tables, d_params):
-    layers.first_layer_gradient(d_z, columns, rows, shape, tables, d_params)
+def _first_layer_gradient(block, shape, column, columns, rows, tables, d_params):
+    layers.first_layer_gradient(block, shape, column, columns, rows, tables, d_params)
 
 
 @njit
@@ -188,14 +188,16 @@ def test_first_layer_gradient(rows):
     for n_bits, n_goal_bits, width in ((1, 1, 32), (7, 5, 64), (64, 64, 32), (65, 65, 96)):
         block = Block(rng, n_bits + n_goal_bits, width)
         state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
-        d_z = integers(rng, rows, width + 32)
-        d_weights, d_biases = twin.first_layer_gradient(twin.inputs(state_bits, goal_bits), d_z[:, :width])
+        d_z = integers(rng, rows, width)
+        d_weights, d_biases = twin.first_layer_gradient(twin.inputs(state_bits, goal_bits), d_z)
         block.params[:] = UNTOUCHED
-        block.biases[:] = d_biases  # the caller's part
         columns = np.concatenate([twin.transposed(state_bits), twin.transposed(goal_bits)])
-        _first_layer_gradient(d_z, columns, rows, block.shape, tables_for(layers.FOURS), block.params)
-        np.testing.assert_array_equal(block.weights, d_weights)
-        np.testing.assert_array_equal(block.biases, d_biases)
+        for column in range(0, width, 32):
+            part, tables = d_z[:, column : column + 32].copy(), tables_for(layers.FOURS)
+            _first_layer_gradient(part, block.shape, column, columns, rows, tables, block.params)
+            np.testing.assert_array_equal(block.weights[:, : column + 32], d_weights[:, : column + 32])
+            np.testing.assert_array_equal(block.biases[: column + 32], d_biases[: column + 32])
+            assert (block.weights[:, column + 32 :] == UNTOUCHED).all()
         assert (block.params == UNTOUCHED).sum() >= 10
 
 
