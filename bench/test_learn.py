@@ -4,6 +4,7 @@ Run with `pytest bench/test_learn.py --benchmark-only`.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from unittest import mock
 
@@ -86,3 +87,26 @@ def test_learning(benchmark, n_bits, preset, epochs):
     }
     benchmark.extra_info.update(found)
     print(f"\n{n_bits} bits, {preset}, median of seeds 0 1 2:", found)
+
+
+def test_two_agents_in_two_threads(benchmark):
+    """Throughput of two against one, on a machine with two cores or more; goal: 1.85."""
+    Agent(BitFlip(50), "fast", 0).learn(epochs=1)  # compiles
+
+    def learn(n_threads):
+        agents = [Agent(BitFlip(50), "fast", seed) for seed in range(n_threads)]
+        with ThreadPoolExecutor(n_threads) as pool:
+            start = time.perf_counter()
+            list(pool.map(lambda agent: agent.learn(epochs=4), agents))
+            return time.perf_counter() - start, agents
+
+    alone, together = [], []
+    for _ in range(3):
+        alone.append(learn(1)[0])
+        seconds, agents = learn(2)
+        together.append(seconds)
+    assert (agents[0].history["loss"] == Agent(BitFlip(50), "fast", 0).learn(epochs=4).history["loss"]).all()
+    gain = 2 * sorted(alone)[1] / sorted(together)[1]
+    benchmark.pedantic(learn, (2,), rounds=1)
+    benchmark.extra_info.update(throughput_gain=gain)
+    print(f"\ntwo agents in two threads: {gain:.2f} times the throughput of one")

@@ -79,34 +79,50 @@ def n_parameters(shape: Integers, dueling: bool) -> int:
     return biases + n_actions + (terms + 1 if dueling else 0)
 
 
-def aligned(*shape: int) -> Floats:
-    """Zeros that start at a cache line."""
-    size = math.prod(shape)
-    raw = np.zeros(size + 16, np.float32)
+def aligned(*shapes: tuple[int, ...]) -> list[Floats]:
+    """Arrays of zeros, each of which starts at a cache line, in one piece of memory."""
+    sizes = [-(-math.prod(shape) // 16) * 16 for shape in shapes]
+    raw = np.zeros(sum(sizes) + 16, np.float32)
     address: int = raw.__array_interface__["data"][0]
-    first = -(address // 4) % 16
-    return raw[first : first + size].reshape(shape)
+    first, arrays = -(address // 4) % 16, []
+    for shape, size in zip(shapes, sizes, strict=True):
+        arrays.append(raw[first : first + math.prod(shape)].reshape(shape))
+        first += size
+    return arrays
 
 
 def workspace(rows: int, shape: Integers, sizes: tuple[int, int], *, learning: bool) -> Workspace:
     """Scratch for `rows` samples, to learn or only to act; `sizes` are the numbers of state and goal bits."""
     depth, stride, n_actions = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1])
     acting_rows, learning_rows = (0, rows) if learning else (rows, 0)
+    z, block, h, h_next, h_target, q, q_taken, q_next, gap, d_q, tables = aligned(
+        (acting_rows, stride),
+        (rows, LANES),
+        (depth, rows, stride),
+        (depth, learning_rows, stride),
+        (depth, learning_rows, stride),
+        (rows, n_actions),
+        (learning_rows,),
+        (learning_rows,),
+        (learning_rows,),
+        (learning_rows,),
+        (CODES * SUMS,),
+    )
     codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
     return Workspace(
-        z=aligned(acting_rows, stride),
-        block=aligned(rows, LANES),
-        h=aligned(depth, rows, stride),
-        h_next=aligned(depth, learning_rows, stride),
-        h_target=aligned(depth, learning_rows, stride),
-        q=aligned(rows, n_actions),
-        q_taken=aligned(learning_rows),
-        q_next=aligned(learning_rows),
-        gap=aligned(learning_rows),
-        d_q=aligned(learning_rows),
+        z=z,
+        block=block,
+        h=h,
+        h_next=h_next,
+        h_target=h_target,
+        q=q,
+        q_taken=q_taken,
+        q_next=q_next,
+        gap=gap,
+        d_q=d_q,
         best=np.zeros(learning_rows, np.int64),
         codes=np.zeros((rows, -(-codes // CODES)), np.uint64),
         columns=np.zeros((sum(sizes), n_words(learning_rows)), np.uint64),
         square=np.zeros(64, np.uint64),
-        tables=aligned(CODES * SUMS),
+        tables=tables,
     )

@@ -56,10 +56,9 @@ class QNetwork:
         self.updates = 0
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
         size = n_parameters(self._shape, config.dueling)
-        self._online = self._network(aligned(size))
-        self._target = self._network(aligned(size))
-        d_params = aligned(size)
-        self._adam = Adam(d_params, self._network(d_params).head, aligned(size), aligned(size))
+        online, target, d_params, moment1, moment2 = aligned(*[(size,)] * 5)
+        self._online, self._target = self._network(online), self._network(target)
+        self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
         self._rules = Rules(
             sizes=(self.n_state_bits, self.n_goal_bits),
             gamma=config.gamma,
@@ -159,7 +158,7 @@ class QNetwork:
     def _network(self, params: Floats) -> Network:
         first = int(self._shape[-1, 2])
         size = int(self._shape[-1, 3]) + self.n_actions - first
-        return Network(params, aligned(size) if self.config.dueling else params[first:])
+        return Network(params, aligned((size,))[0] if self.config.dueling else params[first:])
 
     def _views(self, flat: Floats) -> Iterator[tuple[str, Floats]]:
         inputs = self.n_state_bits + self.n_goal_bits
