@@ -1,0 +1,118 @@
+"""What every peer does, so that their numbers may stand side by side, and how a peer says what it found.
+
+The protocol is the bit-flip notebook's (README, "The notebook, cell by cell"): 2n-256-n ReLU network on +-1 inputs,
+Adam, Double DQN that does not bootstrap from a reached goal. Each cycle plays 16 episodes, keeps each transition for
+its own goal and for its episode's final state as the goal, then makes 40 updates of 128 and copies the target network.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The numbers of the protocol; an episode lasts at most `n_bits` steps."""
+
+    n_bits: int
+    epochs: int
+    hidden: int = 256
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    batch_size: int = 128
+    gamma: float = 0.98
+    episodes_per_cycle: int = 16
+    updates_per_cycle: int = 40
+    cycles_per_epoch: int = 50
+    capacity: int = 50_000  # transitions; the notebook's ring of 100,000 rows holds each of them twice
+    epsilon_end: float = 0.02
+    epsilon_decay_steps: int = 500
+
+    @property
+    def cycles(self):
+        return self.epochs * self.cycles_per_epoch
+
+    @property
+    def updates(self):
+        return self.cycles * self.updates_per_cycle
+
+    def epsilon_at(self, env_steps):
+        return max(self.epsilon_end, 1 / (env_steps / self.epsilon_decay_steps + 1))
+
+    def initial_parameters(self, rng):
+        """w1 [2n, H], b1 [H], w2 [H, n], b2 [n], float32, uniform in +-1/sqrt(inputs) of the layer."""
+        shapes = ((2 * self.n_bits, self.hidden), (self.hidden,), (self.hidden, self.n_bits), (self.n_bits,))
+        bounds = np.repeat([1 / np.sqrt(2 * self.n_bits), 1 / np.sqrt(self.hidden)], 2)
+        return [rng.uniform(-b, b, shape).astype(np.float32) for b, shape in zip(bounds, shapes, strict=True)]
+
+
+@dataclass
+class Found:
+    """What one run of a peer found; `success` is that of the games as they were played, exploration included."""
+
+    success: list[float]  # of each cycle, or of each epoch
+    env_steps: int
+    episodes: int
+    updates: int
+    update_seconds: float | Callable[[], float]  # for drawing minibatches and for updates; or what measures it later
+
+
+class Clock:
+    """Adds up the seconds spent inside `with clock:`."""
+
+    seconds = 0.0
+
+    def __enter__(self):
+        self._start = time.perf_counter()
+
+    def __exit__(self, *error):
+        self.seconds += time.perf_counter() - self._start
+
+
+def threads():
+    """The largest number of threads that a library loaded here would use, as far as threadpoolctl can tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
+def main(learn):
+    """Run `learn(protocol, seed) -> Found` as the command line says, and print what was found as one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bits", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=1, help="the same run again and again: the first is the cold one")
+    args = parser.parse_args()
+    protocol, seconds, processor_seconds = Protocol(args.bits, args.epochs), [], []
+    for _ in range(args.runs):
+        start, processor_start = time.perf_counter(), time.process_time()
+        found = learn(protocol, args.seed)
+        seconds.append(time.perf_counter() - start)
+        processor_seconds.append(time.process_time() - processor_start)
+    assert found.updates == protocol.updates
+    assert found.episodes == protocol.cycles * protocol.episodes_per_cycle
+    update_seconds = found.update_seconds() if callable(found.update_seconds) else found.update_seconds
+    success = np.mean(np.reshape(found.success, (protocol.epochs, -1)), axis=1)
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "processor_seconds": processor_seconds,
+                "us_per_update": update_seconds / found.updates * 1e6,
+                "success": [round(float(rate), 4) for rate in success],
+                "env_steps": int(found.env_steps),
+                "episodes": int(found.episodes),
+                "updates": int(found.updates),
+                "threads": threads(),
+            }
+        )
+    )

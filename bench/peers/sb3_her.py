@@ -1,0 +1,96 @@
+"""Stable-Baselines3: DQN with HerReplayBuffer on herfast's Gymnasium game, brought as near to the protocol as it goes.
+
+What stays different: DQN instead of Double DQN, the Huber loss, a relabelled transition keeps the `terminated` that it
+was played with (the buffer does not recompute it), and half of each minibatch is relabelled, not each row by chance.
+"""
+
+import gymnasium
+import torch
+from protocol import Clock, Found, main
+from stable_baselines3 import DQN, HerReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.utils import polyak_update
+from torch import nn
+
+import herfast  # noqa: F401 (registers the game)
+
+NEVER = 10**9
+
+
+class Signs(BaseFeaturesExtractor):
+    """State and goal as +-1, without the achieved goal, which is the state again."""
+
+    def __init__(self, observation_space):
+        super().__init__(observation_space, 2 * observation_space["observation"].n)
+
+    def forward(self, observations):
+        return 2 * torch.cat([observations["observation"], observations["desired_goal"]], dim=1) - 1
+
+
+class NotebookDQN(DQN):
+    """The notebook's epsilon, its target network's rhythm, and a clock."""
+
+    def begin(self, protocol):
+        self.protocol, self.clock = protocol, Clock()
+        return self
+
+    def _on_step(self):
+        super()._on_step()
+        self.exploration_rate = self.protocol.epsilon_at(self.num_timesteps)
+
+    def train(self, gradient_steps, batch_size=128):
+        with self.clock:
+            super().train(gradient_steps, batch_size)
+            polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), 1.0)
+
+
+class Games(BaseCallback):
+    """Writes down how each game ended, and stops before the first step after the last update."""
+
+    def __init__(self):
+        super().__init__()
+        self.success, self.steps = [], 0
+
+    def _on_step(self):
+        if self.model._n_updates >= self.model.protocol.updates:
+            return False
+        self.steps += 1
+        if self.locals["dones"][0]:
+            self.success.append(self.locals["infos"][0]["is_success"])
+        return True
+
+
+def learn(protocol, seed):
+    torch.set_num_threads(1)
+    env = gymnasium.make("herfast/BitFlip-v0", n_bits=protocol.n_bits, disable_env_checker=True)
+    model = NotebookDQN(
+        "MultiInputPolicy",
+        env,
+        learning_rate=protocol.learning_rate,
+        buffer_size=protocol.capacity,
+        learning_starts=0,
+        batch_size=protocol.batch_size,
+        gamma=protocol.gamma,
+        train_freq=(protocol.episodes_per_cycle, "episode"),
+        gradient_steps=protocol.updates_per_cycle,
+        replay_buffer_class=HerReplayBuffer,
+        replay_buffer_kwargs={"n_sampled_goal": 1, "goal_selection_strategy": "final"},
+        target_update_interval=NEVER,
+        max_grad_norm=float("inf"),
+        policy_kwargs={
+            "net_arch": [protocol.hidden],
+            "activation_fn": nn.ReLU,
+            "features_extractor_class": Signs,
+            "optimizer_kwargs": {"eps": protocol.adam_epsilon},
+        },
+        seed=seed,
+        device="cpu",
+    ).begin(protocol)
+    games = Games()
+    model.learn(total_timesteps=NEVER, callback=games)
+    return Found(games.success, games.steps, len(games.success), model._n_updates, model.clock.seconds)
+
+
+if __name__ == "__main__":
+    main(learn)
