@@ -1,0 +1,124 @@
+"""README's tables of the peers from what compare.py measured: `python bench/report.py bench/results/compare.json`.
+
+Prints them, or with `--write README.md` puts them between the two marker comments there.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
+NAMES = {
+    "herfast": "herfast, preset `notebook`",
+    "jax": "JAX, an epoch in one compiled scan",
+    "numpy": "NumPy, the notebook with its faults mended",
+    "torch": "PyTorch, eager",
+    "sb3": "Stable-Baselines3, DQN + HerReplayBuffer",
+    "cpprb": "cpprb, HindsightReplayBuffer",
+}
+BUFFERS = {**NAMES, "herfast": "herfast, HindsightReplay", "sb3": "Stable-Baselines3, HerReplayBuffer"}
+PROTOCOL = """\
+All follow the notebook's protocol: a 2n-256-n network, Adam 1e-3, gamma 0.98, final goals with k = 1; a cycle is 16
+episodes, then 40 updates of 128 and a copy to the target network, an epoch 50 cycles. Success is that of the games as
+played, exploration included. "First run" starts with nothing compiled, imports not counted; "again" is the second run
+in the same process, or the first one where nothing is compiled. An update includes drawing its minibatch.
+
+How they differ: herfast also plays 100 greedy test games an epoch. herfast, JAX and PyTorch play 16 games in lockstep,
+NumPy, as the notebook does, and Stable-Baselines3 one at a time. JAX's updates are timed apart from the scan.
+Stable-Baselines3 learns by DQN instead of Double DQN, with the Huber loss, and does not recompute `terminated` when it
+relabels."""
+PROTOCOL_OF_BUFFERS = """\
+Buffers alone, holding 50,000 transitions of random play at {bits} bits, final goals with k = 1. herfast stores 16
+episodes and draws 40 minibatches a call, as its agent does; the others store step by step and draw one a call."""
+
+
+def report(found):
+    """The whole text between the markers, from the content of compare.py's JSON."""
+    parts = []
+    for n_bits in dict.fromkeys(row["bits"] for row in found["rows"]):
+        parts += table([row for row in found["rows"] if row["bits"] == n_bits])
+    parts.append(PROTOCOL)
+    for n_bits in dict.fromkeys(row["bits"] for row in found["buffers"]):
+        parts += buffer_table(n_bits, [row for row in found["buffers"] if row["bits"] == n_bits])
+    return "\n\n".join([*parts, provenance(found)]) + "\n"
+
+
+def table(rows):
+    """A sentence and a Markdown table: the peers at one number of bits, those that learnt by time, then the others."""
+    first = rows[0]
+    ours = next((row["warm"] for row in rows if row["peer"] == "herfast"), None)
+    title = (
+        f"{first['bits']} bits, {first['epochs']} epochs: {first['episodes']:,} episodes, {first['updates']:,} updates"
+    )
+    if first["learnt"] is None:
+        title += "; too few to learn, they tell what a cycle takes"
+    lines = [
+        "| | first run, s | again, s | of herfast's time | a cycle, ms | an update, µs | success per epoch |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (row["learnt"] is False, row["warm"])):
+        ratio = f"{row['warm'] / ours:.1f}" if ours else ""
+        success = " ".join(f"{rate:.2f}" for rate in row["success"]) + (
+            " (did not learn)" if row["learnt"] is False else ""
+        )
+        cells = (NAMES[row["peer"]], first_run(row), again(row), ratio, f"{row['ms_per_cycle']:.2f}")
+        lines.append(f"| {' | '.join(cells)} | {row['us_per_update']:.0f} | {success} |")
+    return [title + ".", "\n".join(lines)]
+
+
+def first_run(row):
+    cached = f" ({row['cached']:.2f} once its kernels are on disk)" if row["cached"] else ""
+    return f"{row['cold']:.2f}{cached}"
+
+
+def again(row):
+    """The median, and behind it the range if there are several seeds."""
+    spread = f" ({row['lowest']:.2f} to {row['highest']:.2f})" if row["seeds"] > 1 else ""
+    return f"{row['warm']:.2f}{spread}"
+
+
+def buffer_table(n_bits, rows):
+    lines = ["| | 128 drawn, µs | a transition stored, µs |", "|---|---|---|"]
+    for row in sorted(rows, key=lambda row: row["us_per_sample"]):
+        lines.append(f"| {BUFFERS[row['buffer']]} | {row['us_per_sample']:.1f} | {row['us_per_transition']:.2f} |")
+    return [PROTOCOL_OF_BUFFERS.format(bits=n_bits), "\n".join(lines)]
+
+
+def provenance(found):
+    """Where, when and with what it was measured, and what is missing."""
+    machine = found["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    seeds = ", ".join(dict.fromkeys(f"{row['peer']} {row['seeds']}" for row in found["rows"]))
+    pinned = "" if machine["core"] is None else ", pinned to one core"
+    return (
+        f"Measured by `bench/compare.py` on {found['date']}: {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['ram_gib']:g} GiB, {machine['system']}; one thread{pinned}; {versions}. Medians over seeds, "
+        f"their range in brackets; number of seeds: {seeds}." + "".join(f" {sentence}" for sentence in found["skipped"])
+    )
+
+
+def rewritten(text, tables):
+    """`text` with `tables` between its two markers; ValueError unless each stands there once, in order."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"the text must hold {BEGIN} and after it {END}, each once")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{tables}{END}{rest.split(END)[1]}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Make README's tables of the peers.")
+    parser.add_argument("json", type=Path, help="what compare.py --out wrote")
+    parser.add_argument("--write", type=Path, metavar="README", help="rewrite this file between its markers")
+    args = parser.parse_args()
+    tables = report(json.loads(args.json.read_text()))
+    if args.write:
+        try:
+            args.write.write_text(rewritten(args.write.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        except ValueError as error:
+            parser.exit(1, f"{args.write} is left as it was: {error}\n")
+    else:
+        print(tables, end="")
+
+
+if __name__ == "__main__":
+    main()
