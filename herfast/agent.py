@@ -141,23 +141,26 @@ class Agent:
             env_steps=self.env_steps,
         )
         self.replay.add(trajectories)
-        self.env_steps += int(trajectories.lengths.sum())
+        steps, successes = (
+            int(trajectories.lengths.sum()),
+            np.count_nonzero(reached(trajectories, self.env.n_goal_bits)),
+        )
+        self.env_steps += steps
         self.episodes += config.episodes_per_cycle
         self.cycles += 1
         learning_rate = config.learning_rate_at(self.network.updates)
-        losses = self.network.fit(self.replay.sample(config.updates_per_cycle, config.batch_size))
+        loss = float(self.network.fit(self.replay.sample(config.updates_per_cycle, config.batch_size)).mean())
         epoch = (self.cycles - 1) // config.cycles_per_epoch + 1
-        if not (np.isfinite(losses).all() and self.network.is_finite()):
+        if not (np.isfinite(loss) and self.network.is_finite()):
             raise FloatingPointError(
                 f"loss or weights are no longer finite in epoch {epoch}, cycle {self.cycles}, with learning rate "
                 f"{learning_rate:g} and gamma {config.gamma:g}; a lower learning_rate or gamma may help"
             )
-        success = reached(trajectories, self.env.n_goal_bits)
         return {
             "epoch": epoch,
-            "success": float(success.mean()),
-            "return": float(success.mean() - trajectories.lengths.mean()),
-            "loss": float(losses.mean()),
+            "success": successes / config.episodes_per_cycle,
+            "return": (successes - steps) / config.episodes_per_cycle,
+            "loss": loss,
             "epsilon": epsilon,
             "learning_rate": learning_rate,
             "env_steps": self.env_steps,

@@ -94,9 +94,8 @@ def aligned(*shapes: tuple[int, ...]) -> list[Floats]:
 def workspace(rows: int, shape: Integers, sizes: tuple[int, int], *, learning: bool) -> Workspace:
     """Scratch for `rows` samples, to learn or only to act; `sizes` are the numbers of state and goal bits."""
     depth, stride, n_actions = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1])
-    acting_rows, learning_rows = (0, rows) if learning else (rows, 0)
-    z, block, h, h_next, h_target, q, q_taken, q_next, gap, d_q, tables = aligned(
-        (acting_rows, stride),
+    learning_rows = rows if learning else 0
+    block, h, h_next, h_target, q, q_taken, q_next, gap, d_q, tables = aligned(
         (rows, LANES),
         (depth, rows, stride),
         (depth, learning_rows, stride),
@@ -110,7 +109,7 @@ def workspace(rows: int, shape: Integers, sizes: tuple[int, int], *, learning: b
     )
     codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
     return Workspace(
-        z=z,
+        z=np.zeros((0, stride), np.float32),  # a player brings its own
         block=block,
         h=h,
         h_next=h_next,

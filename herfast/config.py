@@ -145,6 +145,8 @@ class Config:
 
     def learning_rates(self, updates: int, count: int) -> NDArray[np.float64]:
         """The step sizes of the `count` updates that follow on `updates` completed ones, float64[count]."""
+        if self.learning_rate_end == self.learning_rate:
+            return np.full(count, self.learning_rate)
         done = np.minimum(1.0, np.arange(updates, updates + count) / self.learning_rate_decay_updates)
         rates: NDArray[np.float64] = self.learning_rate * (self.learning_rate_end / self.learning_rate) ** done
         return rates

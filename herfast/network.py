@@ -72,6 +72,7 @@ class QNetwork:
             polyak=config.polyak,
         )
         self._work: Workspace | None = None
+        self._acting: Workspace | None = None
         self._initialise(stream(seed, Role.WEIGHTS))
 
     # --- parameters ---
@@ -126,6 +127,12 @@ class QNetwork:
         if which not in ("online", "target"):
             raise ValueError(f"which must be 'online' or 'target', got {which!r}")
         return Player(self, self._online if which == "online" else self._target, n_envs)
+
+    def acting_scratch(self, rows: int) -> Workspace:
+        """What players share, since it means nothing between two calls: all but z."""
+        if self._acting is None or len(self._acting.block) != rows:
+            self._acting = workspace(rows, self._shape, self._rules.sizes, learning=False)
+        return self._acting
 
     def fit(self, batches: Minibatches) -> NDArray[np.float64]:
         """One update a minibatch, in order; the losses float64[U], each taken before its update.
@@ -239,7 +246,7 @@ class Player:
         self._shape = network._shape
         self._sizes = (network.n_state_bits, network.n_goal_bits)
         self._numbers = numbers
-        self._work = workspace(n_envs, self._shape, self._sizes, learning=False)
+        self._work = network.acting_scratch(n_envs)._replace(z=aligned((n_envs, int(self._shape[:-1, 1].max())))[0])
         self._steps = 0
         self._previous: Words | None = None
 

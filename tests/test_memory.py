@@ -35,6 +35,7 @@ def allocated(agent):
         workspace(rows, network._shape, (env.n_state_bits, env.n_goal_bits), learning=learning)
         for rows, learning in ((config.batch_size, True), (config.episodes_per_cycle, False))
     ]
+    player = network.player(config.episodes_per_cycle)
     networks = [network._online, network._target, network._adam]
     if not config.dueling:
         networks = [networks[0].params, networks[1].params, networks[2]._replace(d_head=())]
@@ -42,7 +43,7 @@ def allocated(agent):
         "trajectories": n_bytes(trajectories),
         "ring": agent.replay.records.nbytes,
         "minibatches": n_bytes(agent.replay.sample(config.updates_per_cycle, config.batch_size)),
-        "network": n_bytes((*networks, *scratch)),
+        "network": n_bytes((*networks, *scratch, player._work.z)),
     }
 
 
