@@ -28,8 +28,9 @@ NumPy, as the notebook does, and Stable-Baselines3 one at a time. JAX's updates 
 Stable-Baselines3 learns by DQN instead of Double DQN, with the Huber loss, and does not recompute `terminated` when it
 relabels."""
 PROTOCOL_OF_BUFFERS = """\
-Buffers alone, holding 50,000 transitions of random play at {bits} bits, final goals with k = 1. herfast stores 16
-episodes and draws 40 minibatches a call, as its agent does; the others store step by step and draw one a call."""
+Buffers alone, holding 50,000 transitions of random play, final goals with k = 1: microseconds to draw a minibatch of
+128, and to store a transition. herfast stores 16 episodes and draws 40 minibatches a call, as its agent does; the
+others store step by step and draw one a call."""
 
 
 def report(found):
@@ -38,8 +39,8 @@ def report(found):
     for n_bits in dict.fromkeys(row["bits"] for row in found["rows"]):
         parts += table([row for row in found["rows"] if row["bits"] == n_bits])
     parts.append(PROTOCOL)
-    for n_bits in dict.fromkeys(row["bits"] for row in found["buffers"]):
-        parts += buffer_table(n_bits, [row for row in found["buffers"] if row["bits"] == n_bits])
+    if found["buffers"]:
+        parts += [PROTOCOL_OF_BUFFERS, buffer_table(found["buffers"])]
     return "\n\n".join([*parts, provenance(found)]) + "\n"
 
 
@@ -53,7 +54,7 @@ def table(rows):
     if first["learnt"] is None:
         title += "; too few to learn, they tell what a cycle takes"
     lines = [
-        "| | first run, s | again, s | of herfast's time | a cycle, ms | an update, µs | success per epoch |",
+        "| | first run, s | again, s | times herfast's | a cycle, ms | an update, µs | success per epoch |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: (row["learnt"] is False, row["warm"])):
@@ -77,11 +78,19 @@ def again(row):
     return f"{row['warm']:.2f}{spread}"
 
 
-def buffer_table(n_bits, rows):
-    lines = ["| | 128 drawn, µs | a transition stored, µs |", "|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row["us_per_sample"]):
-        lines.append(f"| {BUFFERS[row['buffer']]} | {row['us_per_sample']:.1f} | {row['us_per_transition']:.2f} |")
-    return [PROTOCOL_OF_BUFFERS.format(bits=n_bits), "\n".join(lines)]
+def buffer_table(rows):
+    """A Markdown table: a buffer a row, two columns for each number of bits."""
+    sizes = list(dict.fromkeys(row["bits"] for row in rows))
+    times = {(row["buffer"], row["bits"]): (row["us_per_sample"], row["us_per_transition"]) for row in rows}
+    lines = [
+        "| |" + "".join(f" {n_bits} bits: draw 128, µs | store, µs |" for n_bits in sizes),
+        "|---|" + "---|---|" * len(sizes),
+    ]
+    for name in dict.fromkeys(row["buffer"] for row in sorted(rows, key=lambda row: row["us_per_sample"])):
+        both = (times.get((name, n_bits)) for n_bits in sizes)
+        cells = "".join(" {:.1f} | {:.2f} |".format(*pair) if pair else " | |" for pair in both)
+        lines.append(f"| {BUFFERS[name]} |{cells}")
+    return "\n".join(lines)
 
 
 def provenance(found):

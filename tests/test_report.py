@@ -65,12 +65,15 @@ def test_machine_versions_date_and_who_is_missing_are_told():
 
 def test_buffers_have_a_table_of_their_own():
     buffers = [
-        {"buffer": "cpprb", "bits": 20, "us_per_sample": 33.7, "us_per_transition": 17.09},
-        {"buffer": "herfast", "bits": 20, "us_per_sample": 3.37, "us_per_transition": 0.025},
+        {"buffer": name, "bits": n_bits, "us_per_sample": sample, "us_per_transition": transition}
+        for name, sample, transition in (("cpprb", 33.7, 17.09), ("herfast", 3.37, 0.026))
+        for n_bits in (20, 50)
     ]
-    assert lines_of(report(found(row("herfast"), buffers=buffers)))[-2:] == [
-        "| herfast, HindsightReplay | 3.4 | 0.03 |",
-        "| cpprb, HindsightReplayBuffer | 33.7 | 17.09 |",
+    assert lines_of(report(found(row("herfast"), buffers=buffers)))[-4:] == [
+        "| | 20 bits: draw 128, µs | store, µs | 50 bits: draw 128, µs | store, µs |",
+        "|---|---|---|---|---|",
+        "| herfast, HindsightReplay | 3.4 | 0.03 | 3.4 | 0.03 |",
+        "| cpprb, HindsightReplayBuffer | 33.7 | 17.09 | 33.7 | 17.09 |",
     ]
 
 

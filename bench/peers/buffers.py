@@ -10,16 +10,17 @@ import time
 
 import numpy as np
 
-N_EPISODES, BATCH, CAPACITY = 2_000, 128, 50_000
+BATCH, CAPACITY = 128, 50_000
 
 
 def games(n_bits, rng):
     """Random play: states bool [E, T + 1, n], actions [E, T], goals bool [E, n]; none happens to reach its goal."""
-    states = np.empty((N_EPISODES, n_bits + 1, n_bits), np.bool_)
-    states[:, 0], actions = rng.random((N_EPISODES, n_bits)) < 0.5, rng.integers(n_bits, size=(N_EPISODES, n_bits))
+    episodes = CAPACITY // n_bits
+    states = np.empty((episodes, n_bits + 1, n_bits), np.bool_)
+    states[:, 0], actions = rng.random((episodes, n_bits)) < 0.5, rng.integers(n_bits, size=(episodes, n_bits))
     for t in range(n_bits):
         states[:, t + 1] = states[:, t] ^ (np.arange(n_bits) == actions[:, t, None])
-    goals = rng.random((N_EPISODES, n_bits)) < 0.5
+    goals = rng.random((episodes, n_bits)) < 0.5
     goals[(states == goals[:, None]).all(axis=2).any(axis=1)] ^= True
     return states, actions, goals
 
@@ -30,7 +31,7 @@ def herfast(n_bits, states, actions, goals):
 
     replay = HindsightReplay(CAPACITY * (n_bits + 1) // n_bits, n_bits, strategy="final", k=1, seed=0)
     cycles = []
-    for first in range(0, N_EPISODES, 16):
+    for first in range(0, len(goals), 16):
         some = slice(first, first + 16)
         states_, actions_ = pack_bits(states[some].swapaxes(0, 1)), actions[some].T.astype(np.uint16)
         lengths = np.full(len(goals[some]), n_bits, np.int32)
@@ -69,7 +70,7 @@ def cpprb(n_bits, states, actions, goals):
     states, goals = states.view(np.int8), goals.view(np.int8)
 
     def store():
-        for e in range(N_EPISODES):
+        for e in range(len(goals)):
             for t in range(n_bits):
                 replay.add(obs=states[e, t], act=actions[e, t], next_obs=states[e, t + 1])
             replay.on_episode_end(goals[e])
@@ -95,7 +96,7 @@ def sb3(n_bits, states, actions, goals):
     replay = HerReplayBuffer(CAPACITY, *spaces, env, **options)
 
     def store():
-        for e in range(N_EPISODES):
+        for e in range(len(goals)):
             for t in range(n_bits):
                 now, then = (
                     {"observation": s[None], "achieved_goal": s[None], "desired_goal": goals[e, None]}
@@ -134,7 +135,11 @@ def main(name, n_bits):
     stored = seconds(store)
     check(*seen(), goals)
     drawn = np.median([seconds(draw) for _ in range(200)])
-    found = {"us_per_sample": drawn / minibatches * 1e6, "us_per_transition": stored / actions.size * 1e6}
+    found = {
+        "transitions": actions.size,
+        "us_per_sample": drawn / minibatches * 1e6,
+        "us_per_transition": stored / actions.size * 1e6,
+    }
     print(json.dumps(found))
 
 
