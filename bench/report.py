@@ -54,8 +54,8 @@ def table(rows):
     if first["learnt"] is None:
         title += "; too few to learn, they tell what a cycle takes"
     lines = [
-        "| | first run, s | again, s | times herfast's | a cycle, ms | an update, µs | success per epoch |",
-        "|---|---|---|---|---|---|---|",
+        "| | first run, s | again, s | times herfast's | a cycle, ms | an update, µs | steps | success per epoch |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: (row["learnt"] is False, row["warm"])):
         ratio = f"{row['warm'] / ours:.1f}" if ours else ""
@@ -63,7 +63,7 @@ def table(rows):
             " (did not learn)" if row["learnt"] is False else ""
         )
         cells = (NAMES[row["peer"]], first_run(row), again(row), ratio, f"{row['ms_per_cycle']:.2f}")
-        lines.append(f"| {' | '.join(cells)} | {row['us_per_update']:.0f} | {success} |")
+        lines.append(f"| {' | '.join(cells)} | {row['us_per_update']:.0f} | {row['env_steps']:,.0f} | {success} |")
     return [title + ".", "\n".join(lines)]
 
 

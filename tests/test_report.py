@@ -40,14 +40,16 @@ def test_peers_stand_by_time_with_the_ratio_to_ours():
     text = report(found(row("jax", warm=4.0, lowest=3.9, highest=4.2, cold=7.5), row("herfast", cached=1.5)))
     assert lines_of(text)[2:] == [
         "| herfast, preset `notebook` | 9.00 (1.50 once its kernels are on disk) | 1.00 (0.90 to 1.10) "
-        "| 1.0 | 3.30 | 80 | 0.20 1.00 |",
-        "| JAX, an epoch in one compiled scan | 7.50 | 4.00 (3.90 to 4.20) | 4.0 | 3.30 | 80 | 0.20 1.00 |",
+        "| 1.0 | 3.30 | 80 | 56,000 | 0.20 1.00 |",
+        "| JAX, an epoch in one compiled scan | 7.50 | 4.00 (3.90 to 4.20) | 4.0 | 3.30 | 80 | 56,000 | 0.20 1.00 |",
     ]
 
 
 def test_who_did_not_learn_is_marked_and_stands_last():
     text = report(found(row("torch", warm=0.5, seeds=1, learnt=False), row("herfast")))
-    assert lines_of(text)[-1] == "| PyTorch, eager | 9.00 | 0.50 | 0.5 | 3.30 | 80 | 0.20 1.00 (did not learn) |"
+    assert (
+        lines_of(text)[-1] == "| PyTorch, eager | 9.00 | 0.50 | 0.5 | 3.30 | 80 | 56,000 | 0.20 1.00 (did not learn) |"
+    )
 
 
 def test_each_number_of_bits_has_its_table():
