@@ -19,7 +19,7 @@ core = Extension(
     depends=sorted(glob("csrc/*.h")),
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     # Plain -O3: the hot paths need xor, compare and shift, so a portable build loses nothing to -march=native.
-    extra_compile_args=["-std=c11", "-O0", "-g", "-UNDEBUG"] if debug else ["-std=c11", "-O3", "-DNDEBUG"],
+    extra_compile_args=["-std=c11", "-O0", "-g", "-UNDEBUG"] if debug else ["-std=c11", "-O3", "-g0", "-DNDEBUG"],
 )
 
 setup(

@@ -35,7 +35,7 @@ COLUMNS: dict[str, type] = {
     "greedy_success": np.float64,
 }
 TEST_EPISODES, CONFIRMING_EPISODES = 100, 1_000
-EVALUATION_BYTES = 2**28  # test episodes are played in lockstep, as many at once as this holds
+EVALUATION_GAMES, EVALUATION_BYTES = 4_096, 2**28  # test episodes played at once, at most; their trajectories' size
 
 
 class Evaluation(NamedTuple):
@@ -109,21 +109,25 @@ class Agent:
         episodes of the evaluation stream and, only if they reach it, on 1,000 more, which must reach it alone.
         `callback(agent)` is called after each cycle; False ends learning.
 
+        A cycle that an exception breaks off, KeyboardInterrupt too, is not counted and has no row in the history; what
+        it already stored in the ring and learnt is kept, and learning can go on.
+
         Raises:
-            TypeError, ValueError: a limit out of its range.
+            TypeError, ValueError: a limit out of its range, or a callback that cannot be called.
             FloatingPointError: loss or weights are no longer finite; names epoch, cycle, learning rate and gamma.
         """
         cycles, env_steps, until = self._limits(epochs, total_timesteps, until)
+        if not (callback is None or callable(callback)):
+            raise TypeError(f"callback must be a function of the agent, got {callback!r}")
         started = time.perf_counter() - self.seconds
         with progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
             self.solved, go_on = False, True
             while go_on and not self.solved and self.cycles < cycles and self.env_steps < env_steps:
                 row = self._cycle()
-                epoch_ends = self.cycles % self.config.cycles_per_epoch == 0
-                greedy, self.solved = self._judge(until) if epoch_ends else (float("nan"), False)
-                self.seconds = time.perf_counter() - started
-                row |= {"seconds": self.seconds, "greedy_success": greedy}
-                self.history.append(**row)
+                epoch_ends = (self.cycles + 1) % self.config.cycles_per_epoch == 0
+                greedy, solved = self._judge(until) if epoch_ends else (float("nan"), False)
+                self._count(row | {"seconds": time.perf_counter() - started, "greedy_success": greedy})
+                self.solved = solved
                 show(row)
                 go_on = callback is None or callback(self) is not False
         return self
@@ -145,15 +149,12 @@ class Agent:
             int(trajectories.lengths.sum()),
             np.count_nonzero(reached(trajectories, self.env.n_goal_bits)),
         )
-        self.env_steps += steps
-        self.episodes += config.episodes_per_cycle
-        self.cycles += 1
         learning_rate = config.learning_rate_at(self.network.updates)
         loss = float(self.network.fit(self.replay.sample(config.updates_per_cycle, config.batch_size)).mean())
-        epoch = (self.cycles - 1) // config.cycles_per_epoch + 1
+        epoch = self.cycles // config.cycles_per_epoch + 1
         if not (np.isfinite(loss) and self.network.is_finite()):
             raise FloatingPointError(
-                f"loss or weights are no longer finite in epoch {epoch}, cycle {self.cycles}, with learning rate "
+                f"loss or weights are no longer finite in epoch {epoch}, cycle {self.cycles + 1}, with learning rate "
                 f"{learning_rate:g} and gamma {config.gamma:g}; a lower learning_rate or gamma may help"
             )
         return {
@@ -163,10 +164,16 @@ class Agent:
             "loss": loss,
             "epsilon": epsilon,
             "learning_rate": learning_rate,
-            "env_steps": self.env_steps,
-            "episodes": self.episodes,
+            "env_steps": self.env_steps + steps,
+            "episodes": self.episodes + config.episodes_per_cycle,
             "updates": self.network.updates,
         }
+
+    def _count(self, row: dict[str, Any]) -> None:
+        """A cycle is over: take its row into the history and its numbers into the counters, all together."""
+        self.history.append(**row)
+        self.cycles += 1
+        self.env_steps, self.episodes, self.seconds = row["env_steps"], row["episodes"], row["seconds"]
 
     def _limits(
         self, epochs: int | None, total_timesteps: int | None, until: float | None
@@ -202,7 +209,7 @@ class Agent:
         """
         n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)
         rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
-        at_once = max(1, EVALUATION_BYTES // (10 * (self.env.max_steps + 1) * -(-self.env.n_state_bits // 64)))
+        at_once = max(1, min(EVALUATION_GAMES, EVALUATION_BYTES // memory.trajectory_bytes(self.env)))
         successes = steps = loops = 0
         for first in range(0, n_episodes, at_once):
             n = min(at_once, n_episodes - first)
@@ -267,12 +274,22 @@ class Agent:
 
 
 def packed_game(env: object) -> BitFlip:
-    """The packed game behind `env`, a BitFlip or one of herfast's Gymnasium environments; TypeError for any other."""
+    """The packed game behind `env`, a BitFlip or one of herfast's Gymnasium environments; TypeError for any other.
+
+    Of the wrappers around an environment those of `gymnasium.make` are seen through, TimeLimit as a lower max_steps;
+    another one might change the task, and is refused.
+    """
     if isinstance(env, BitFlip):
         return env
+    import gymnasium
+    from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+
     from herfast.gym_envs import BitFlipEnv, BitFlipVectorEnv
 
-    inner = getattr(env, "unwrapped", env)
-    if isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
-        return inner.game
-    raise TypeError(f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {env!r}")
+    inner, limits = env, []
+    while isinstance(inner, gymnasium.Wrapper) and isinstance(inner, (OrderEnforcing, PassiveEnvChecker, TimeLimit)):
+        limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
+        inner = inner.env
+    if not isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
+        raise TypeError(f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {env!r}")
+    return BitFlip(inner.game.n_bits, min([inner.game.max_steps, *limits]))

@@ -24,6 +24,8 @@ def write(path: str | os.PathLike[str], tensors: Tensors, metadata: dict[str, An
     Raises OSError where the folder cannot be written; the old file stays as it was.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     texts = {"herfast_format": str(FORMAT_VERSION), **{key: json.dumps(value) for key, value in metadata.items()}}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     for leftover in path.parent.glob(f".{escape(path.name)}.[0-9]*.tmp"):  # of a writer that was killed

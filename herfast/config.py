@@ -72,8 +72,8 @@ class Config:
     """Environment steps over which epsilon falls (linear) or halves for the first time (hyperbola)."""
     learning_rate: float = 1e-3
     """Adam's step size at the first update."""
-    learning_rate_end: float = 1e-3
-    """Step size after learning_rate_decay_updates, reached geometrically and then held."""
+    learning_rate_end: float | None = None
+    """Step size after learning_rate_decay_updates, reached geometrically and then held; None never changes it."""
     learning_rate_decay_updates: int = 20_000
     """Updates from learning_rate to learning_rate_end."""
     target_update: int = 40
@@ -110,8 +110,9 @@ class Config:
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
             object.__setattr__(self, name, bool(getattr(self, name)))
         object.__setattr__(self, "hidden", _checked_widths(self.hidden))
-        if self.until is not None:
-            object.__setattr__(self, "until", _checked_real("until", self.until, "(0, 1]"))
+        for name in ("learning_rate_end", "until"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _checked_real(name, getattr(self, name), "(0, 1]"))
         if self.hindsight_bound and not self.mask_terminal:
             raise ValueError("hindsight_bound=True needs mask_terminal=True: the bound assumes value 0 at the goal")
 
@@ -145,7 +146,7 @@ class Config:
 
     def learning_rates(self, updates: int, count: int) -> NDArray[np.float64]:
         """The step sizes of the `count` updates that follow on `updates` completed ones, float64[count]."""
-        if self.learning_rate_end == self.learning_rate:
+        if self.learning_rate_end is None:
             return np.full(count, self.learning_rate)
         done = np.minimum(1.0, np.arange(updates, updates + count) / self.learning_rate_decay_updates)
         rates: NDArray[np.float64] = self.learning_rate * (self.learning_rate_end / self.learning_rate) ** done
@@ -201,7 +202,6 @@ _REALS = {
     "epsilon_start": "[0, 1]",
     "epsilon_end": "[0, 1]",
     "learning_rate": "(0, 1]",
-    "learning_rate_end": "(0, 1]",
     "polyak": "[0, 1)",
 }
 _BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")

@@ -27,7 +27,7 @@ def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
     head = (inputs + 1) * env.n_actions
     batch, games, depth = config.batch_size, config.episodes_per_cycle, len(widths)
     return {
-        "trajectories": config.episodes_per_cycle * (env.max_steps * (state + 2) + state + goal),
+        "trajectories": games * trajectory_bytes(env),
         "ring": config.capacity * (state + goal + 8),
         "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
         # online, target, gradient and two moments; three heads of a dueling network; activations and values
@@ -37,14 +37,25 @@ def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
     }
 
 
+def trajectory_bytes(env: GoalEnv) -> int:
+    """Bytes of one trajectory of at most max_steps steps."""
+    state, goal = 8 * n_words(env.n_state_bits), 8 * n_words(env.n_goal_bits)
+    return env.max_steps * (state + 2) + state + goal
+
+
 def available() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not tell."""
+    """Bytes of memory that can be had without swapping, in the system and in a container; None where nobody tells."""
+    sizes = []
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
+                sizes.append(int(line.split()[1]) * 1024)
+        most, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
+        sizes.append(int(most) - int(used))
+    except (OSError, ValueError):  # no Linux, no control group, or one without a limit, which is called "max"
         pass
+    if sizes:
+        return max(0, min(sizes))
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -48,11 +48,15 @@ class QNetwork:
         config: Config | None = None,
         seed: int | None = None,
     ) -> None:
-        self.n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
+        n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
         goal_bits, actions = (n_state_bits if value is None else value for value in (n_goal_bits, n_actions))
-        self.n_goal_bits = check_integer("n_goal_bits", goal_bits, 1, self.n_state_bits)
-        self.n_actions = check_integer("n_actions", actions, 1, MOST_ACTIONS)
-        self.config = config = Config() if config is None else config
+        goal_bits = check_integer("n_goal_bits", goal_bits, 1, n_state_bits)
+        actions = check_integer("n_actions", actions, 1, MOST_ACTIONS)
+        self._allocate(n_state_bits, goal_bits, actions, Config() if config is None else config)
+        self._initialise(stream(seed, Role.WEIGHTS))
+
+    def _allocate(self, n_state_bits: int, n_goal_bits: int, n_actions: int, config: Config) -> None:
+        self.n_state_bits, self.n_goal_bits, self.n_actions, self.config = n_state_bits, n_goal_bits, n_actions, config
         self.updates = 0
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
         size = n_parameters(self._shape, config.dueling)
@@ -73,7 +77,28 @@ class QNetwork:
         )
         self._work: Workspace | None = None
         self._acting: Workspace | None = None
-        self._initialise(stream(seed, Role.WEIGHTS))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy and pickle: sizes and numbers, from which the views of one flat vector are made anew."""
+        sizes = (self.n_state_bits, self.n_goal_bits, self.n_actions)
+        return {"sizes": sizes, "config": self.config, "updates": self.updates, "flats": self._flats()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        n_state_bits, n_goal_bits, n_actions = state["sizes"]
+        self._allocate(n_state_bits, n_goal_bits, n_actions, state["config"])
+        self.updates = state["updates"]
+        for which, flat in self._flats().items():
+            flat[:] = state["flats"][which]
+        self.refresh()
+
+    def _flats(self) -> dict[str, Floats]:
+        return {
+            "online": self._online.params,
+            "target": self._target.params,
+            "gradient": self._adam.d_params,
+            "moment1": self._adam.moment1,
+            "moment2": self._adam.moment2,
+        }
 
     # --- parameters ---
 
@@ -84,13 +109,7 @@ class QNetwork:
         or with dueling advantage.weight, advantage.bias and value.weight [H_L], value.bias []. After writing into them
         call `refresh`.
         """
-        flats = {
-            "online": self._online.params,
-            "target": self._target.params,
-            "gradient": self._adam.d_params,
-            "moment1": self._adam.moment1,
-            "moment2": self._adam.moment2,
-        }
+        flats = self._flats()
         if which not in flats:
             raise ValueError(f"which must be one of {', '.join(map(repr, flats))}, got {which!r}")
         return dict(self._views(flats[which]))

@@ -71,6 +71,10 @@ class HindsightReplay:
         an episode longer than the ring, T > 65,535, or bits past the end of a state or goal. What lies beyond an
         episode's length is not read.
         """
+        if not (isinstance(trajectories, tuple) and len(trajectories) == 4):
+            raise TypeError(
+                f"trajectories must be Trajectories, a tuple of 4 arrays, got {type(trajectories).__name__}"
+            )
         states, actions, goals, lengths = trajectories
         check_array("states", states, np.uint64, 3)
         check_array("actions", actions, np.uint16, 2)

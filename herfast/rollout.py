@@ -28,7 +28,7 @@ def rollout(
     epsilon_at: Callable[[int], float] | None = None,
     env_steps: int = 0,
 ) -> Trajectories:
-    """Play `n_episodes` episodes with the "online" or "target" network; finished games cost nothing.
+    """Play `n_episodes` episodes with the "online" or "target" network; finished games are not stepped.
 
     Greedy, unless `exploration` is given: then each action is random with probability epsilon_at(steps completed),
     counted from `env_steps` over all games and constant within a lockstep step.

@@ -1,5 +1,8 @@
 """The agent: learning's bookkeeping, its limits, evaluation, prediction, files, and what it refuses."""
 
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
@@ -174,7 +177,7 @@ def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
 
 def test_evaluation_in_portions_plays_the_same_games(monkeypatch):
     whole = small_agent().evaluate(50, seed=1)
-    monkeypatch.setattr("herfast.agent.EVALUATION_BYTES", 7 * 10 * 7)
+    monkeypatch.setattr("herfast.agent.EVALUATION_GAMES", 7)
     assert small_agent().evaluate(50, seed=1) == whole
 
 
@@ -254,7 +257,7 @@ def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
 
 
 def test_divergence_stops_learning():
-    agent = small_agent(learning_rate=1.0, learning_rate_end=1.0)
+    agent = small_agent(learning_rate=1.0)
     agent.learn(epochs=1)
     agent.network.parameters()["hidden1.weight"][0, 0] = np.inf
     with pytest.raises(FloatingPointError, match=r"epoch 2, cycle 3, with learning rate 1 and gamma 0.999"):
@@ -317,3 +320,53 @@ def test_progress_bar_shows_success_loss_and_rate(capfd):
     assert "30/30" in capfd.readouterr().err
     small_agent().learn(epochs=1)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
+def test_a_copy_learns_as_the_original_would(preset, copied):
+    agent = small_agent(preset=preset).learn(epochs=1)
+    twin = copied(agent)
+    agent.learn(epochs=2)
+    twin.learn(epochs=2)
+    for which in ("online", "target", "moment1", "moment2"):
+        assert (weights(twin, which) == weights(agent, which)).all(), which
+    assert twin.evaluate(20) == agent.evaluate(20)
+    assert (twin.network.updates, twin.env_steps) == (agent.network.updates, agent.env_steps)
+
+
+def test_a_cycle_that_is_broken_off_is_not_counted(monkeypatch):
+    agent = small_agent().learn(epochs=1)
+    fit = type(agent.network).fit
+
+    def interrupted(network, batches):
+        fit(network, batches)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(agent.network), "fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(epochs=1)
+    assert agent.cycles == len(agent.history["epoch"]) == 2
+    assert (agent.env_steps, agent.episodes) == (agent.history["env_steps"][-1], agent.history["episodes"][-1])
+    agent.learn(epochs=1)
+    assert agent.history["epoch"].tolist() == [1, 1, 2, 2]
+    assert not np.isnan(agent.history["greedy_success"][-1])
+
+
+def test_wrappers_of_make_are_seen_through_and_others_refused():
+    limited = gymnasium.make("herfast/BitFlip-v0", n_bits=20, max_episode_steps=5)
+    assert Agent(limited, seed=0).env == BitFlip(20, 5)
+    assert Agent(gymnasium.wrappers.TimeLimit(limited, 7), seed=0).env == BitFlip(20, 5)
+    assert Agent(gymnasium.wrappers.TimeLimit(limited.unwrapped, 7), seed=0).env == BitFlip(20, 7)
+    with pytest.raises(TypeError, match="env must be a BitFlip"):
+        Agent(gymnasium.wrappers.TransformReward(limited, lambda reward: reward + 1))
+
+
+def test_learn_refuses_a_callback_that_cannot_be_called():
+    agent = small_agent()
+    with pytest.raises(TypeError, match="callback must be a function of the agent, got 5"):
+        agent.learn(callback=5)
+    assert agent.cycles == 0

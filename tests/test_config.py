@@ -37,7 +37,7 @@ REALS = {  # interval, values at its edges that it holds, values at its edges th
     "epsilon_start": ("[0, 1]", (0.0, 1, 1.0), (-1e-300, math.nextafter(1, 2))),
     "epsilon_end": ("[0, 1]", (0.0, 1, 1.0), (-1e-300, math.nextafter(1, 2))),
     "learning_rate": ("(0, 1]", (5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
-    "learning_rate_end": ("(0, 1]", (5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
+    "learning_rate_end": ("(0, 1]", (None, 5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
     "until": ("(0, 1]", (None, 5e-324, 1, 1.0), (0, 0.0, -0.1, math.nextafter(1, 2))),
 }
 BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")
@@ -59,7 +59,7 @@ BAD = [
     ),
     *((n, v, ValueError, text) for n, (text, _, outside) in REALS.items() for v in (*outside, NAN, INF, -INF, 10**30)),
     *((n, v, TypeError, text) for n, (text, _, _) in REALS.items() for v in (True, np.True_, "0.5", [0.5], 0.5j)),
-    *((n, None, TypeError, text) for n, (text, _, _) in REALS.items() if n != "until"),
+    *((n, None, TypeError, text) for n, (text, allowed, _) in REALS.items() if None not in allowed),
     *((n, v, TypeError, "True or False") for n in BOOLEANS for v in (1, 0, 0.0, "true", None, [True])),
     *(("hidden", v, TypeError, "1 to 8") for v in (256, None, "256", {256}, 256.0)),
     *(("hidden", v, ValueError, "1 to 8") for v in ((), (8,) * 9)),
@@ -147,7 +147,7 @@ NOTEBOOK = {  # the bit-flip notebook; its ring of 100,000 rows holds each trans
     "epsilon_end": 0.02,
     "epsilon_decay_steps": 500,
     "learning_rate": 1e-3,
-    "learning_rate_end": 1e-3,
+    "learning_rate_end": None,
     "target_update": 40,
     "polyak": 0.0,
     "evaluate_with": "online",
@@ -270,6 +270,7 @@ def test_learning_rate(updates):
     expected = 1e-3 * 0.02 ** (min(updates, 1000) / 1000)
     assert config.learning_rate_at(updates) == pytest.approx(expected, rel=1e-12)
     assert Config().learning_rate_at(updates) == 1e-3
+    assert Config(learning_rate=1e-5).learning_rate_at(updates) == 1e-5  # set alone, it stays
 
 
 def test_half_of_a_geometric_decay_is_the_geometric_mean():

@@ -37,7 +37,8 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "memory": "config data envs",
     "progress": "tqdm",
     "snapshot": "checkpoint data agent",  # the agent for types only, else it would be a circle
-    "agent": "checks bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data",
+    "agent": "checks bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data"
+    " gymnasium",  # to see through its wrappers
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
