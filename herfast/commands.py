@@ -81,6 +81,7 @@ def resume(folder: Path, epochs: int | Literal["kept"], until: float | Literal["
             raise ValueError(
                 f"{folder} has done {done:,} of {agent.config.epochs:,} epochs: ask for more with --epochs"
             )
+        runs.amend(folder, asdict(agent.config))
     after = f"after {agent.cycles:,} cycles, preset {agent.preset}, seed {agent.seed}"
     print(f"Resuming {_game_of(agent)} {after}; the run is in {folder}", flush=True)
     return _run(agent, folder)

@@ -1,6 +1,7 @@
 """The folder of a run: which files are its own, when it may be written, and how it is read back.
 
-    config.json             what was asked for: the version, the game, the preset, the seed, every field of Config
+    config.json             what was asked for: the version, the game, the preset, the seed, every field of Config;
+                            who goes on with the run may ask for other limits, and they are written there
     progress.csv            the history, one row a cycle, each written as soon as the cycle ends
     agent.safetensors       the agent, to play with
     checkpoint.safetensors  everything, to go on learning from as if the run had never been stopped
@@ -59,6 +60,15 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     for name in OWN_FILES:
         if name != CONFIG:  # which is replaced below: without it a run cannot be told from foreign files
             (folder / name).unlink(missing_ok=True)
+    _describe_as(folder, description)
+
+
+def amend(folder: Path, config: Mapping[str, Any]) -> None:
+    """Put the fields of Config that are now in force into config.json, atomically, and leave the rest as it is."""
+    _describe_as(folder, {**(describe(folder) or {}), "config": config})
+
+
+def _describe_as(folder: Path, description: Mapping[str, Any]) -> None:
     new = folder / f"{CONFIG}.new"
     new.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     os.replace(new, folder / CONFIG)

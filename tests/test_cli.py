@@ -550,6 +550,26 @@ def test_resume_takes_new_limits_and_keeps_them(
     assert StandIn.load(stopped / runs.CHECKPOINT).config == agents[0].config
 
 
+def test_resume_tells_the_limits_in_force_in_config_json(
+    stopped: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = json.loads((stopped / runs.CONFIG).read_text())
+    before["herfast"] = "0.0.1"  # the version that began the run stays
+    (stopped / runs.CONFIG).write_text(json.dumps(before))
+    seen: list[Any] = []
+    learn = StandIn.learn
+
+    def spy(self: StandIn, *args: Any, **kwargs: Any) -> None:
+        seen.append(json.loads((stopped / runs.CONFIG).read_text()))  # already while it learns
+        learn(self, *args, **kwargs)
+
+    monkeypatch.setattr(StandIn, "learn", spy)
+    assert outcome(["train", "--resume", "run", "--until", "0.9", "--epochs", "7"], capsys)[0] == 0
+    expected = {**before, "config": {**before["config"], "until": 0.9, "epochs": 7}}
+    assert seen == [expected]
+    assert json.loads((stopped / runs.CONFIG).read_text()) == expected
+
+
 def test_a_solved_run_goes_on_if_more_is_asked_for(
     run: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -171,3 +171,20 @@ def test_plots_are_titled_by_what_was_learnt(
     assert folder == run
     assert len(columns["success"]) == 20
     assert drawn == title
+
+
+def test_amending_replaces_the_config_alone_and_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.read_bytes() for path in run.iterdir()}
+
+    def fail(*args: Any) -> None:
+        raise OSError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.os, "replace", fail)
+        with pytest.raises(OSError, match="killed here"):
+            runs.amend(run, {"epochs": 9})
+    assert {path: path.read_bytes() for path in before} == before, "nothing is seen of a write that was cut short"
+    runs.amend(run, {"epochs": 9})
+    assert runs.describe(run) == {**DESCRIPTION, "config": {"epochs": 9}}
+    del before[run / runs.CONFIG]
+    assert {path: path.read_bytes() for path in run.iterdir() if path.name != runs.CONFIG} == before
