@@ -76,7 +76,7 @@ class Play:
     games: int = 3
     """Games to play."""
     seed: int = 0
-    """Seed of the games."""
+    """Seed of the games: they are the first of those that `eval` plays with this seed."""
 
 
 @dataclass(frozen=True)

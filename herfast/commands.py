@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast import __version__, runs
+from herfast.bits import unpack_bits
 from herfast.checks import check_integer
 from herfast.config import Config, Preset
+from herfast.data import Role, Words, n_words, stream
 from herfast.envs import BitFlip
-from herfast.gym_envs import BitFlipEnv
 
 if TYPE_CHECKING:
     from herfast.agent import Agent
@@ -219,32 +220,33 @@ def evaluate(path: Path, episodes: int, seed: int) -> int:
 
 
 def play(path: Path, games: int, seed: int) -> int:
-    """Write out `games` games."""
+    """Write out `games` games: the first of those that `evaluate` counts with the same seed."""
     with _refusing():
         check_integer("games", games, 1, 2**31 - 1)
-        check_integer("seed", seed, 0, 2**63 - 1)
+        rng = stream(seed, Role.TEST)
         agent = _load(path)
-    env = BitFlipEnv(agent.env.n_bits, agent.env.max_steps)
-    for number in range(games):
-        for line in _game(agent, env, seed if number == 0 else None):
+    words = np.empty((2, 1, n_words(agent.env.n_bits)), np.uint64)  # the state, then the goal
+    for _ in range(games):
+        agent.env.reset(rng, *words)  # games are drawn one after the other, however many at once
+        for line in _game(agent, words):
             print(line)
     return 0
 
 
-def _game(agent: Agent, env: BitFlipEnv, seed: int | None) -> Iterator[str]:
-    """The lines of one game: goal, start, the state after each step, and how it ended."""
-    observation, _ = env.reset(seed=seed)
+def _game(agent: Agent, words: Words) -> Iterator[str]:
+    """The lines of the game that starts from `words`: goal, start, the state after each step, and how it ended."""
+    state, goal = unpack_bits(words[:, 0], agent.env.n_bits).view(np.int8)
     yield "NEW GAME"
-    yield f"goal       {_text(observation['desired_goal'])}"
-    yield f"start      {_text(observation['observation'])}  {_distance(observation)} to go"
-    over = False
-    while not over:
-        bit = int(agent.predict(observation)[0])
-        observation, _, terminated, truncated, info = env.step(np.int64(bit))
-        over = terminated or truncated
-        yield f"flip {bit:5d} {_text(observation['observation'])}  {_distance(observation)} to go"
+    yield f"goal       {_text(goal)}"
+    yield f"start      {_text(state)}  {_distance(state, goal)} to go"
+    steps = 0
+    while _distance(state, goal) and steps < agent.env.max_steps:
+        bit = int(agent.predict({"observation": state, "desired_goal": goal})[0])
+        state[bit] ^= 1
+        steps += 1
+        yield f"flip {bit:5d} {_text(state)}  {_distance(state, goal)} to go"
         yield " " * (11 + bit) + "^"
-    yield f"{'WON' if terminated else 'LOST'} AFTER {info['elapsed_steps']} STEPS"
+    yield f"{'LOST' if _distance(state, goal) else 'WON'} AFTER {steps} STEPS"
     yield ""
 
 
@@ -252,8 +254,8 @@ def _text(bits: NDArray[np.int8]) -> str:
     return "".join(map(str, bits))
 
 
-def _distance(observation: Mapping[str, NDArray[np.int8]]) -> int:
-    return int((observation["achieved_goal"] != observation["desired_goal"]).sum())
+def _distance(state: NDArray[np.int8], goal: NDArray[np.int8]) -> int:
+    return int((state != goal).sum())
 
 
 def plot(path: Path) -> int:

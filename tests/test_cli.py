@@ -19,6 +19,8 @@ import pytest
 import herfast
 from herfast import checkpoint, cli, runs
 from herfast.config import Config
+from herfast.data import Role, stream
+from herfast.rollout import rollout
 
 
 class Evaluation(NamedTuple):
@@ -245,7 +247,7 @@ def test_a_bad_flag_exits_with_2_and_names_it(
         ("eval run --episodes 0", "n_episodes must be an integer >= 1, got 0"),
         ("play none", "none does not exist"),
         ("play run --games 0", "games must be from 1"),
-        ("play run --seed -1", "seed must be from 0"),
+        ("play run --seed -1", "seed must be None or an integer >= 0, got -1"),
         ("plot none", "none does not exist"),
         ("plot .", "holds no progress.csv"),
         ("plot run/config.json", "run/config.json is not the progress of a run"),
@@ -672,6 +674,28 @@ def test_play_repeats_with_its_seed(run: Path, capsys: pytest.CaptureFixture[str
     first, again, other = (outcome(["play", "run", "--seed", seed], capsys)[1] for seed in "002")
     assert first == again != other
     assert len(games(first)) == 3
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**200])
+@pytest.mark.parametrize(("n_bits", "max_steps"), [(3, 2), (64, 9), (130, 5)])
+def test_play_plays_the_games_that_eval_counts(
+    n_bits: int, max_steps: int, seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the real agent, untrained: start, goal, every step and the end are those of the rollout behind `eval`."""
+    agent = herfast.Agent(herfast.BitFlip(n_bits, max_steps), seed=1, hidden=(32,), capacity=1000)
+    agent.save(tmp_path / "agent.safetensors")
+    played = rollout(agent.env, agent.network, 5, stream(seed, Role.TEST), which=agent.config.evaluate_with)
+    states = herfast.unpack_bits(played.states, n_bits).view(np.int8)
+    goals = herfast.unpack_bits(played.goals, n_bits).view(np.int8)
+    code, out, _ = outcome(["play", str(tmp_path / "agent.safetensors"), "--games", "5", "--seed", str(seed)], capsys)
+    assert code == 0
+    assert len(games(out)) == 5
+    for game, (goal, start, *steps, end) in enumerate(games(out)):
+        n_steps = played.lengths[game]
+        expected = ["".join(map(str, state)) for state in states[: n_steps + 1, game]]
+        assert [line.split()[1 if line == start else 2] for line in (start, *steps[::2])] == expected
+        assert goal.split()[1] == "".join(map(str, goals[game]))
+        assert end == f"{'WON' if expected[-1] == goal.split()[1] else 'LOST'} AFTER {n_steps} STEPS"
 
 
 @pytest.mark.parametrize("path", ["run", "run/progress.csv"])
