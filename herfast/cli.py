@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
-
-import tyro
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from herfast.config import Config, Preset
+
+if TYPE_CHECKING:
+    import tyro  # else it is imported by `_parse`, which lets `main` be there first to catch a Ctrl-C
 
 _HELP_BITS = 50  # the size whose defaults `herfast train --help` shows when no --n-bits is given
 
@@ -97,8 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed raise SystemExit, as argparse does.
     """
     try:
+        return _written(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _written(argv: Sequence[str]) -> int:
+    """As `main`, with all that was printed written out."""
+    try:
         try:
-            return _main(sys.argv[1:] if argv is None else argv)
+            return _main(argv)
         finally:
             sys.stdout.flush()  # here a broken pipe can still be caught
     except BrokenPipeError:  # nobody reads on, as in `herfast play runs/fifty | head`, and that is no fault
@@ -124,8 +133,6 @@ def _main(argv: Sequence[str]) -> int:
         return code
     except commands.Refused as refusal:
         return _refuse(refusal)
-    except KeyboardInterrupt:
-        return 130
 
 
 def _refuse(reason: Exception) -> int:
@@ -142,6 +149,9 @@ class _Size(NamedTuple):
 
 def _parse(argv: Sequence[str]) -> Command:
     """The command line as a command; the defaults of `train` follow its --preset, --n-bits and --max-steps."""
+    global tyro  # where tyro looks up the names in the annotations above
+    import tyro
+
     train: Any = Annotated[Resume, tyro.conf.subcommand("train")]
     if not _resumes(argv):
         preset, size = _first_look(argv)

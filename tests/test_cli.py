@@ -738,6 +738,24 @@ def test_help_and_plot_import_no_numba(run: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("module", ["tyro", "herfast.commands", "numba", None])
+def test_a_ctrl_c_at_any_import_is_quiet(module: str | None, run: Path) -> None:
+    code = f"""
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, CtrlC())
+from herfast.cli import main
+sys.exit(main(["eval", "none"]))
+"""
+    done = python("-c", code, cwd=Path.cwd())
+    assert (done.returncode, done.stdout) == (130 if module else 2, "")
+    assert done.stderr == ("" if module else "herfast: error: none does not exist\n")
+
+
 def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
     code = "import sys\nfrom herfast import cli, commands\n"
     code += (
