@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
+from herfast import __version__
 from herfast.config import Config, Preset
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ def _written(argv: Sequence[str]) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
+    if list(argv[:1]) == ["--version"]:
+        print(f"herfast {__version__}")
+        return 0
     try:
         command = _parse(argv)
         from herfast import commands  # needs the compiled core, which --help does not
@@ -163,7 +167,7 @@ def _parse(argv: Sequence[str]) -> Command:
         | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
     )
-    description = "Hindsight Experience Replay with Double DQN on the bit-flip game."
+    description = "Hindsight Experience Replay with Double DQN on the bit-flip game. --version prints the version."
     command: Command = tyro.cli(commands, prog="herfast", description=description, args=list(argv))
     return command
 

@@ -179,6 +179,11 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = outcome(["--help"], capsys)
     assert code == 0
     assert "{train,eval,play,plot}" in out
+    assert "--version prints the version" in " ".join(out.split())
+
+
+def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(["--version"], capsys) == (0, f"herfast {herfast.__version__}\n", "")
 
 
 @pytest.mark.parametrize(
