@@ -6,6 +6,7 @@ Each command is a dataclass whose fields are its flags (with tyro); those of Con
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -158,9 +159,13 @@ def _parse(argv: Sequence[str]) -> Command:
 
     train: Any = Annotated[Resume, tyro.conf.subcommand("train")]
     if not _resumes(argv):
-        preset, size = _first_look(argv)
+        preset, n_bits, max_steps = _first_look(argv)
+        size = _Size(n_bits or _HELP_BITS, max_steps or n_bits or _HELP_BITS)
         default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
-        train = Annotated[Train, tyro.conf.subcommand("train", default=default)]
+        about = None  # the docstring
+        if n_bits is None and list(argv[:1]) == ["train"]:
+            about = f"{inspect.getdoc(Train)}\n\nNo --n-bits is given: defaults shown for {_HELP_BITS} bits."
+        train = Annotated[Train, tyro.conf.subcommand("train", default=default, description=about)]
     commands: Any = (
         train
         | Annotated[Eval, tyro.conf.subcommand("eval")]
@@ -190,15 +195,14 @@ def _resumes(argv: Sequence[str]) -> bool:
     return True
 
 
-def _first_look(argv: Sequence[str]) -> tuple[Preset, _Size]:
-    """The preset and the size that `argv` names. What is missing or wrong here is left to tyro to report."""
+def _first_look(argv: Sequence[str]) -> tuple[Preset, int | None, int | None]:
+    """The --preset, --n-bits and --max-steps of `argv`. What is missing or wrong here is left to tyro to report."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("preset", "n-bits", "max-steps"):
         parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", nargs="?")
     found, _ = parser.parse_known_args(list(argv))
     preset: Preset = found.preset if found.preset in get_args(Preset) else "fast"
-    n_bits = _positive(found.n_bits) or _HELP_BITS
-    return preset, _Size(n_bits, _positive(found.max_steps) or n_bits)
+    return preset, _positive(found.n_bits), _positive(found.max_steps)
 
 
 def _positive(text: str | None) -> int | None:

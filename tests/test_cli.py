@@ -175,6 +175,30 @@ def test_help_shows_the_resolved_defaults_of_every_field(
     assert "--resume FOLDER" in text
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("train", True),
+        ("train --preset paper --max-steps 7", True),
+        ("train --n-bits 50", False),
+        ("train --n_bits=20", False),
+        ("train --resume run", False),
+        ("", False),
+        ("eval", False),
+    ],
+)
+def test_help_says_whose_defaults_it_shows_if_no_size_is_given(
+    argv: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = outcome([*argv.split(), "--help"], capsys)
+    assert code == 0
+    text = " ".join(out.split())
+    assert ("defaults shown for 50 bits" in text) == said
+    if said:
+        assert "Learn a bit-flip game" in text, "beside what it says in any case"
+        assert "Ctrl-C stops a run" in text
+
+
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = outcome(["--help"], capsys)
     assert code == 0
