@@ -16,23 +16,13 @@ from numpy.typing import NDArray
 
 from herfast.buffers import Adam, Network, Rules, Workspace
 from herfast.data import Minibatches
-from herfast.layers import Integers, Words, change_bits, encode, first_layer, transpose_bits
+from herfast.forward import all_values, argmax, hidden_layers, preactivate
+from herfast.layers import Integers, Words, change_bits
 from herfast.simd import FASTMATH, LANES, load, relu, store
-from herfast.update import (
-    adam_step,
-    all_values,
-    argmax,
-    backward,
-    fold,
-    follow,
-    hidden_layers,
-    online_pass,
-    target_pass,
-    temporal_difference,
-    unfold,
-)
+from herfast.update import fold, update
 
-SOURCES = ("simd.py", "layers.py", "buffers.py", "update.py", "kernels.py", "data.py")  # of the compiled code
+# Of the compiled code.
+SOURCES = ("simd.py", "layers.py", "buffers.py", "forward.py", "update.py", "kernels.py", "data.py")
 
 
 def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ...]:
@@ -55,22 +45,17 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
     ) -> None:
         """out_actions[e] = argmax_a Q(s_e, g_e, a) for e in active; work.z goes from `previous` states to `states`."""
         _ = sources
-        rows, width = active.size, shape[0, 1]
         if rebuild:
-            encode(states, goals, sizes, work.codes)
-            for column in range(0, width, LANES):
-                first_layer(network.params, shape, column, work.codes, states.shape[0], sizes, work.tables, work.block)
-                for e in range(states.shape[0]):
-                    store(work.z, e * work.z.shape[1] + column, load(work.block, e * LANES))
-        stride = work.z.shape[1]
-        for i in range(rows):
+            preactivate(network.params, shape, states, goals, sizes, work)
+        for i in range(active.size):
+            first, game = i * work.z.shape[1], active[i] * work.z.shape[1]
             if not rebuild:
                 change_bits(network.params, shape, previous, states, active[i], work.z)
-            for column in range(0, width, LANES):
-                store(work.h[0], i * stride + column, relu(load(work.z, active[i] * stride + column)))
-        hidden_layers(network.params, shape, work.h, rows)
-        all_values(work.h, rows, network, shape, work.q)
-        for i in range(rows):
+            for column in range(0, shape[0, 1], LANES):
+                store(work.h[0], first + column, relu(load(work.z, game + column)))
+        hidden_layers(network.params, shape, work.h, active.size)
+        all_values(work.h, active.size, network, shape, work.q)
+        for i in range(active.size):
             out_actions[active[i]] = np.uint16(argmax(work.q[i]))
 
     @njit(fastmath=set(FASTMATH), error_model="numpy", nogil=True, **options)
@@ -98,23 +83,7 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
                 batches.terminated[u],
                 batches.steps_to_goal[u],
             )
-            encode(batch.states, batch.goals, rules.sizes, work.codes)
-            transpose_bits(batch.states, rules.sizes[0], work.square, work.columns, 0)
-            transpose_bits(batch.goals, rules.sizes[1], work.square, work.columns, rules.sizes[0])
-            online_pass(online, shape, batch, rules, work)
-            target_pass(target, shape, batch, rules, work)
-            out_losses[u] = temporal_difference(batch, rules, work)
-            backward(online, shape, batch, work, adam)
-            if rules.dueling:
-                unfold(adam.d_head, shape, adam.d_params)
-            done = updates + u + 1
-            adam_step(online.params, adam, learning_rates[u], done)
-            if rules.dueling:
-                fold(online.params, shape, online.head)
-            if done % rules.target_update == 0:
-                follow(target, online, rules.polyak)
-                if rules.dueling:
-                    fold(target.params, shape, target.head)
+            out_losses[u] = update(online, target, shape, adam, batch, rules, learning_rates[u], updates + u + 1, work)
 
     @njit(**options)
     def refold(network: Network, shape: Integers) -> None:

@@ -11,70 +11,23 @@ import numpy as np
 
 from herfast.buffers import Adam, Network, Rules, Workspace
 from herfast.data import Minibatches
+from herfast.forward import all_values, argmax, hidden_layers, one_value
 from herfast.layers import (
     Floats,
     Integers,
     activate,
     activate_changed,
     dots,
+    encode,
     first_layer,
     first_layer_gradient,
     inner,
     matmul,
+    transpose_bits,
 )
-from herfast.simd import LANES, add, fma, get, load, mul, relu, splat, store, where_positive
+from herfast.simd import LANES, add, fma, load, mul, splat, store, where_positive
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
-
-
-# --- forward ----------------------------------------------------------------------------------------------------------
-
-
-@inner
-def hidden_layers(params: Floats, shape: Integers, h: Floats, rows: int) -> None:
-    """h[l] = relu(h[l - 1] W_l + b_l) for the layers after the first."""
-    stride = h.shape[2]
-    for layer in range(1, shape.shape[0] - 1):
-        terms, width, weights, biases = shape[layer]
-        for b in range(rows):
-            for column in range(0, width, LANES):
-                store(h[layer], b * stride + column, load(params, biases + column))
-        matmul(h[layer - 1], stride, 1, params, weights, width, h[layer], 0, stride, rows, terms, width)
-        for b in range(rows):
-            for column in range(b * stride, b * stride + width, LANES):
-                store(h[layer], column, relu(load(h[layer], column)))
-
-
-@inner
-def all_values(h: Floats, rows: int, network: Network, shape: Integers, q: Floats) -> None:
-    """q[b, a] = h_b . head_a + bias_a, h_b being the last hidden layer's activations."""
-    terms, n_actions = shape[-1, 0], shape[-1, 1]
-    dots(h[-1], rows, network.head, 0, n_actions, terms, q)
-    for b in range(rows):
-        for a in range(n_actions):
-            q[b, a] += network.head[n_actions * terms + a]
-
-
-@inner
-def one_value(h: Floats, b: int, network: Network, shape: Integers, a: Any) -> Any:
-    """h_b . head_a + bias_a."""
-    terms, n_actions = shape[-1, 0], shape[-1, 1]
-    total = np.float32(0.0)
-    for k in range(terms):
-        total += get(h[-1], b * h.shape[2] + k) * get(network.head, a * terms + k)
-    return total + network.head[n_actions * terms + a]
-
-
-@inner
-def argmax(values: Floats) -> int:
-    """The lowest index of the highest value."""
-    best = 0
-    for a in range(1, values.size):
-        best = a if values[a] > values[best] else best
-    return best
-
-
-# --- one update -------------------------------------------------------------------------------------------------------
 
 
 @inner
@@ -268,3 +221,35 @@ def follow(target: Network, online: Network, polyak: float) -> None:
     for i in range(online.params.size):
         old = keep * target.params[i] if polyak > 0.0 else np.float32(0.0)
         target.params[i] = old + take * online.params[i]
+
+
+@inner
+def update(
+    online: Network,
+    target: Network,
+    shape: Integers,
+    adam: Adam,
+    batch: Minibatches,
+    rules: Rules,
+    learning_rate: float,
+    count: int,
+    work: Workspace,
+) -> Any:
+    """The update number `count`, from 1: learns from `batch` and returns the loss before it."""
+    encode(batch.states, batch.goals, rules.sizes, work.codes)
+    transpose_bits(batch.states, rules.sizes[0], work.square, work.columns, 0)
+    transpose_bits(batch.goals, rules.sizes[1], work.square, work.columns, rules.sizes[0])
+    online_pass(online, shape, batch, rules, work)
+    target_pass(target, shape, batch, rules, work)
+    loss = temporal_difference(batch, rules, work)
+    backward(online, shape, batch, work, adam)
+    if rules.dueling:
+        unfold(adam.d_head, shape, adam.d_params)
+    adam_step(online.params, adam, learning_rate, count)
+    if rules.dueling:
+        fold(online.params, shape, online.head)
+    if count % rules.target_update == 0:
+        follow(target, online, rules.polyak)
+        if rules.dueling:
+            fold(target.params, shape, target.head)
+    return loss

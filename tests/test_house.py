@@ -14,7 +14,7 @@ ROOMS = {path.stem: path for path in sorted((ROOT / "herfast").glob("*.py"))}
 HEADERS = {path.name: path for path in sorted((ROOT / "csrc").glob("*.h"))}
 SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", ROOT / "csrc" / "test_csrc.c"]
 
-NETWORK = "checks data simd layers buffers update kernels config network"
+NETWORK = "checks data simd layers buffers forward update kernels config network"
 AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint snapshot memory progress agent"
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
@@ -28,8 +28,9 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "simd": "numba llvmlite",
     "layers": "simd numba",
     "buffers": "simd layers data",
-    "update": "simd layers buffers data",
-    "kernels": "simd layers buffers update data numba",
+    "forward": "simd layers buffers",
+    "update": "simd layers buffers forward data",
+    "kernels": "simd layers buffers forward update data numba",
     "config": "checks",
     "network": "checks simd layers buffers kernels config data",
     "rollout": "envs network data",

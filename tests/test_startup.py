@@ -119,10 +119,10 @@ def run_copy(folder, code=ACT):
             'builder.fcmp_ordered(">=", args[0], _constant(0.0)), _constant(0.0), args[0])',
         ),
         ("layers.py", "add(sum3, row2)", "add(sum3, row1)"),
-        ("update.py", "values[a] > values[best]", "values[a] < values[best]"),
+        ("forward.py", "values[a] > values[best]", "values[a] < values[best]"),
         ("kernels.py", "argmax(work.q[i])", "argmax(work.q[0])"),
     ],
-    ids=["simd", "layers", "update", "kernels"],
+    ids=["simd", "layers", "forward", "kernels"],
 )
 def test_an_edit_is_never_answered_with_older_code(copied, file, old, new):
     """Not even where size and time of the file stay the same, as in installations that fix all times."""
