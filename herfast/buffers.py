@@ -45,7 +45,7 @@ class Workspace(NamedTuple):
     codes: Words  # [B, words], state and goal, 4 bits a code (a)
     columns: Words  # [S + G, B words], state and goal transposed: a row an input
     square: Words  # [64], a transposition at work
-    tables: Floats  # [layers.TABLES]
+    tables: Floats  # [CODES * SUMS], sums of 4 rows (a)
 
 
 class Rules(NamedTuple):

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.checks import check_integer
+from herfast.data import Strategy
 
 Preset: TypeAlias = Literal["fast", "paper", "notebook"]
-Strategy: TypeAlias = Literal["future", "final", "episode", "random"]
 Init: TypeAlias = Literal["dense", "sparse_pairs"]
 EpsilonSchedule: TypeAlias = Literal["constant", "hyperbola", "linear"]
 Evaluator: TypeAlias = Literal["online", "target"]

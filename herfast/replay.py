@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.bits import _core
 from herfast.checks import check_array, check_integer
-from herfast.data import Minibatches, Role, Trajectories, Words, n_words, stream
-
-Strategy: TypeAlias = Literal["future", "final", "episode", "random"]
+from herfast.data import Minibatches, Role, Strategy, Trajectories, Words, n_words, stream
 
 
 class HindsightReplay:

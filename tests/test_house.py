@@ -31,7 +31,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "forward": "simd layers buffers",
     "update": "simd layers buffers forward data",
     "kernels": "simd layers buffers forward update data numba",
-    "config": "checks",
+    "config": "checks data",
     "network": "checks simd layers buffers kernels config data",
     "rollout": "envs network data",
     "checkpoint": "safetensors",
