@@ -6,10 +6,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from herfast.data import n_words
 from herfast.layers import CODES, SUMS, Floats, Integers, Words
-from herfast.simd import LANES
+from herfast.simd import LANES, NARROW
 
 
 class Network(NamedTuple):
@@ -28,24 +29,38 @@ class Adam(NamedTuple):
     moment2: Floats  # [P]
 
 
-class Workspace(NamedTuple):
-    """Scratch for B samples; nothing but z means anything between calls. `act` uses the parts marked (a)."""
+class Scratch(NamedTuple):
+    """To act in B games; nothing here means anything between two calls. B' is B up to a multiple of 4."""
 
-    z: Floats  # [B, stride], the first layer's pre-activations (a alone)
-    block: Floats  # [B, 32], the same for some columns (a)
-    h: Floats  # [L, B, stride], activations at the state (a)
+    block: Floats  # [B, 32], the first layer's pre-activations for some columns, not yet complete
+    h: Floats  # [L, B, stride], activations at the state
+    q: Floats  # [A, B'], values of all actions
+    highest: Floats  # [B'], the highest of them
+    best: NDArray[np.int32]  # [B], the action that has it
+    codes: Words  # [B, words], state and goal, 4 bits a code
+    tables: Floats  # [CODES * SUMS], sums of 4 rows
+
+
+class Workspace(NamedTuple):
+    """To learn from B samples: a Scratch, and more that means nothing between two calls."""
+
+    block: Floats
+    h: Floats
+    q: Floats
+    highest: Floats
+    best: NDArray[np.int32]
+    codes: Words
+    tables: Floats
     h_next: Floats  # [L, B, stride], activations at the next state, then gradients by the pre-activations
     h_target: Floats  # [L, B, stride], the target network's activations at the state
-    q: Floats  # [B, A], values of all actions (a)
-    q_taken: Floats  # [B], the online network's values of the actions taken
-    q_next: Floats  # [B], the target network's values of the next state
-    gap: Floats  # [B], max_a Q_target(s, a) - Q_target(s, a_t)
+    products: Floats  # [B', 8], parts of the value of one action each
+    q_taken: Floats  # [B'], the online network's values of the actions taken
+    q_next: Floats  # [B'], the target network's values of the next state
+    gap: Floats  # [B'], max_a Q_target(s, a) - Q_target(s, a_t)
     d_q: Floats  # [B], gradient by q_taken
-    best: Integers  # [B], the next actions
-    codes: Words  # [B, words], state and goal, 4 bits a code (a)
     columns: Words  # [S + G, B words], state and goal transposed: a row an input
     square: Words  # [64], a transposition at work
-    tables: Floats  # [CODES * SUMS], sums of 4 rows (a)
+    sums: Floats  # [S + G, 32], the first layer's gradient for some columns, not yet complete
 
 
 class Rules(NamedTuple):
@@ -91,37 +106,23 @@ def aligned(*shapes: tuple[int, ...]) -> list[Floats]:
     return arrays
 
 
-def workspace(rows: int, shape: Integers, sizes: tuple[int, int], *, learning: bool) -> Workspace:
-    """Scratch for `rows` samples, to learn or only to act; `sizes` are the numbers of state and goal bits."""
-    depth, stride, n_actions = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1])
-    learning_rows = rows if learning else 0
-    block, h, h_next, h_target, q, q_taken, q_next, gap, d_q, tables = aligned(
-        (rows, LANES),
-        (depth, rows, stride),
-        (depth, learning_rows, stride),
-        (depth, learning_rows, stride),
-        (rows, n_actions),
-        (learning_rows,),
-        (learning_rows,),
-        (learning_rows,),
-        (learning_rows,),
-        (CODES * SUMS,),
-    )
+def scratch(rows: int, shape: Integers, sizes: tuple[int, int]) -> Scratch:
+    """To act in `rows` games; `sizes` are the numbers of state and goal bits."""
+    depth, stride, n_actions, fours = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1]), -(-rows // 4) * 4
     codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
-    return Workspace(
-        z=np.zeros((0, stride), np.float32),  # a player brings its own
-        block=block,
-        h=h,
-        h_next=h_next,
-        h_target=h_target,
-        q=q,
-        q_taken=q_taken,
-        q_next=q_next,
-        gap=gap,
-        d_q=d_q,
-        best=np.zeros(learning_rows, np.int64),
-        codes=np.zeros((rows, -(-codes // CODES)), np.uint64),
-        columns=np.zeros((sum(sizes), n_words(learning_rows)), np.uint64),
-        square=np.zeros(64, np.uint64),
-        tables=tables,
+    block, h, q, highest, tables = aligned(
+        (rows, LANES), (depth, rows, stride), (n_actions, fours), (fours,), (CODES * SUMS,)
     )
+    words = np.zeros((rows, -(-codes // CODES)), np.uint64)
+    return Scratch(block, h, q, highest, np.zeros(rows, np.int32), words, tables)
+
+
+def workspace(rows: int, shape: Integers, sizes: tuple[int, int]) -> Workspace:
+    """To learn from minibatches of `rows`; `sizes` are the numbers of state and goal bits."""
+    acting = scratch(rows, shape, sizes)
+    fours = acting.highest.size
+    h_next, h_target, products, q_taken, q_next, gap, d_q, sums = aligned(
+        acting.h.shape, acting.h.shape, (fours, NARROW), (fours,), (fours,), (fours,), (rows,), (sum(sizes), LANES)
+    )
+    columns, square = np.zeros((sum(sizes), n_words(rows)), np.uint64), np.zeros(64, np.uint64)
+    return Workspace(*acting, h_next, h_target, products, q_taken, q_next, gap, d_q, columns, square, sums)

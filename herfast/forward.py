@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from herfast.buffers import Network, Workspace
-from herfast.layers import Floats, Integers, Words, dots, encode, first_layer, inner, matmul
-from herfast.simd import LANES, get, load, relu, store
+from herfast.buffers import Network, Scratch
+from herfast.dense import dots, matmul
+from herfast.layers import Floats, Integers, Words, encode, first_layer, inlined, inner, preactivation, relu
+from herfast.simd import LANES, NARROW, add, load, load_narrow, mul, narrowed, store, store_sums
 
 
 @inner
-def preactivate(params: Floats, shape: Integers, states: Words, goals: Words, sizes: Any, work: Workspace) -> None:
-    """work.z = the first layer's pre-activations of all rows, from scratch."""
+def preactivate(
+    params: Floats, shape: Integers, states: Words, goals: Words, sizes: Any, work: Scratch, z: Floats
+) -> None:
+    """z = the first layer's pre-activations of all rows, from scratch."""
+    rows = states.shape[0]
     encode(states, goals, sizes, work.codes)
     for column in range(0, shape[0, 1], LANES):
-        first_layer(params, shape, column, work.codes, states.shape[0], sizes, work.tables, work.block)
-        for b in range(states.shape[0]):
-            store(work.z, b * work.z.shape[1] + column, load(work.block, b * LANES))
+        n_tables = first_layer(params, shape, column, work.codes, rows, sizes, work.tables, work.block)
+        bias = load(params, shape[0, 3] + column)
+        for b in range(rows):
+            total = preactivation(bias, work.codes, b, work.tables, n_tables, work.block)
+            store(z, b * z.shape[1] + column, total)
 
 
 @inner
@@ -38,28 +45,50 @@ def hidden_layers(params: Floats, shape: Integers, h: Floats, rows: int) -> None
 
 @inner
 def all_values(h: Floats, rows: int, network: Network, shape: Integers, q: Floats) -> None:
-    """q[b, a] = h_b . head_a + bias_a, h_b being the last hidden layer's activations."""
+    """q[a, b] = h_b . head_a + bias_a, h_b being the last hidden layer's activations."""
     terms, n_actions = shape[-1, 0], shape[-1, 1]
-    dots(h[-1], rows, network.head, 0, n_actions, terms, q)
-    for b in range(rows):
-        for a in range(n_actions):
-            q[b, a] += network.head[n_actions * terms + a]
+    dots(h[-1], 0, h.shape[2], rows, network.head, 0, terms, n_actions, terms, q, q.shape[1])
+    for a in range(n_actions):
+        bias = network.head[n_actions * terms + a]
+        for b in range(rows):
+            q[a, b] += bias
+
+
+@inlined
+def add_products(h: Any, network: Network, shape: Integers, a: Any, column: int, products: Floats, b: int) -> None:
+    """products[b], of 8 floats, += h head_a in 32 columns, from the first ones on; added up by `values_of`."""
+    part = narrowed(mul(h, load(network.head, np.int64(a) * shape[-1, 0] + column)))
+    store(products, b * NARROW, part if column == 0 else add(part, load_narrow(products, b * NARROW)))
 
 
 @inner
-def one_value(h: Floats, b: int, network: Network, shape: Integers, a: Any) -> Any:
-    """h_b . head_a + bias_a."""
-    terms, n_actions = shape[-1, 0], shape[-1, 1]
-    total = np.float32(0.0)
-    for k in range(terms):
-        total += get(h[-1], b * h.shape[2] + k) * get(network.head, a * terms + k)
-    return total + network.head[n_actions * terms + a]
+def all_products(h: Floats, network: Network, shape: Integers, actions: NDArray[Any], products: Floats) -> None:
+    """products[b] = h_b head_a for the action a = actions[b], all columns."""
+    for b in range(actions.size):
+        for column in range(0, shape[-1, 0], LANES):
+            activations = load(h[-1], b * h.shape[2] + column)
+            add_products(activations, network, shape, actions[b], column, products, b)
 
 
 @inner
-def argmax(values: Floats) -> int:
-    """The lowest index of the highest value."""
-    best = 0
-    for a in range(1, values.size):
-        best = a if values[a] > values[best] else best
-    return best
+def values_of(actions: NDArray[Any], products: Floats, network: Network, shape: Integers, out: Floats) -> None:
+    """out[b] = h_b . head_a + bias_a for the action a = actions[b], from products[b]."""
+    for b in range(0, actions.size, 4):
+        first = b * NARROW
+        one, two = load_narrow(products, first), load_narrow(products, first + NARROW)
+        three, four = load_narrow(products, first + 2 * NARROW), load_narrow(products, first + 3 * NARROW)
+        store_sums(out, b, one, two, three, four)
+    for b in range(actions.size):
+        out[b] += network.head[shape[-1, 1] * shape[-1, 0] + np.int64(actions[b])]
+
+
+@inner
+def highest(q: Floats, out_values: Floats, out_actions: NDArray[np.int32]) -> None:
+    """For each column the highest of q's values and its lowest index; vectorised over the columns."""
+    for b in range(out_actions.size):
+        out_values[b], out_actions[b] = q[0, b], np.int32(0)
+    for a in range(1, q.shape[0]):
+        for b in range(out_actions.size):
+            higher = q[a, b] > out_values[b]
+            out_values[b] = q[a, b] if higher else out_values[b]
+            out_actions[b] = np.int32(a) if higher else out_actions[b]

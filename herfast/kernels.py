@@ -14,15 +14,15 @@ from numba import njit
 from numba.core import event
 from numpy.typing import NDArray
 
-from herfast.buffers import Adam, Network, Rules, Workspace
+from herfast.buffers import Adam, Network, Rules, Scratch, Workspace
 from herfast.data import Minibatches
-from herfast.forward import all_values, argmax, hidden_layers, preactivate
-from herfast.layers import Integers, Words, change_bits
-from herfast.simd import FASTMATH, LANES, load, relu, store
+from herfast.forward import all_values, hidden_layers, highest, preactivate
+from herfast.layers import Floats, Integers, Words, change_bits, relu
+from herfast.simd import FASTMATH, LANES, load, store
 from herfast.update import fold, update
 
 # Of the compiled code.
-SOURCES = ("simd.py", "layers.py", "buffers.py", "forward.py", "update.py", "kernels.py", "data.py")
+SOURCES = ("simd.py", "layers.py", "dense.py", "buffers.py", "forward.py", "update.py", "kernels.py", "data.py")
 
 
 def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ...]:
@@ -40,23 +40,25 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
         previous: Words,
         active: Integers,
         rebuild: bool,
-        work: Workspace,
+        z: Floats,
+        work: Scratch,
         out_actions: NDArray[np.uint16],
     ) -> None:
-        """out_actions[e] = argmax_a Q(s_e, g_e, a) for e in active; work.z goes from `previous` states to `states`."""
+        """out_actions[e] = argmax_a Q(s_e, g_e, a) for e in active; z goes from `previous` states to `states`."""
         _ = sources
         if rebuild:
-            preactivate(network.params, shape, states, goals, sizes, work)
+            preactivate(network.params, shape, states, goals, sizes, work, z)
         for i in range(active.size):
-            first, game = i * work.z.shape[1], active[i] * work.z.shape[1]
+            first, game = i * work.h.shape[2], active[i] * z.shape[1]
             if not rebuild:
-                change_bits(network.params, shape, previous, states, active[i], work.z)
+                change_bits(network.params, shape, previous, states, active[i], z)
             for column in range(0, shape[0, 1], LANES):
-                store(work.h[0], first + column, relu(load(work.z, game + column)))
+                store(work.h[0], first + column, relu(load(z, game + column)))
         hidden_layers(network.params, shape, work.h, active.size)
         all_values(work.h, active.size, network, shape, work.q)
+        highest(work.q, work.highest[: active.size], work.best[: active.size])
         for i in range(active.size):
-            out_actions[active[i]] = np.uint16(argmax(work.q[i]))
+            out_actions[active[i]] = np.uint16(work.best[i])
 
     @njit(fastmath=set(FASTMATH), error_model="numpy", nogil=True, **options)
     def fit(

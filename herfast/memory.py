@@ -30,10 +30,13 @@ def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
         "trajectories": games * trajectory_bytes(env),
         "ring": config.capacity * (state + goal + 8),
         "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
-        # online, target, gradient and two moments; three heads of a dueling network; activations and values
+        # online, target, gradient and two moments; three heads of a dueling network; activations and values; tables;
+        # what the first layer's gradient needs
         "network": 4 * (5 * (parameters + head) + (3 * head if config.dueling else 0))
-        + 4 * max(widths) * (3 * depth * batch + (depth + 1) * games)
-        + 4 * (env.n_actions + 32) * (batch + games),
+        + 4 * (max(widths) * depth * (3 * batch + games) + widths[0] * games)
+        + 4 * (env.n_actions + 32) * (batch + games)
+        + 2**16
+        + (env.n_state_bits + env.n_goal_bits) * (128 + 8 * n_words(batch)),
     }
 
 

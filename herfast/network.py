@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast import kernels
-from herfast.buffers import Adam, Network, Rules, Workspace, aligned, layout, n_parameters, workspace
+from herfast.buffers import Adam, Network, Rules, Scratch, Workspace, aligned, layout, n_parameters, scratch, workspace
 from herfast.checks import check_array, check_integer
 from herfast.config import Config
 from herfast.data import Minibatches, Role, Words, n_words, stream
@@ -76,7 +76,7 @@ class QNetwork:
             polyak=config.polyak,
         )
         self._work: Workspace | None = None
-        self._acting: Workspace | None = None
+        self._acting: Scratch | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """For copy and pickle: sizes and numbers, from which the views of one flat vector are made anew."""
@@ -147,10 +147,10 @@ class QNetwork:
             raise ValueError(f"which must be 'online' or 'target', got {which!r}")
         return Player(self, self._online if which == "online" else self._target, n_envs)
 
-    def acting_scratch(self, rows: int) -> Workspace:
-        """What players share, since it means nothing between two calls: all but z."""
+    def acting_scratch(self, rows: int) -> Scratch:
+        """What players of `rows` games share, since it means nothing between two calls."""
         if self._acting is None or len(self._acting.block) != rows:
-            self._acting = workspace(rows, self._shape, self._rules.sizes, learning=False)
+            self._acting = scratch(rows, self._shape, self._rules.sizes)
         return self._acting
 
     def fit(self, batches: Minibatches) -> NDArray[np.float64]:
@@ -162,7 +162,7 @@ class QNetwork:
         batches = self._checked(batches)
         n_updates, batch_size = batches.actions.shape
         if self._work is None or len(self._work.block) != batch_size:
-            self._work = workspace(batch_size, self._shape, self._rules.sizes, learning=True)
+            self._work = workspace(batch_size, self._shape, self._rules.sizes)
         losses = np.empty(n_updates)
         kernels.fit(
             self._online,
@@ -265,7 +265,8 @@ class Player:
         self._shape = network._shape
         self._sizes = (network.n_state_bits, network.n_goal_bits)
         self._numbers = numbers
-        self._work = network.acting_scratch(n_envs)._replace(z=aligned((n_envs, int(self._shape[:-1, 1].max())))[0])
+        self._z = aligned((n_envs, int(self._shape[0, 1])))[0]  # the first layer's pre-activations
+        self._scratch = network.acting_scratch(n_envs)
         self._steps = 0
         self._previous: Words | None = None
 
@@ -277,7 +278,17 @@ class Player:
         rebuild = self._steps % REBUILD_EVERY == 0 or self._previous is None
         previous = states if self._previous is None else self._previous
         kernels.act(
-            self._numbers, self._shape, self._sizes, states, goals, previous, active, rebuild, self._work, out_actions
+            self._numbers,
+            self._shape,
+            self._sizes,
+            states,
+            goals,
+            previous,
+            active,
+            rebuild,
+            self._z,
+            self._scratch,
+            out_actions,
         )
         self._steps += 1
         self._previous = states

@@ -1,44 +1,37 @@
-"""A vector of 32 float32 for Numba, lowered to LLVM's `<32 x float>`: 2 AVX-512, 4 AVX or 8 NEON registers.
+"""Vectors of float32 for Numba: wide ones of 32 (2 AVX-512, 4 AVX or 8 NEON registers), and narrow ones of 8 for sums.
 
-Numba does not vectorise short loops over several table rows, since it cannot rule out that they overlap; with this type
-the loops say what they mean, 2 to 8 times faster. All functions are portable LLVM IR. Arrays must be C-contiguous; an
-index counts elements from the array's first one, whatever its number of dimensions, and is neither wrapped nor checked.
+Numba does not vectorise short loops over several table rows, since it cannot rule out that they overlap; with these
+types the loops say what they mean, 2 to 8 times faster. All functions are portable LLVM IR; arithmetic takes either
+width. Arrays must be C-contiguous; an index counts elements from the array's first one, neither wrapped nor checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
-LANES = 32
+LANES, NARROW = 32, 8
 FASTMATH = ("reassoc", "contract", "nsz", "arcp")  # never nnan or ninf: a diverged network must stay visible
 
-_FLOAT = ir.FloatType()
-_VECTOR = ir.VectorType(_FLOAT, LANES)
+_FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
 
 
-class _Lanes(types.Type):
-    def __init__(self) -> None:
-        super().__init__(name="float32x32")
+class _Vector(types.Type):
+    def __init__(self, lanes: int) -> None:
+        super().__init__(name=f"float32x{lanes}")
+        self.ir = ir.VectorType(_FLOAT, lanes)
 
 
-_lanes: Any = _Lanes()
-
-
-@register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+        super().__init__(dmm, fe_type, fe_type.ir)
 
 
-def _operation(build: Callable[..., Any]) -> Callable[..., Any]:
-    """`build` as a Numba intrinsic: a function of compiled code, given by its LLVM instructions."""
-    operation: Callable[..., Any] = intrinsic(build)
-    return operation
+_wide, _narrow = _Vector(LANES), _Vector(NARROW)
 
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any, element: Any) -> Any:
@@ -47,11 +40,13 @@ def _pointer(context: Any, builder: Any, signature: Any, args: Any, element: Any
     return builder.bitcast(builder.gep(array.data, [args[1]]), element.as_pointer())
 
 
-def _constant(value: float) -> Any:
-    return ir.Constant(_VECTOR, [ir.Constant(_FLOAT, value)] * LANES)
+def _folded(builder: Any, a: Any, b: Any, lanes: Any, others: Any) -> Any:
+    """Lanes of a and b laid end to end, by number, plus other ones of them."""
+    masks = (ir.Constant(ir.VectorType(_INDEX, len(chosen)), list(chosen)) for chosen in (lanes, others))
+    return builder.fadd(*(builder.shuffle_vector(a, b, mask) for mask in masks), flags=FASTMATH)
 
 
-@_operation
+@intrinsic
 def get(typingctx: Any, array: Any, index: Any) -> Any:
     """array[index], a scalar."""
 
@@ -62,92 +57,94 @@ def get(typingctx: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.intp), codegen
 
 
-@_operation
-def load(typingctx: Any, array: Any, index: Any) -> Any:
-    """array[index : index + 32] of a float32 array."""
-
+def _loads(vector: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, signature, args, _VECTOR), align=4)
+        return builder.load(_pointer(context, builder, signature, args, vector.ir), align=4)
 
-    return _lanes(array, types.intp), codegen
+    return intrinsic(lambda typingctx, array, index: (vector(array, types.intp), codegen))
 
 
-@_operation
+load, load_narrow = _loads(_wide), _loads(_narrow)  # array[index : index + 32], or + 8, of a float32 array
+
+
+@intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """array[index : index + 32] = value."""
+    """array[index : index + lanes] = value."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, signature, args, _VECTOR), align=4)
+        builder.store(args[2], _pointer(context, builder, signature, args, value.ir), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, _lanes), codegen
+    return types.void(array, types.intp, value), codegen
 
 
-@_operation
+@intrinsic
 def splat(typingctx: Any, x: Any) -> Any:
-    """The scalar x in every lane."""
+    """The scalar x in every lane of a wide vector."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), zeros)
+        undefined, zero = ir.Constant(_wide.ir, ir.Undefined), ir.Constant(_INDEX, 0)
+        first = builder.insert_element(undefined, args[0], zero)
+        return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, LANES), [zero] * LANES))
 
-    return _lanes(types.float32), codegen
-
-
-@_operation
-def add(typingctx: Any, a: Any, b: Any) -> Any:
-    """a + b."""
-    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fadd(*args, flags=FASTMATH)
+    return _wide(types.float32), codegen
 
 
-@_operation
-def sub(typingctx: Any, a: Any, b: Any) -> Any:
-    """a - b."""
-    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fsub(*args, flags=FASTMATH)
+@intrinsic
+def narrowed(typingctx: Any, x: Any) -> Any:
+    """The sum of the four quarters of a wide vector, a narrow one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        half = _folded(builder, args[0], args[0], range(16), range(16, 32))
+        return _folded(builder, half, half, range(8), range(8, 16))
+
+    return _narrow(x), codegen
 
 
-@_operation
-def mul(typingctx: Any, a: Any, b: Any) -> Any:
-    """a * b."""
-    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: builder.fmul(*args, flags=FASTMATH)
+def _arithmetic(instruction: str) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return getattr(builder, instruction)(*args, flags=FASTMATH)
+
+    return intrinsic(lambda typingctx, a, b: (a(a, b), codegen))
 
 
-@_operation
+add, sub, mul = _arithmetic("fadd"), _arithmetic("fsub"), _arithmetic("fmul")  # of two vectors of one width
+
+
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, contracted to one instruction where the processor has it."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fadd(builder.fmul(args[0], args[1], flags=FASTMATH), args[2], flags=FASTMATH)
-
-    return _lanes(_lanes, _lanes, _lanes), codegen
+    return a(a, b, c), lambda context, builder, signature, args: builder.fadd(
+        builder.fmul(args[0], args[1], flags=FASTMATH), args[2], flags=FASTMATH
+    )
 
 
-@_operation
-def relu(typingctx: Any, x: Any) -> Any:
-    """0 if x <= 0 else x: NaN stays NaN."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<=", args[0], _constant(0.0)), _constant(0.0), args[0])
-
-    return _lanes(_lanes), codegen
-
-
-@_operation
+@intrinsic
 def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
-    """0 if x <= 0 else value: the gradient of relu."""
+    """0 if x <= 0 else value: of x itself this is relu, where NaN stays NaN, else relu's gradient."""
+    zero = ir.Constant(x.ir, [ir.Constant(_FLOAT, 0.0)] * x.ir.count)
+    return x(x, value), lambda context, builder, signature, args: builder.select(
+        builder.fcmp_ordered("<=", args[0], zero), zero, args[1]
+    )
+
+
+@intrinsic
+def store_sums(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """array[index : index + 4] = the sums over the lanes of a, b, c, d, which are narrow."""
+    even, odd = (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15)  # in each half first a's lanes, then b's
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<=", args[0], _constant(0.0)), _constant(0.0), args[1])
+        ab, cd = (_folded(builder, args[i], args[i + 1], even, odd) for i in (2, 4))
+        sums = _folded(builder, ab, cd, even, odd)
+        pointer = _pointer(context, builder, signature, args, ir.VectorType(_FLOAT, 4))
+        builder.store(_folded(builder, sums, sums, range(4), range(4, 8)), pointer, align=4)
+        return context.get_dummy_value()
 
-    return _lanes(_lanes, _lanes), codegen
+    return types.void(array, types.intp, a, a, a, a), codegen
 
 
-@_operation
+@intrinsic
 def lowest_bit(typingctx: Any, word: Any) -> Any:
     """The index of the lowest set bit of a uint64 other than 0."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], cgutils.true_bit)
-
-    return types.int64(types.uint64), codegen
+    return types.int64(types.uint64), lambda context, builder, signature, args: builder.cttz(args[0], cgutils.true_bit)

@@ -14,7 +14,7 @@ ROOMS = {path.stem: path for path in sorted((ROOT / "herfast").glob("*.py"))}
 HEADERS = {path.name: path for path in sorted((ROOT / "csrc").glob("*.h"))}
 SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", ROOT / "csrc" / "test_csrc.c"]
 
-NETWORK = "checks data simd layers buffers forward update kernels config network"
+NETWORK = "checks data simd layers dense buffers forward update kernels config network"
 AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint snapshot memory progress agent"
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
@@ -27,9 +27,10 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "gym_envs": "checks data bits envs gymnasium",
     "simd": "numba llvmlite",
     "layers": "simd numba",
+    "dense": "simd layers",
     "buffers": "simd layers data",
-    "forward": "simd layers buffers",
-    "update": "simd layers buffers forward data",
+    "forward": "simd layers dense buffers",
+    "update": "simd layers dense buffers forward data",
     "kernels": "simd layers buffers forward update data numba",
     "config": "checks data",
     "network": "checks simd layers buffers kernels config data",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from herfast import Agent, BitFlip, Config, memory
-from herfast.buffers import workspace
+from herfast.buffers import scratch, workspace
 from herfast.rollout import rollout
 
 SHAPES = [
@@ -31,9 +31,10 @@ def allocated(agent):
     network, config, env = agent.network, agent.config, agent.env
     trajectories = rollout(env, network, config.episodes_per_cycle, np.random.default_rng(0))
     agent.replay.add(trajectories)
-    scratch = [
-        workspace(rows, network._shape, (env.n_state_bits, env.n_goal_bits), learning=learning)
-        for rows, learning in ((config.batch_size, True), (config.episodes_per_cycle, False))
+    sizes = (env.n_state_bits, env.n_goal_bits)
+    scratches = [
+        workspace(config.batch_size, network._shape, sizes),
+        scratch(config.episodes_per_cycle, network._shape, sizes),
     ]
     player = network.player(config.episodes_per_cycle)
     networks = [network._online, network._target, network._adam]
@@ -43,7 +44,7 @@ def allocated(agent):
         "trajectories": n_bytes(trajectories),
         "ring": agent.replay.records.nbytes,
         "minibatches": n_bytes(agent.replay.sample(config.updates_per_cycle, config.batch_size)),
-        "network": n_bytes((*networks, *scratch, player._work.z)),
+        "network": n_bytes((*networks, *scratches, player._z)),
     }
 
 

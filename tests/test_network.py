@@ -214,8 +214,8 @@ def test_changed_bits_give_the_preactivations_of_all_bits(n, integer_weights):
             x = twin.inputs(pack_bits(bits), goals, n, n, np.float64)
             (expected,), _ = twin.forward(copy_of(network, "online"), x)
             atol = 0 if integer_weights else 1e-4
-            np.testing.assert_allclose(player._work.z[:, :40], rebuilt._work.z[:, :40], rtol=0, atol=atol)
-            np.testing.assert_allclose(player._work.z[:, :40], expected, rtol=0, atol=atol)
+            np.testing.assert_allclose(player._z[:, :40], rebuilt._z[:, :40], rtol=0, atol=atol)
+            np.testing.assert_allclose(player._z[:, :40], expected, rtol=0, atol=atol)
 
 
 def test_only_active_games_are_played():

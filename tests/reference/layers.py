@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def codes(state_bits, goal_bits, most_per_word=12):
+def codes(state_bits, goal_bits, most_per_word=16):
     """Groups of 4 bits, state and goal each padded to whole groups, the first lowest, in words of equally many."""
     padded = [np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4))) for bits in (state_bits, goal_bits)]
     groups = np.concatenate(padded, axis=1).reshape(len(state_bits), -1, 4) @ [1, 2, 4, 8]
@@ -15,10 +15,10 @@ def codes(state_bits, goal_bits, most_per_word=12):
     return out
 
 
-def table(rows, signed):
-    """For each v < 2^len(rows) the sum of the rows by the bits of v, which count 1 and 0, or 1 and -1 if signed."""
+def table(rows):
+    """For each v < 2^len(rows) the sum of the rows, each times 1 or -1 by its bit of v."""
     v = np.arange(2 ** len(rows))[:, None] >> np.arange(len(rows)) & 1
-    return (2 * v - 1 if signed else v) @ rows
+    return (2 * v - 1) @ rows
 
 
 def inputs(state_bits, goal_bits):
@@ -31,8 +31,8 @@ def first_layer(x, weights, biases):
 
 
 def first_layer_gradient(x, d_z):
-    """By the weights and by the biases."""
-    return x.T @ d_z, d_z.sum(axis=0)
+    """By the weights."""
+    return x.T @ d_z
 
 
 def transposed(bits):
