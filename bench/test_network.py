@@ -16,6 +16,7 @@ from herfast import Config, Minibatches, QNetwork, pack_bits
 PLAIN = {}
 FAST = {"gamma": 0.999, "dueling": True, "hindsight_bound": True, "advantage_gap": 0.5}
 CASES = [
+    (8, (256,), PLAIN),
     (20, (256,), PLAIN),
     (50, (256,), PLAIN),
     (128, (256,), PLAIN),
@@ -94,6 +95,7 @@ def test_update(benchmark, n_bits, hidden, rules):
     us = {name: float(np.median(values)) / UPDATES * 1e6 for name, values in times.items()}
     benchmark.extra_info.update(
         us_per_update=us["herfast"],
+        updates_per_second=1e6 / us["herfast"],
         dense_us=us["dense"],
         gemms_us=us["gemms"],
         ratio_to_dense=us["dense"] / us["herfast"],
