@@ -27,28 +27,22 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3.4e38,
 OPERATIONS = ["load", "add", "sub", "mul", "fma", "where_positive"]
 
 
-@njit
-def _wide(a, b, c, first, out):
-    """out[i] = operation i of the 32 elements of a, b and c from `first` on."""
-    x, y, z = load(a, first), load(b, first), load(c, first)
-    store(out, 0 * LANES, x)
-    store(out, 1 * LANES, add(x, y))
-    store(out, 2 * LANES, sub(x, y))
-    store(out, 3 * LANES, mul(x, y))
-    store(out, 4 * LANES, fma(x, y, z))
-    store(out, 5 * LANES, where_positive(x, y))
+def _operations(load, lanes):
+    @njit
+    def every(a, b, c, first, out):
+        """out[i] = operation i of the elements of a, b and c from `first` on."""
+        x, y, z = load(a, first), load(b, first), load(c, first)
+        store(out, 0 * lanes, x)
+        store(out, 1 * lanes, add(x, y))
+        store(out, 2 * lanes, sub(x, y))
+        store(out, 3 * lanes, mul(x, y))
+        store(out, 4 * lanes, fma(x, y, z))
+        store(out, 5 * lanes, where_positive(x, y))
+
+    return every
 
 
-@njit
-def _narrow(a, b, c, first, out):
-    """The same of 8 elements."""
-    x, y, z = load_narrow(a, first), load_narrow(b, first), load_narrow(c, first)
-    store(out, 0 * NARROW, x)
-    store(out, 1 * NARROW, add(x, y))
-    store(out, 2 * NARROW, sub(x, y))
-    store(out, 3 * NARROW, mul(x, y))
-    store(out, 4 * NARROW, fma(x, y, z))
-    store(out, 5 * NARROW, where_positive(x, y))
+EVERY = {LANES: _operations(load, LANES), NARROW: _operations(load_narrow, NARROW)}
 
 
 @njit
@@ -80,7 +74,7 @@ def _lowest_bit(word):
 
 def evaluated(a, b, c, first=0, lanes=LANES):
     out = np.full((len(OPERATIONS), lanes), 99, np.float32)
-    (_wide if lanes == LANES else _narrow)(a, b, c, first, out)
+    EVERY[lanes](a, b, c, first, out)
     return dict(zip(OPERATIONS, out, strict=True))
 
 
