@@ -7,20 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ring as ref
-from reference.bits import from_words, to_words
-from trajectories import numbered, played
+from reference.bits import to_words
+from trajectories import add_to_twin, assert_same_samples, numbered, played
 
 from herfast import HindsightReplay, Trajectories, _core
 from herfast.data import Role, stream
 
 SIZES = [*range(1, 10), 63, 64, 65, 127, 128, 129, 1000]
 STRATEGIES = ["future", "final", "episode", "random"]
-
-
-def add_to_twin(twin, trajectories):
-    for game, length in enumerate(trajectories.lengths):
-        states = [from_words(state) for state in trajectories.states[: length + 1, game]]
-        twin.add(states, trajectories.actions[:length, game].tolist(), from_words(trajectories.goals[game]))
 
 
 def both(capacity, n_bits, n_goal_bits=None, *, additions=4, seed=0, max_steps=6, **options):
@@ -52,16 +46,6 @@ def as_words(twin, n_bits):
         ],
         np.uint64,
     )
-
-
-def assert_same_samples(replay, twin, raw, n_batches=3, batch_size=17):
-    batches = replay.sample(n_batches, batch_size)
-    for batch in zip(*batches, strict=True):
-        want = twin.sample(raw, replay.strategy, replay.k, batch_size)
-        for row, transition in zip(zip(*batch, strict=True), want, strict=True):
-            words, rest = row[:3], row[3:]
-            assert (*map(from_words, words), *(value.item() for value in rest)) == transition
-    return batches
 
 
 def test_inputs_vary():

@@ -1,4 +1,4 @@
-"""Trajectories to store in tests: random ones, and ones that tell where each of their states stands."""
+"""Trajectories to store in tests: random ones, ones that tell where each state stands; and the ring beside its twin."""
 
 import numpy as np
 from reference.bits import from_words, prefix, to_words
@@ -33,3 +33,21 @@ def numbered(n_games, max_steps, first_game=0):
     states = (game << 16 | t).astype(np.uint64)[..., None]
     goals = np.full((n_games, 1), 2**50 - 1, np.uint64)
     return Trajectories(states, t[:-1].astype(np.uint16), goals, np.full(n_games, max_steps, np.int32))
+
+
+def add_to_twin(twin, trajectories):
+    """What HindsightReplay.add does, for a reference.ring.Ring."""
+    for game, length in enumerate(trajectories.lengths):
+        states = [from_words(state) for state in trajectories.states[: length + 1, game]]
+        twin.add(states, trajectories.actions[:length, game].tolist(), from_words(trajectories.goals[game]))
+
+
+def assert_same_samples(replay, twin, raw, n_batches=3, batch_size=17):
+    """Both rings, which hold the same, sample the same from the same raw outputs; returns the minibatches."""
+    batches = replay.sample(n_batches, batch_size)
+    for batch in zip(*batches, strict=True):
+        want = twin.sample(raw, replay.strategy, replay.k, batch_size)
+        for row, transition in zip(zip(*batch, strict=True), want, strict=True):
+            words, rest = row[:3], row[3:]
+            assert (*map(from_words, words), *(value.item() for value in rest)) == transition
+    return batches
