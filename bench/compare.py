@@ -186,14 +186,14 @@ def show(found):
     )
     print(*found["skipped"], sep="\n")
     head = f"{'peer':8} {'bits':>4} {'epochs':>6} {'seeds':>5} {'cold s':>7} {'warm s':>7} {'spread s':>13} "
-    print(head + f"{'ms/cycle':>8} {'us/update':>9} {'steps':>7} {'updates':>7}  success per epoch")
+    print(head + f"{'ms/cycle':>8} {'us/update':>9} {'steps':>7} {'games':>6} {'updates':>7}  success per epoch")
     for row in found["rows"]:
         spread = f"{row['lowest']:.2f}-{row['highest']:.2f}"
         mark = "  DID NOT LEARN" if row["learnt"] is False else ""
         print(
             f"{row['peer']:8} {row['bits']:4} {row['epochs']:6} {row['seeds']:5} {row['cold']:7.2f} {row['warm']:7.2f} "
             f"{spread:>13} {row['ms_per_cycle']:8.2f} {row['us_per_update']:9.0f} {row['env_steps']:7.0f} "
-            f"{row['updates']:7}  {' '.join(f'{rate:.2f}' for rate in row['success'])}{mark}"
+            f"{row['episodes']:6} {row['updates']:7}  {' '.join(f'{rate:.2f}' for rate in row['success'])}{mark}"
         )
     if slowest := [row for row in found["rows"] if row["busy"] < LEAST_BUSY]:
         shares = ", ".join(f"{row['peer']} at {row['bits']} bits {row['busy']:.0%}" for row in slowest)

@@ -81,9 +81,9 @@ static inline void hf_fill(const hf_ring *ring, hf_strategy strategy, hf_pick pi
     uint64_t *source = hf_ring_at(ring, pick.goal), *goal = out->goals + b * ring->goal_words;
     hf_copy_prefix(goal, pick.relabelled ? source : hf_record_goal(ring, record), ring->goal_bits);
     const bool terminated = hf_prefix_equal(next, goal, ring->goal_bits);
-    /* Does the stored episode lead from this state to this goal? A goal that was kept may not be its last state. */
-    const bool on_path = (pick.goal > pick.record) & !(pick.relabelled & (strategy == HF_RANDOM)) &
-                         hf_prefix_equal(source, goal, ring->goal_bits);
+    const bool found = hf_prefix_equal(source, goal, ring->goal_bits); /* a goal that was kept may not be reached */
+    const bool other = pick.relabelled & (strategy == HF_RANDOM);      /* from any episode */
+    const bool on_path = found & !other & (pick.goal > pick.record);   /* leads the episode from here to the goal? */
     hf_copy(out->states + b * ring->state_words, record, ring->state_words);
     hf_copy(out->next_states + b * ring->state_words, next, ring->state_words);
     out->actions[b] = hf_action(*hf_record_meta(ring, record));

@@ -109,7 +109,8 @@ static void test_bitflip(bitgen_t *rng, size_t n) {
     free(states), free(goals), free(before);
 }
 
-static void check_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k) {
+/* Of a ring that was tampered with, rubbish is sampled, but nothing is read or written astray. */
+static void check_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, bool tampered) {
     enum { U = 3, B = 70 };
     uint64_t *states = allocate(U * B * ring.state_words, 8), *next = allocate(U * B * ring.state_words, 8);
     uint64_t *goals = allocate(U * B * ring.goal_words, 8);
@@ -122,12 +123,14 @@ static void check_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint
     hf_sample(ring, rng, strategy, k, U, B, picks, &out);
     for (size_t b = 0; b < U * B; b++) {
         const uint64_t *state = states + b * ring.state_words, *goal = goals + b * ring.goal_words;
+        assert(steps[b] >= 0);
+        if (tampered) continue;
         assert(hf_is_clean(state, ring.state_bits) && hf_is_clean(goal, ring.goal_bits));
         assert(terminated[b] == hf_prefix_equal(next + b * ring.state_words, goal, ring.goal_bits));
         assert(rewards[b] == (terminated[b] ? 0.0f : -1.0f) && actions[b] < ring.state_bits);
-        assert(steps[b] >= 0 && (steps[b] != 1 || terminated[b]));
+        assert(steps[b] != 1 || terminated[b]);
     }
-    for (size_t b = 0; b < B; b++) { /* the picks of the last minibatch */
+    for (size_t b = 0; b < B && !tampered; b++) { /* the picks of the last minibatch */
         const uint64_t meta = *hf_record_meta(&ring, hf_ring_at(&ring, picks[b].record));
         const size_t age = picks[b].record, last = age + hf_steps_to_end(meta);
         assert(last > age && last < ring.size && picks[b].goal < ring.size && (k > 0 || !picks[b].relabelled));
@@ -161,8 +164,11 @@ static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t
         const uint64_t *newest = hf_ring_at(&ring, ring.size - 1);
         assert(hf_equal(newest, states + ((size_t)lengths[E - 1] * E + E - 1) * state_words, state_words));
         for (int strategy = HF_FUTURE; strategy <= HF_RANDOM; strategy++)
-            for (uint64_t k = 0; k < 5; k += 2) check_sample(ring, rng, (hf_strategy)strategy, k);
+            for (uint64_t k = 0; k < 5; k += 2) check_sample(ring, rng, (hf_strategy)strategy, k, false);
     }
+    hf_draw_words(rng, records, capacity * hf_ring_stride(&ring), UINT64_MAX);
+    for (int strategy = HF_FUTURE; strategy <= HF_RANDOM; strategy++)
+        check_sample(ring, rng, (hf_strategy)strategy, 1, true);
     if (goal_bits % 64) {
         goals[goal_words - 1] = UINT64_MAX;
         assert(hf_first_unclean(E, state_bits, goal_bits, states, goals, lengths) == 0);

@@ -35,14 +35,14 @@ class Scratch(NamedTuple):
     block: Floats  # [B, 32], the first layer's pre-activations for some columns, not yet complete
     h: Floats  # [L, B, stride], activations at the state
     q: Floats  # [A, B'], values of all actions
-    highest: Floats  # [B'], the highest of them
+    highest: Floats  # [B], the highest of them
     best: NDArray[np.int32]  # [B], the action that has it
     codes: Words  # [B, words], state and goal, 4 bits a code
     tables: Floats  # [CODES * SUMS], sums of 4 rows
 
 
 class Workspace(NamedTuple):
-    """To learn from B samples: a Scratch, and more that means nothing between two calls."""
+    """To learn from B samples: the fields of Scratch, in their order, and more that means nothing between two calls."""
 
     block: Floats
     h: Floats
@@ -56,7 +56,7 @@ class Workspace(NamedTuple):
     products: Floats  # [B', 8], parts of the value of one action each
     q_taken: Floats  # [B'], the online network's values of the actions taken
     q_next: Floats  # [B'], the target network's values of the next state
-    gap: Floats  # [B'], max_a Q_target(s, a) - Q_target(s, a_t)
+    gap: Floats  # [B], max_a Q_target(s, a) - Q_target(s, a_t)
     d_q: Floats  # [B], gradient by q_taken
     columns: Words  # [S + G, B words], state and goal transposed: a row an input
     square: Words  # [64], a transposition at work
@@ -111,7 +111,7 @@ def scratch(rows: int, shape: Integers, sizes: tuple[int, int]) -> Scratch:
     depth, stride, n_actions, fours = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1]), -(-rows // 4) * 4
     codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
     block, h, q, highest, tables = aligned(
-        (rows, LANES), (depth, rows, stride), (n_actions, fours), (fours,), (CODES * SUMS,)
+        (rows, LANES), (depth, rows, stride), (n_actions, fours), (rows,), (CODES * SUMS,)
     )
     words = np.zeros((rows, -(-codes // CODES)), np.uint64)
     return Scratch(block, h, q, highest, np.zeros(rows, np.int32), words, tables)
@@ -120,9 +120,9 @@ def scratch(rows: int, shape: Integers, sizes: tuple[int, int]) -> Scratch:
 def workspace(rows: int, shape: Integers, sizes: tuple[int, int]) -> Workspace:
     """To learn from minibatches of `rows`; `sizes` are the numbers of state and goal bits."""
     acting = scratch(rows, shape, sizes)
-    fours = acting.highest.size
+    fours = acting.q.shape[1]
     h_next, h_target, products, q_taken, q_next, gap, d_q, sums = aligned(
-        acting.h.shape, acting.h.shape, (fours, NARROW), (fours,), (fours,), (fours,), (rows,), (sum(sizes), LANES)
+        acting.h.shape, acting.h.shape, (fours, NARROW), (fours,), (fours,), (rows,), (rows,), (sum(sizes), LANES)
     )
     columns, square = np.zeros((sum(sizes), n_words(rows)), np.uint64), np.zeros(64, np.uint64)
     return Workspace(*acting, h_next, h_target, products, q_taken, q_next, gap, d_q, columns, square, sums)

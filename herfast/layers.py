@@ -1,6 +1,6 @@
 """The first layer on packed bits, forward and backward: dense formulas, made fast by tables of sums.
 
-Conventions of layers, dense and kernels. A network is one flat float32 block `params`. `shape` int64[L + 1, 4] has a
+Conventions of all compiled rooms. A network is one flat float32 block `params`. `shape` int64[L + 1, 4] has a
 row a layer: inputs, outputs, offset of the weights, offset of the biases. Hidden weights are input-major [inputs,
 outputs], widths padded with zeros to whole vectors of 32 floats. The output layer, last row of `shape`, is action-major
 [actions, inputs] in a block of its own, `head`, with the biases behind the weights. d_x is the loss's gradient by x.
@@ -24,7 +24,7 @@ Integers = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
 SUMS = 16 * LANES  # floats of a table: the sums of all subsets of 4 rows, 32 columns wide
-CODES = 16  # codes of 4 bits in a word, so tables used at once: 32 KB, as the L1 cache
+CODES = 16  # codes of 4 bits in a word, and so tables used at once: 32 KB, which the L1 and L2 caches hold
 
 
 def inner(function: F, **options: Any) -> F:
@@ -135,8 +135,8 @@ def first_layer(
 ) -> Any:
     """For 32 columns of b1 + x W1: a sample adds one tabulated sum for every 4 inputs instead of 4 products.
 
-    block = the sums without the last word of codes, float32[rows, 32] in the L1 cache; `preactivation` adds that word,
-    whose tables remain, their number returned. `sizes` are the numbers of state and goal bits.
+    block = the sums without the last word of codes, float32[rows, 32]; `preactivation` adds that word, whose tables
+    remain, their number returned. `sizes` are the numbers of state and goal bits.
     """
     words = codes.shape[1]
     for c in range(words - 1):
@@ -213,7 +213,7 @@ def first_layer_gradient(
     """d_W1 = x^T d_z in 32 columns: an input adds one tabulated sum for every 4 samples instead of 4 products.
 
     Called for 64 samples at a time, from `first` on, whose d_z are in `tables`. `columns` is the batch transposed. What
-    former calls found is in `sums` float32[inputs, 32], which stays in the L1 cache; the last one writes to `out`.
+    former calls found is in `sums` float32[inputs, 32], rows that lie close together; the last one writes to `out`.
     """
     inputs, width, weights, _ = shape[0]
     words, zero, w = columns.shape[1], splat(np.float32(0.0)), first >> 6

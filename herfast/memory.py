@@ -35,6 +35,7 @@ def estimate(env: GoalEnv, config: Config) -> dict[str, int]:
         "network": 4 * (5 * (parameters + head) + (3 * head if config.dueling else 0))
         + 4 * (max(widths) * depth * (3 * batch + games) + widths[0] * games)
         + 4 * (env.n_actions + 32) * (batch + games)
+        + 64 * batch
         + 2**16
         + (env.n_state_bits + env.n_goal_bits) * (128 + 8 * n_words(batch)),
     }

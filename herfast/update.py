@@ -54,7 +54,7 @@ def online_pass(online: Network, shape: Integers, batch: Minibatches, rules: Rul
     all_products(work.h, online, shape, batch.actions, work.products)
     values_of(batch.actions, work.products, online, shape, work.q_taken)
     if rules.double_q:
-        hidden_layers(online.params, shape, work.h_next, rows)
+        hidden_layers(params, shape, work.h_next, rows)
         all_values(work.h_next, rows, online, shape, work.q)
         highest(work.q, work.highest, work.best)
 
@@ -88,7 +88,7 @@ def target_pass(target: Network, shape: Integers, batch: Minibatches, rules: Rul
         all_values(work.h_next, rows, target, shape, work.q)
         highest(work.q, work.q_next, work.best)
     if gap:
-        hidden_layers(target.params, shape, work.h_target, rows)
+        hidden_layers(params, shape, work.h_target, rows)
         all_values(work.h_target, rows, target, shape, work.q)
         highest(work.q, work.gap, work.best)
         for b in range(rows):

@@ -51,7 +51,9 @@ def test_dots(terms):
             _dots(a, terms + 3 + 2, terms + 3, a_rows, b, 1, terms + 1, b_rows, terms, out, a_rows + 7)
             expected = b[:b_rows, 1:] @ a[1 : a_rows + 1, 2 : terms + 2].T
             np.testing.assert_array_equal(out[:b_rows, :a_rows], expected)
-            assert (out[:, -(-a_rows // 4) * 4 :] == UNTOUCHED).all()  # room for a multiple of 4 is enough
+            fours = -(-a_rows // 4) * 4
+            assert (out[:b_rows, a_rows:fours] == out[:b_rows, a_rows - 1 : a_rows]).all()  # the last row again
+            assert (out[:, fours:] == UNTOUCHED).all()
             assert (out[b_rows:] == UNTOUCHED).all()
 
 

@@ -71,3 +71,11 @@ def test_highest_is_the_first_of_the_highest(rows, n_actions):
     _highest(q, values, actions)
     np.testing.assert_array_equal(actions, q[:, :rows].argmax(axis=0))
     np.testing.assert_array_equal(values, [*q[:, :rows].max(axis=0), UNTOUCHED])
+
+
+def test_a_nan_is_the_highest_only_where_it_comes_first():
+    q = np.array([[np.nan, 1, 2], [3, np.nan, 1], [4, 5, np.nan]], np.float32)
+    values, actions = np.zeros(3, np.float32), np.zeros(3, np.int32)
+    _highest(q, values, actions)
+    np.testing.assert_array_equal(values, [np.nan, 5, 2])
+    assert actions.tolist() == [0, 2, 0]

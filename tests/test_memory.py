@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from herfast import Agent, BitFlip, Config, memory
-from herfast.buffers import scratch, workspace
+from herfast.buffers import Scratch, Workspace, scratch, workspace
 from herfast.rollout import rollout
 
 SHAPES = [
@@ -46,6 +46,10 @@ def allocated(agent):
         "minibatches": n_bytes(agent.replay.sample(config.updates_per_cycle, config.batch_size)),
         "network": n_bytes((*networks, *scratches, player._z)),
     }
+
+
+def test_a_workspace_begins_as_a_scratch():
+    assert Workspace._fields[: len(Scratch._fields)] == Scratch._fields
 
 
 @pytest.mark.parametrize(("n_bits", "settings"), SHAPES)

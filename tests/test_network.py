@@ -62,7 +62,7 @@ def q_values(network, states, goals, which="online"):
     return twin.forward(copy_of(network, which), x)[1]
 
 
-@pytest.mark.parametrize("hidden", [(16,), (40, 24)])
+@pytest.mark.parametrize("hidden", [(16,), (40, 24), (24, 40)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", SIZES)
 def test_greedy_actions_are_the_twins(n, dueling, hidden):
