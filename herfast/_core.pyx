@@ -57,6 +57,11 @@ cdef extern from "hindsight.h" nogil:
     void hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches, size_t batch_size,
                    hf_pick *picks, const hf_minibatch *out) noexcept
 
+# Steps that are over within about 4 us keep the GIL: to hand it to another thread and wait for it costs more, and made
+# two agents in two threads 1.86 times as fast as one instead of 1.91.
+cdef enum:
+    FEW_WORDS = 1024
+
 cdef dict STRATEGIES = {"future": HF_FUTURE, "final": HF_FINAL, "episode": HF_EPISODE, "random": HF_RANDOM}
 
 
@@ -122,6 +127,18 @@ def bitflip_reset(bit_generator, Py_ssize_t n_bits, uint64_t[:, ::1] out_states 
             hf_bitflip_reset(rng, n_games, n_bits, &out_states[0, 0], &out_goals[0, 0])
 
 
+cdef Py_ssize_t play_if_good(Py_ssize_t n_bits, Py_ssize_t n_games, const uint64_t[:, ::1] states,
+                             const uint64_t[:, ::1] goals, const uint16_t[::1] actions, const int64_t[::1] active,
+                             uint64_t[:, ::1] out_states, c_bool[::1] out_terminated) noexcept nogil:
+    """Play if all is good in `active` and its actions; returns where it is not, or the length of `active`."""
+    cdef Py_ssize_t n_active = active.shape[0]
+    cdef Py_ssize_t bad = hf_bitflip_first_bad(n_active, &active[0], n_games, n_bits, &actions[0])
+    if bad == n_active:
+        hf_bitflip_step(n_active, &active[0], out_states.shape[1], &states[0, 0], &goals[0, 0], &actions[0],
+                        &out_states[0, 0], &out_terminated[0])
+    return bad
+
+
 def bitflip_step(Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, const uint64_t[:, ::1] goals not None,
                  const uint16_t[::1] actions not None, const int64_t[::1] active not None,
                  uint64_t[:, ::1] out_states not None, c_bool[::1] out_terminated not None):
@@ -138,11 +155,11 @@ def bitflip_step(Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, cons
         return
     if n_games == 0:
         raise ValueError(f"active[0] must be the index of a game, got {active[0]}, but there are no games")
-    with nogil:
-        bad = hf_bitflip_first_bad(n_active, &active[0], n_games, n_bits, &actions[0])
-        if bad == n_active:
-            hf_bitflip_step(n_active, &active[0], n_words, &states[0, 0], &goals[0, 0], &actions[0],
-                            &out_states[0, 0], &out_terminated[0])
+    if n_active * n_words < FEW_WORDS:
+        bad = play_if_good(n_bits, n_games, states, goals, actions, active, out_states, out_terminated)
+    else:
+        with nogil:
+            bad = play_if_good(n_bits, n_games, states, goals, actions, active, out_states, out_terminated)
     if bad < n_active:
         if not 0 <= active[bad] < n_games:
             raise ValueError(f"active[{bad}] must be from 0 to {n_games - 1}, got {active[bad]}")

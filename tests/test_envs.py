@@ -46,20 +46,20 @@ def test_start_and_goal_never_agree_and_are_uniform(n_bits):
     assert ((counts - 20_000 / pairs) ** 2 / (20_000 / pairs)).sum() < pairs + 5 * np.sqrt(2 * pairs)  # chi-square
 
 
-@pytest.mark.parametrize("n_bits", SIZES)
+@pytest.mark.parametrize(("n_bits", "n_games"), [*((n_bits, 60) for n_bits in SIZES), (50, 2000)])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_step_equals_its_twin_and_leaves_the_others_alone(n_bits, in_place):
-    env, rng, states, goals = games(n_bits, 60, seed=n_bits)
-    active = np.flatnonzero(rng.random(60) < 0.6)
+def test_step_equals_its_twin_and_leaves_the_others_alone(n_bits, n_games, in_place):
+    env, rng, states, goals = games(n_bits, n_games, seed=n_bits)
+    active = np.flatnonzero(rng.random(n_games) < 0.6)
     rng.shuffle(active)
-    actions = rng.integers(0, n_bits, 60, np.uint16)
+    actions = rng.integers(0, n_bits, n_games, np.uint16)
     for game in active[::3]:  # a third of them is about to win
         goals[game] = states[game]
         word, bit = divmod(int(actions[game]), 64)
         goals[game, word] ^= np.uint64(1 << bit)
     before = states.copy()
     out_states = states if in_place else np.full_like(states, 7)
-    out_terminated = rng.random(60) < 0.5
+    out_terminated = rng.random(n_games) < 0.5
     want_states, want_terminated = out_states.copy(), out_terminated.copy()
     env.step(states, goals, actions, active, out_states, out_terminated)
     for game in active:
