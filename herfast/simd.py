@@ -14,7 +14,9 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 LANES, NARROW = 32, 8
-FASTMATH = ("reassoc", "contract", "nsz", "arcp")  # never nnan or ninf: a diverged network must stay visible
+# Never nnan or ninf: a diverged network must stay visible. Never reassoc: sums are added up in the order that the code
+# says, so that kernels just compiled give the same bits as those from the cache, which were optimised once more.
+FASTMATH = ("contract", "nsz")
 
 _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
 
@@ -25,12 +27,7 @@ class _Vector(types.Type):
         self.ir = ir.VectorType(_FLOAT, lanes)
 
 
-@register_model(_Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, fe_type.ir)
-
-
+register_model(_Vector)(lambda manager, vector: models.PrimitiveModel(manager, vector, vector.ir))
 _wide, _narrow = _Vector(LANES), _Vector(NARROW)
 
 

@@ -168,5 +168,5 @@ def test_lowest_bit(position):
         assert _lowest_bit(np.uint64(word << position & 2**64 - 1)) == position
 
 
-def test_fastmath_keeps_nan_and_infinity():
-    assert set(FASTMATH) == {"reassoc", "contract", "nsz", "arcp"}
+def test_fastmath_keeps_nan_infinity_and_the_order_of_sums():
+    assert set(FASTMATH) == {"contract", "nsz"}

@@ -13,10 +13,13 @@ import herfast
 ANNOUNCEMENT = "herfast: compiling its kernels, once for this machine; about 10 seconds\n"
 
 LEARN = """
+import hashlib
 from herfast import Agent, BitFlip
-sizes = dict(hidden=(32,), cycles_per_epoch=2, episodes_per_cycle=2, updates_per_cycle=2, batch_size=4)
-agent = Agent(BitFlip(4), "notebook", seed=0, **sizes).learn(epochs=1).learn(epochs=1)
-print(agent.history["loss"].tolist())
+sizes = dict(cycles_per_epoch=2, episodes_per_cycle=4, updates_per_cycle=10)
+for n_bits, preset, hidden in ((20, "notebook", (256,)), (50, "fast", (256,)), (7, "paper", (40, 70))):
+    agent = Agent(BitFlip(n_bits), preset, seed=0, hidden=hidden, **sizes).learn(epochs=1).learn(epochs=1)
+    weights = b"".join(array.tobytes() for array in agent.network.parameters().values())
+    print(agent.history["loss"].tolist(), hashlib.sha256(weights).hexdigest())
 """
 
 ACT = """
@@ -85,7 +88,7 @@ def test_compiling_is_announced_once(cold):
 
 
 @pytest.mark.slow
-def test_a_second_process_compiles_nothing_and_is_silent(cold):
+def test_a_second_process_compiles_nothing_is_silent_and_learns_the_same_bits(cold):
     folder, first = cold
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb?")}
     second = run(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
