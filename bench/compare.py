@@ -72,7 +72,7 @@ def arguments():
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--repeats", type=int, default=3, help="seeds 0, 1, ... of each peer")
     parser.add_argument(
-        "--quick", action="store_true", help="one seed of the peers that compile nothing: 4 minutes instead of 8"
+        "--quick", action="store_true", help="one seed of the peers that compile nothing: 4 minutes instead of 7"
     )
     parser.add_argument("--buffers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--out", type=Path, help="a JSON file for report.py")
