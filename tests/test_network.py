@@ -136,7 +136,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
-@pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (7, 7), (21, 100), (65, 129)])
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (7, 7), (21, 100), (63, 512), (65, 129), (130, 7)])
 def test_updates_equal_the_twins(n, batch_size, rules):
     """Loss, weights, moments and target network after each of 7 updates that start from the same numbers."""
     rng = np.random.default_rng(n)
