@@ -61,12 +61,16 @@ def online_pass(online: Network, shape: Integers, batch: Minibatches, rules: Rul
 
 @inner
 def target_pass(target: Network, shape: Integers, batch: Minibatches, rules: Rules, work: Workspace) -> None:
-    """work.q_next = Q_target(s', best), or its maximum without double_q; work.gap where it is asked for."""
+    """work.q_next = Q_target(s', best), or its maximum without double_q; work.gap where it is asked for.
+
+    After the online pass, whose codes of the states serve again where their values are wanted too.
+    """
     rows, stride, params = batch.states.shape[0], work.h.shape[2], target.params
     chosen = rules.double_q and shape.shape[0] == 2  # then nothing else wants the next states' activations: 1 us saved
     _, width, weights, biases = shape[0]
     gap = rules.advantage_gap > 0.0
-    encode(batch.states if gap else batch.next_states, batch.goals, rules.sizes, work.codes)
+    if not gap:
+        encode(batch.next_states, batch.goals, rules.sizes, work.codes)
     for column in range(0, width, LANES):
         n_tables = first_layer(params, shape, column, work.codes, rows, rules.sizes, work.tables, work.block)
         bias = load(params, biases + column)
