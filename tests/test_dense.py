@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from exact import UNTOUCHED, integers
 from numba import njit
 
 from herfast import dense
 
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 1000]
 ROWS = [1, 2, 3, 4, 5, 8, 33]
-UNTOUCHED = 77
 
 
 @njit
@@ -19,10 +19,6 @@ def _matmul(a, a_row, a_column, b, b_first, b_row, out, out_first, out_row, rows
 @njit
 def _dots(a, a_first, a_row, a_rows, b, b_first, b_row, b_rows, terms, out, out_row):
     dense.dots(a, a_first, a_row, a_rows, b, b_first, b_row, b_rows, terms, out, out_row)
-
-
-def integers(rng, *shape):
-    return rng.integers(-8, 9, shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("terms", [0, *SIZES])

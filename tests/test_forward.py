@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from exact import UNTOUCHED, integers
 from numba import njit
 
 from herfast import forward
@@ -9,7 +10,6 @@ from herfast.buffers import Network, layout
 from herfast.simd import NARROW
 
 ROWS = [1, 2, 3, 4, 5, 8, 33, 128]
-UNTOUCHED = 77
 
 
 @njit
@@ -26,10 +26,6 @@ def _all_values(h, rows, network, shape, q):
 def _values_of(actions, h, network, shape, products, out):
     forward.all_products(h, network, shape, actions, products)
     forward.values_of(actions, products, network, shape, out)
-
-
-def integers(rng, *shape):
-    return rng.integers(-8, 9, shape).astype(np.float32)
 
 
 def output_layer(rng, terms, n_actions):

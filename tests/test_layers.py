@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from exact import UNTOUCHED, integers
 from numba import njit
 from reference import layers as twin
 
@@ -11,7 +12,6 @@ from herfast.simd import LANES, load, splat, store
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 47, 48, 49, 63, 64, 65, 127, 128, 129, 1000]
 ROWS = [1, 2, 3, 5, 33]
 BATCHES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 128, 129, 512]
-UNTOUCHED = 77
 
 
 @njit
@@ -63,10 +63,6 @@ def _first_layer_gradient(d_z, shape, column, columns, tables, sums, out):
             row3 = load(d_z, (b + 3) * LANES) if b + 3 < rows else zero
             layers.tabulate(row0, row1, row2, row3, tables, t * layers.SUMS)
         layers.first_layer_gradient(columns, first, n_tables, shape, column, tables, sums, out)
-
-
-def integers(rng, *shape):
-    return rng.integers(-8, 9, shape).astype(np.float32)
 
 
 def random_bits(rng, rows, n_bits):
