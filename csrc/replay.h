@@ -51,7 +51,7 @@ static inline size_t hf_first_of_episode(size_t age, uint64_t meta) {
 
 /* Ask the memory for a record: sampling is bound by cache misses, and so they overlap. It is brought into the L2 cache
  * (locality 2), which can wait for more lines at once than L1: at 10 million records of 24 bytes a minibatch of 128 takes
- * 4.0 us instead of 6.6. */
+ * 4.4 us instead of 6.6. */
 static inline void hf_ring_prefetch(const hf_ring *ring, size_t age) {
     const uint64_t *record = hf_ring_at(ring, age);
     const size_t stride = hf_ring_stride(ring);
