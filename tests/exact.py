@@ -1,4 +1,4 @@
-"""For tests of kernels: small integers, whose float32 sums are exact in any order, and a mark for what stays untouched."""
+"""For tests of kernels: small integers, whose float32 sums are exact in any order; a mark for what stays untouched."""
 
 import numpy as np
 
