@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ring as ref
-from reference.bits import to_words
-from trajectories import add_to_twin, assert_same_samples, numbered, played
+from trajectories import add_to_twin, as_words, assert_same_samples, numbered, played, stored
 
 from herfast import HindsightReplay, Trajectories, _core
 from herfast.data import Role, stream
@@ -26,26 +25,6 @@ def both(capacity, n_bits, n_goal_bits=None, *, additions=4, seed=0, max_steps=6
         replay.add(trajectories)
         add_to_twin(twin, trajectories)
     return replay, twin
-
-
-def stored(replay):
-    """The ring's records, oldest first."""
-    head, size, _ = replay.cursor
-    return np.roll(replay.records, -head, axis=0) if size == replay.capacity else replay.records[:size]
-
-
-def as_words(twin, n_bits):
-    return np.array(
-        [
-            [
-                *to_words(record.state, n_bits),
-                *to_words(record.goal, twin.n_goal_bits),
-                record.action | record.t << 16 | record.steps_to_end << 32,
-            ]
-            for record in twin.records
-        ],
-        np.uint64,
-    )
 
 
 def test_inputs_vary():

@@ -42,6 +42,26 @@ def add_to_twin(twin, trajectories):
         twin.add(states, trajectories.actions[:length, game].tolist(), from_words(trajectories.goals[game]))
 
 
+def stored(replay):
+    """The ring's records, oldest first."""
+    head, size, _ = replay.cursor
+    return np.roll(replay.records, -head, axis=0) if size == replay.capacity else replay.records[:size]
+
+
+def as_words(twin, n_bits):
+    return np.array(
+        [
+            [
+                *to_words(record.state, n_bits),
+                *to_words(record.goal, twin.n_goal_bits),
+                record.action | record.t << 16 | record.steps_to_end << 32,
+            ]
+            for record in twin.records
+        ],
+        np.uint64,
+    )
+
+
 def assert_same_samples(replay, twin, raw, n_batches=3, batch_size=17):
     """Both rings, which hold the same, sample the same from the same raw outputs; returns the minibatches."""
     batches = replay.sample(n_batches, batch_size)

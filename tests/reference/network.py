@@ -22,6 +22,39 @@ def inputs(states, goals, n_state_bits, n_goal_bits, dtype):
     return (2 * bits - 1).astype(dtype)
 
 
+def initial(n_bits, config, rng):
+    """What QNetwork starts with, drawn in the order of the names; float64 arrays of float32 numbers."""
+    params, fan_in = {}, 2 * n_bits
+
+    def draw(name, *shape):
+        params[name] = (rng.uniform(-1, 1, shape) / np.sqrt(fan_in)).astype(np.float32).astype(np.float64)
+
+    for layer, width in enumerate(config["hidden"], 1):
+        if layer == 1 and config["init"] == "sparse_pairs":
+            params["hidden1.weight"] = sparse_pairs(n_bits, width, rng)
+        else:
+            draw(f"hidden{layer}.weight", fan_in, width)
+        draw(f"hidden{layer}.bias", width)
+        fan_in = width
+    name = "advantage" if config["dueling"] else "output"
+    draw(f"{name}.weight", n_bits, fan_in)
+    draw(f"{name}.bias", n_bits)
+    if config["dueling"]:
+        draw("value.weight", fan_in)
+        draw("value.bias")
+    return params
+
+
+def sparse_pairs(n_bits, units, rng):
+    """Three bits a unit, or as many as there are: a random sign on the state's bit, the opposite on the goal's."""
+    weights, bits = np.zeros((2 * n_bits, units), np.float32), min(3, n_bits)
+    for unit in range(units):
+        chosen, signs = rng.choice(n_bits, bits, replace=False), rng.choice([-1.0, 1.0], bits)
+        weights[chosen, unit] = signs / np.sqrt(2 * bits)
+        weights[n_bits + chosen, unit] = -signs / np.sqrt(2 * bits)
+    return weights.astype(np.float64)
+
+
 def depth(params):
     return sum(name.startswith("hidden") and name.endswith("weight") for name in params)
 

@@ -53,13 +53,13 @@ class Ring:
         while self.records[index].steps_to_end == 0:
             index = below(raw, len(self.records))
         record, following = self.records[index], self.records[index + 1]
-        own = [i for i, other in enumerate(self.records) if other.episode == record.episode]
+        own = self._stored_of_the_episode(index)
         if k > 0 and below(raw, k + 1) < k:
             allowed = {
-                "future": [i for i in own if i > index],
+                "future": range(index + 1, own.stop),
                 "final": own[-1:],
                 "episode": own,
-                "random": list(range(len(self.records))),
+                "random": range(len(self.records)),
             }[strategy]
             source = allowed[0 if strategy == "final" else below(raw, len(allowed))]
             goal = prefix(self.records[source].state, self.n_goal_bits)
@@ -71,3 +71,12 @@ class Ring:
         terminated = prefix(following.state, self.n_goal_bits) == goal
         reward = 0.0 if terminated else -1.0
         return Transition(record.state, following.state, goal, record.action, reward, terminated, steps_to_goal)
+
+    def _stored_of_the_episode(self, index: int) -> range:
+        """The stored records of the episode that this one belongs to, which lie together."""
+        first, last, episode = index, index, self.records[index].episode
+        while first > 0 and self.records[first - 1].episode == episode:
+            first -= 1
+        while last + 1 < len(self.records) and self.records[last + 1].episode == episode:
+            last += 1
+        return range(first, last + 1)
