@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import gymnasium
 
 if TYPE_CHECKING:
-    from herfast.agent import Agent, Evaluation
+    from herfast.agent import Agent
     from herfast.bits import pack_bits, unpack_bits
     from herfast.config import Config
     from herfast.data import Minibatches, Trajectories
+    from herfast.diagnosis import Diagnosis
     from herfast.envs import BitFlip, GoalEnv
+    from herfast.evaluation import Evaluation
     from herfast.network import QNetwork
     from herfast.replay import HindsightReplay
 
@@ -27,6 +29,7 @@ __all__ = [
     "Agent",
     "BitFlip",
     "Config",
+    "Diagnosis",
     "Evaluation",
     "GoalEnv",
     "HindsightReplay",
@@ -41,7 +44,8 @@ _ROOMS = {
     "Agent": "agent",
     "BitFlip": "envs",
     "Config": "config",
-    "Evaluation": "agent",
+    "Diagnosis": "diagnosis",
+    "Evaluation": "evaluation",
     "GoalEnv": "envs",
     "HindsightReplay": "replay",
     "Minibatches": "data",

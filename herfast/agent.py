@@ -6,7 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from herfast.bits import pack_bits
 from herfast.checks import check_integer
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
+from herfast.diagnosis import Diagnosis, diagnose
 from herfast.envs import BitFlip
+from herfast.evaluation import Evaluation, evaluate
 from herfast.network import QNetwork
 from herfast.progress import progress
 from herfast.replay import HindsightReplay
-from herfast.rollout import looped, reached, rollout
+from herfast.rollout import reached, rollout
 
 COLUMNS: dict[str, type] = {
     "epoch": np.int64,
@@ -35,17 +37,6 @@ COLUMNS: dict[str, type] = {
     "greedy_success": np.float64,
 }
 TEST_EPISODES, CONFIRMING_EPISODES = 100, 1_000
-EVALUATION_GAMES, EVALUATION_BYTES = 4_096, 2**28  # test episodes played at once, at most; their trajectories' size
-
-
-class Evaluation(NamedTuple):
-    """What greedy play achieved."""
-
-    n_episodes: int
-    success_rate: float  # share of episodes that reached their goal
-    mean_return: float  # undiscounted: -1 for each step but one that reaches the goal
-    mean_length: float  # steps
-    loop_share: float  # share of episodes that ended in a state visited before
 
 
 class Agent:
@@ -209,21 +200,14 @@ class Agent:
         """
         n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)
         rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
-        at_once = max(1, min(EVALUATION_GAMES, EVALUATION_BYTES // memory.trajectory_bytes(self.env)))
-        successes = steps = loops = 0
-        for first in range(0, n_episodes, at_once):
-            n = min(at_once, n_episodes - first)
-            episodes = rollout(self.env, self.network, n, rng, which=self.config.evaluate_with)
-            successes += int(reached(episodes, self.env.n_goal_bits).sum())
-            steps += int(episodes.lengths.sum())
-            loops += int(looped(episodes).sum())
-        return Evaluation(
-            n_episodes=n_episodes,
-            success_rate=successes / n_episodes,
-            mean_return=(successes - steps) / n_episodes,
-            mean_length=steps / n_episodes,
-            loop_share=loops / n_episodes,
-        )
+        return evaluate(self.env, self.network, n_episodes, rng, self.config.evaluate_with)
+
+    def diagnose(self) -> Diagnosis:
+        """Why it does or does not learn: success of relabelled goals, Q values, action gap, loops, exploration, advice.
+
+        Costs about as much as evaluating 100 games, and changes nothing.
+        """
+        return diagnose(self)
 
     def predict(self, observation: Mapping[str, Any]) -> tuple[Any, None]:
         """The greedy actions, int64: one for a single Gymnasium observation, [E] for a batch; and None, for no state.

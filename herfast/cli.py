@@ -90,7 +90,15 @@ class Plot:
     """A run's folder, or its progress.csv."""
 
 
-Command: TypeAlias = Train | Resume | Eval | Play | Plot
+@dataclass(frozen=True)
+class Doctor:
+    """Look into an agent and say what keeps it from learning, if anything does."""
+
+    path: tyro.conf.Positional[Path]
+    """A run's folder, or an agent's file; one saved without its replay shows less."""
+
+
+Command: TypeAlias = Train | Resume | Eval | Play | Plot | Doctor
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,6 +140,7 @@ def _main(argv: Sequence[str]) -> int:
         Eval: commands.evaluate,
         Play: commands.play,
         Plot: commands.plot,
+        Doctor: commands.doctor,
     }
     try:
         code: int = do[type(command)](**vars(command))
@@ -171,6 +180,7 @@ def _parse(argv: Sequence[str]) -> Command:
         | Annotated[Eval, tyro.conf.subcommand("eval")]
         | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
+        | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     )
     description = "Hindsight Experience Replay with Double DQN on the bit-flip game. --version prints the version."
     command: Command = tyro.cli(commands, prog="herfast", description=description, args=list(argv))

@@ -266,10 +266,20 @@ def plot(path: Path) -> int:
     return 0
 
 
-def _load(path: Path) -> Agent:
+def doctor(path: Path) -> int:
+    """Print what an agent looks like from inside, with its replay if the run's folder holds it, and advice."""
+    with _refusing():
+        agent = _load(path, runs.CHECKPOINT if (path / runs.CHECKPOINT).is_file() else runs.AGENT)
+    after = f", after {agent.cycles:,} cycles" if agent.cycles else ""  # which an agent without its replay forgot
+    print(f"{_game_of(agent)}, preset {agent.preset}, seed {agent.seed}{after}")
+    print(agent.diagnose())
+    return 0
+
+
+def _load(path: Path, name: str = runs.AGENT) -> Agent:
     from herfast.agent import Agent
 
-    return Agent.load(runs.find(path, runs.AGENT))
+    return Agent.load(runs.find(path, name))
 
 
 def _game_of(agent: Agent) -> str:

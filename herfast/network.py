@@ -15,8 +15,8 @@ from herfast.checks import check_array, check_integer
 from herfast.config import Config
 from herfast.data import Minibatches, Role, Words, n_words, stream
 from herfast.layers import Floats
+from herfast.player import Player
 
-REBUILD_EVERY = 64  # steps after which a player's pre-activations are built anew, so that rounding cannot add up
 MOST_ACTIONS = 65_536  # actions are stored in 16 bits
 
 
@@ -133,21 +133,29 @@ class QNetwork:
 
     def act(self, states: Words, goals: Words, which: str = "online") -> NDArray[np.int64]:
         """The greedy actions int64[E] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
+        return self._look(states, goals, which)[0].astype(np.int64)
+
+    def q_values(self, states: Words, goals: Words, which: str = "online") -> Floats:
+        """Q float32[E, A] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
+        return self._look(states, goals, which)[1].T.copy()
+
+    def _look(self, states: Words, goals: Words, which: str) -> tuple[NDArray[np.uint16], Floats]:
+        """The greedy actions [E], and a view of the values [A, E]."""
         states = self._words("states", states, self.n_state_bits, 2)
         goals = self._words("goals", goals, self.n_goal_bits, 2)
         if len(states) != len(goals):
             raise ValueError(f"states and goals must be equally many, got {len(states)} and {len(goals)}")
         actions = np.zeros(len(states), np.uint16)
-        self.player(len(states), which).act(states, goals, np.arange(len(states)), actions)
-        return actions.astype(np.int64)
+        return actions, self.player(len(states), which).act(states, goals, np.arange(len(states)), actions)
 
     def player(self, n_envs: int, which: str = "online") -> Player:
         """A player of `n_envs` games in lockstep, valid until the network's weights change."""
         if which not in ("online", "target"):
             raise ValueError(f"which must be 'online' or 'target', got {which!r}")
-        return Player(self, self._online if which == "online" else self._target, n_envs)
+        numbers = self._online if which == "online" else self._target
+        return Player(numbers, self._shape, self._rules.sizes, n_envs, self._acting_scratch(n_envs))
 
-    def acting_scratch(self, rows: int) -> Scratch:
+    def _acting_scratch(self, rows: int) -> Scratch:
         """What players of `rows` games share, since it means nothing between two calls."""
         if self._acting is None or len(self._acting.block) != rows:
             self._acting = scratch(rows, self._shape, self._rules.sizes)
@@ -256,42 +264,6 @@ class QNetwork:
         if rest["actions"].max() >= self.n_actions:
             raise ValueError(f"actions must be below {self.n_actions}, got {rest['actions'].max()}")
         return Minibatches(states, next_states, goals, **rest)
-
-
-class Player:
-    """Greedy play of E games in lockstep. Between two steps it adds only the rows of the bits that changed."""
-
-    def __init__(self, network: QNetwork, numbers: Network, n_envs: int) -> None:
-        self._shape = network._shape
-        self._sizes = (network.n_state_bits, network.n_goal_bits)
-        self._numbers = numbers
-        self._z = aligned((n_envs, int(self._shape[0, 1])))[0]  # the first layer's pre-activations
-        self._scratch = network.acting_scratch(n_envs)
-        self._steps = 0
-        self._previous: Words | None = None
-
-    def act(self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]) -> None:
-        """out_actions[e] = the greedy action for e in `active`; states [E, Ws], goals [E, Wg], out_actions [E].
-
-        Arrays are trusted. The states of the last call must still hold what they held.
-        """
-        rebuild = self._steps % REBUILD_EVERY == 0 or self._previous is None
-        previous = states if self._previous is None else self._previous
-        kernels.act(
-            self._numbers,
-            self._shape,
-            self._sizes,
-            states,
-            goals,
-            previous,
-            active,
-            rebuild,
-            self._z,
-            self._scratch,
-            out_actions,
-        )
-        self._steps += 1
-        self._previous = states
 
 
 def as_kernels_want(array: NDArray[Any]) -> NDArray[Any]:

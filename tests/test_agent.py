@@ -168,7 +168,7 @@ def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
         seen.append([name for name, state in streams.items() if state == rng.bit_generator.state])
         return rollout(env, network, n_episodes, rng, **kwargs)
 
-    monkeypatch.setattr("herfast.agent.rollout", spy)
+    monkeypatch.setattr("herfast.evaluation.rollout", spy)
     agent = small_agent(seed=3)
     agent.evaluate(5)
     agent.evaluate(5, seed=3)
@@ -177,7 +177,7 @@ def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
 
 def test_evaluation_in_portions_plays_the_same_games(monkeypatch):
     whole = small_agent().evaluate(50, seed=1)
-    monkeypatch.setattr("herfast.agent.EVALUATION_GAMES", 7)
+    monkeypatch.setattr("herfast.evaluation.MOST_GAMES", 7)
     assert small_agent().evaluate(50, seed=1) == whole
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import herfast
 from herfast import checkpoint, cli, runs
 from herfast.config import Config
 from herfast.data import Role, stream
+from herfast.diagnosis import Diagnosis
 from herfast.rollout import rollout
 
 
@@ -72,6 +74,9 @@ class StandIn:
     def predict(self, observation: Any) -> tuple[np.int64, None]:
         wrong = np.flatnonzero(observation["observation"] != observation["desired_goal"])
         return np.int64(0 if self.lost else wrong[0]), None
+
+    def diagnose(self) -> Diagnosis:
+        return Diagnosis(0.99, 0.0, 0.1, -9.0, 0.5, -50.0, 1.5, 0.2, 0.1, 0.5, "Do it.")
 
     def save(self, path: Path, *, replay: bool = False) -> None:
         state = {"history": {name: column.tolist() for name, column in self.history.items()}} if replay else {}
@@ -202,7 +207,7 @@ def test_help_says_whose_defaults_it_shows_if_no_size_is_given(
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = outcome(["--help"], capsys)
     assert code == 0
-    assert "{train,eval,play,plot}" in out
+    assert "{train,eval,play,plot,doctor}" in out
     assert "--version prints the version" in " ".join(out.split())
 
 
@@ -230,6 +235,7 @@ def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("eval run --episodes many", "many"),
         ("play run --bits 3", "--bits"),
         ("plot", "PATH"),
+        ("doctor", "PATH"),
     ],
 )
 def test_a_bad_flag_exits_with_2_and_names_it(
@@ -639,7 +645,7 @@ def test_help_on_resume_shows_its_flags_alone(capsys: pytest.CaptureFixture[str]
     assert "--gamma" not in out
 
 
-# ---- eval, play, plot
+# ---- eval, doctor, play, plot
 
 
 @pytest.mark.parametrize("path", ["run", "run/agent.safetensors"])
@@ -656,6 +662,24 @@ def test_eval_prints_what_was_measured(
         "mean length  5.50 steps",
         "loop share   0.0040 (games that ended going round in circles)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "loaded", "after"),
+    [("run", "checkpoint", ", after 20 cycles"), ("run/agent.safetensors", "agent", ""), ("alone", "agent", "")],
+)
+def test_doctor_looks_into_the_checkpoint_if_there_is_one(
+    path: str, loaded: str, after: str, run: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("alone").mkdir()
+    shutil.copy(run / runs.AGENT, "alone")
+    code, out, err = outcome(["doctor", path], capsys)
+    assert (code, err) == (0, "")
+    assert bool(agents[0].cycles) == (loaded == "checkpoint")
+    first, *rest = out.splitlines()
+    assert first == f"8 bits in at most 8 steps, preset fast, seed 0{after}"
+    assert "\n".join(rest) == str(agents[0].diagnose())
+    assert rest[-1].endswith("Do it.")
 
 
 def test_an_interrupted_eval_is_quiet(
@@ -823,6 +847,8 @@ def test_the_real_agent_learns_plays_and_is_interrupted(tmp_path: Path) -> None:
     assert "being reached and confirmed" in done.stdout
     done = python("-m", "herfast", "eval", "six", "--episodes", "500", cwd=tmp_path)
     assert float(done.stdout.split("success")[1].split()[0]) > 0.95, done.stderr
+    done = python("-m", "herfast", "doctor", "six", cwd=tmp_path)
+    assert done.stdout.endswith("none, nothing is off\n"), done
     done = python("-m", "herfast", "play", "six", "--games", "5", cwd=tmp_path)
     assert done.stdout.count("NEW GAME") == 5
     assert "WON AFTER" in done.stdout

@@ -14,8 +14,10 @@ ROOMS = {path.stem: path for path in sorted((ROOT / "herfast").glob("*.py"))}
 HEADERS = {path.name: path for path in sorted((ROOT / "csrc").glob("*.h"))}
 SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", ROOT / "csrc" / "test_csrc.c"]
 
-NETWORK = "checks data simd layers dense buffers forward update kernels config network"
-AGENT = f"{NETWORK} _core bits envs replay gym_envs rollout checkpoint snapshot memory progress agent"
+NETWORK = "checks data simd layers dense buffers forward update kernels config player network"
+AGENT = (
+    f"{NETWORK} _core bits envs replay gym_envs rollout evaluation diagnosis checkpoint snapshot memory progress agent"
+)
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
     "__main__": "cli",
@@ -33,14 +35,17 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "update": "simd layers dense buffers forward data",
     "kernels": "simd layers buffers forward update data numba",
     "config": "checks data",
-    "network": "checks simd layers buffers kernels config data",
+    "player": "layers buffers kernels data",
+    "network": "checks simd layers buffers kernels player config data",
     "rollout": "envs network data",
     "checkpoint": "safetensors",
     "memory": "config data envs",
+    "evaluation": "envs memory network rollout",
+    "diagnosis": "bits data evaluation replay rollout agent",  # the agent for types only
     "progress": "tqdm",
     "snapshot": "checkpoint data agent",  # the agent for types only, else it would be a circle
-    "agent": "checks bits envs gym_envs replay network rollout config checkpoint snapshot memory progress data"
-    " gymnasium",  # to see through its wrappers
+    "agent": "checks bits envs gym_envs replay network rollout evaluation diagnosis config checkpoint snapshot memory"
+    " progress data gymnasium",  # to see through its wrappers
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",

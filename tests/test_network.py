@@ -77,6 +77,22 @@ def test_greedy_actions_are_the_twins(n, dueling, hidden):
             np.testing.assert_allclose(q[np.arange(rows), actions], q.max(axis=1), atol=1e-4, err_msg=f"{n=}")
 
 
+@pytest.mark.parametrize("hidden", [(16,), (40, 24)])
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize("n", SIZES)
+def test_q_values_are_the_twins(n, dueling, hidden):
+    rng = np.random.default_rng(n)
+    network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=n)
+    randomise(network, rng)
+    for rows in (0, 1, 2, 5, 33):
+        states, goals = random_words(rng, rows, n_bits=n), random_words(rng, rows, n_bits=n)
+        for which in ("online", "target"):
+            q = network.q_values(states, goals, which)
+            assert (q.dtype, q.shape) == (np.float32, (rows, n))
+            np.testing.assert_allclose(q, q_values(network, states, goals, which), rtol=1e-4, atol=1e-5)
+            assert (q.argmax(axis=1) == network.act(states, goals, which)).all()
+
+
 @pytest.mark.parametrize("hidden", [(33,), (40, 24), (8, 70, 32)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", EXACT_SIZES)

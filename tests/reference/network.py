@@ -13,7 +13,7 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 def unpack(words, n_bits):
     """uint64[..., W] -> 0/1 int64[..., n_bits]."""
     bits = (words[..., :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
-    return bits.reshape(*words.shape[:-1], -1)[..., :n_bits].astype(np.int64)
+    return bits.reshape(*words.shape[:-1], 64 * words.shape[-1])[..., :n_bits].astype(np.int64)
 
 
 def inputs(states, goals, n_state_bits, n_goal_bits, dtype):

@@ -1,0 +1,53 @@
+"""Greedy play in lockstep: pre-activations that follow the bits as they change."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast import kernels
+from herfast.buffers import Network, Scratch, aligned
+from herfast.data import Words
+from herfast.layers import Floats, Integers
+
+REBUILD_EVERY = 64  # steps after which a player's pre-activations are built anew, so that rounding cannot add up
+
+
+class Player:
+    """Greedy play of E games in lockstep. Between two steps it adds only the rows of the bits that changed.
+
+    `sizes` are the numbers of state and goal bits; `scratch` means nothing between two calls and may be shared.
+    """
+
+    def __init__(
+        self, numbers: Network, shape: Integers, sizes: tuple[int, int], n_envs: int, scratch: Scratch
+    ) -> None:
+        self._numbers, self._shape, self._sizes, self._scratch = numbers, shape, sizes, scratch
+        self._z = aligned((n_envs, int(shape[0, 1])))[0]  # the first layer's pre-activations
+        self._steps = 0
+        self._previous: Words | None = None
+
+    def act(self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]) -> Floats:
+        """out_actions[e] = the greedy action for e in `active`; states [E, Ws], goals [E, Wg], out_actions [E].
+
+        Arrays are trusted. The states of the last call must still hold what they held. Returns a view of the values
+        Q [A, n_active], in the order of `active`, that lasts until the next call.
+        """
+        rebuild = self._steps % REBUILD_EVERY == 0 or self._previous is None
+        previous = states if self._previous is None else self._previous
+        kernels.act(
+            self._numbers,
+            self._shape,
+            self._sizes,
+            states,
+            goals,
+            previous,
+            active,
+            rebuild,
+            self._z,
+            self._scratch,
+            out_actions,
+        )
+        self._steps += 1
+        self._previous = states
+        return self._scratch.q[:, : active.size]

@@ -1,0 +1,192 @@
+"""What an agent looks like from inside: each number against a plain computation, each advice where it belongs."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from reference import network as twin
+from trajectories import numbered, played
+
+from herfast import Agent, BitFlip, HindsightReplay, diagnosis
+from herfast.data import Role, stream
+from herfast.diagnosis import Diagnosis, action_gap, advice, hindsight_success, visited
+from herfast.rollout import rollout
+
+SMALL = {"hidden": (32,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 16}
+HEALTHY = Diagnosis(0.9, 0.0, 0.1, -9.0, 0.5, -50.0, 1.5, 0.2, 0.1, 0.5)
+
+
+def learnt(n_bits=9, preset="notebook", epochs=2, **fields):
+    return Agent(BitFlip(n_bits), preset, 1, **{**SMALL, "until": None, **fields}).learn(epochs=epochs)
+
+
+def test_the_action_gap_by_hand():
+    q = np.array([[1.0, 3.0, -1.0, 0.0], [5.0, 9.0, 9.0, 9.0], [2.0, 2.0, 4.0, 0.0]])
+    right = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 0]], bool)
+    gap, noise = action_gap(q, right)
+    # First state: 2 and -0.5; second: no other action; third: 4 and 4/3.
+    assert gap == pytest.approx((2.5 + 8 / 3) / 2)
+    around = [-1, 1, -0.5, 0.5, 2 / 3, 2 / 3, -4 / 3, 0]
+    assert noise == pytest.approx(np.sqrt(np.mean(np.square(around))))
+    assert np.isnan(action_gap(q[1:2], right[1:2])).all()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "k", "rate"),
+    [
+        ("final", 1, 1 / 10),
+        ("final", 3, 1 / 10),
+        ("future", 4, sum(1 / i for i in range(1, 11)) / 10),
+        ("episode", 4, 1 / 11),
+        ("random", 4, 1 / 77),
+        ("future", 0, 1.0),
+    ],
+)
+def test_the_share_of_relabelled_successes(strategy, k, rate):
+    """Seven games of ten steps whose states all differ: a goal is reached by the step that leads to its record."""
+    replay = HindsightReplay(1000, 50, strategy=strategy, k=k, seed=0)
+    assert np.isnan(hindsight_success(replay))
+    replay.add(numbered(7, 10))
+    before = pickle.dumps(replay)
+    share = hindsight_success(replay)
+    assert pickle.dumps(replay) == before
+    deviation = np.sqrt(rate * (1 - rate) / diagnosis.TRANSITIONS)
+    assert abs(share - rate * k / (k + 1)) <= 5 * deviation * k / (k + 1) + 1e-6
+
+
+def test_visited_are_the_states_in_which_an_action_was_taken():
+    episodes = played(np.random.default_rng(0), 70, n_games=5, max_steps=6)
+    states, goals = visited(episodes, 1000)
+    want = [(episodes.states[t, e], episodes.goals[e]) for t in range(6) for e in range(5) if t < episodes.lengths[e]]
+    np.testing.assert_array_equal(states, [state for state, _ in want])
+    np.testing.assert_array_equal(goals, [goal for _, goal in want])
+    few, _ = visited(episodes, 4)
+    assert len(few) == 4
+    np.testing.assert_array_equal(few[[0, -1]], states[[0, -1]])
+
+
+@pytest.mark.parametrize("preset", ["notebook", "paper", "fast"])
+def test_the_numbers_are_those_of_play_and_network(preset):
+    agent = learnt(preset=preset, epochs=3)
+    found = agent.diagnose()
+    evaluation = agent.evaluate(diagnosis.GAMES, seed=agent.seed)
+    assert (found.success_rate, found.loop_share) == (evaluation.success_rate, evaluation.loop_share)
+    which = agent.config.evaluate_with
+    games = rollout(agent.env, agent.network, diagnosis.GAMES, stream(1, Role.TEST), which=which)
+    states, goals = visited(games, diagnosis.STATES)
+    params = {name: array.astype(np.float64) for name, array in agent.network.parameters(which).items()}
+    _, q = twin.forward(params, twin.inputs(states, goals, 9, 9, np.float64))
+    assert (found.q_lowest, found.q_highest) == (pytest.approx(q.min(), abs=1e-4), pytest.approx(q.max(), abs=1e-4))
+    assert found.q_floor == pytest.approx(-1 / (1 - agent.config.gamma))
+    bits = twin.unpack(states, 9) != twin.unpack(goals, 9)
+    assert (found.action_gap, found.action_noise) == pytest.approx(action_gap(q, bits), abs=1e-4)
+    assert found.epsilon == agent.config.epsilon_at(agent.env_steps)
+    assert found.ring_fill == (agent.env_steps + agent.episodes) / agent.config.capacity
+    assert found.hindsight_success > 0
+
+
+def test_looking_changes_nothing():
+    looked, other = learnt(), learnt()
+    assert looked.diagnose() == looked.diagnose()
+    looked.learn(epochs=1)
+    other.learn(epochs=1)
+    for name, array in looked.network.parameters().items():
+        np.testing.assert_array_equal(array, other.network.parameters()[name])
+    assert looked.evaluate(30) == other.evaluate(30)
+
+
+@pytest.mark.parametrize("n_bits", [1, 2, 64, 130])
+def test_any_agent_can_be_looked_at_from_its_first_moment_on(n_bits):
+    agent = Agent(BitFlip(n_bits), "fast", 0, **SMALL)
+    for found in (agent.diagnose(), agent.learn(epochs=1).diagnose()):
+        assert 0 <= found.loop_share <= 1 - found.success_rate
+        assert found.q_lowest <= found.q_highest
+        assert str(found).count("\n") == 7
+        assert np.isnan(found.action_gap) == (n_bits == 1)
+    assert np.isnan(Agent(BitFlip(n_bits), "fast", 0, **SMALL).diagnose().hindsight_success)
+
+
+def test_a_diagnosis_reads_well():
+    assert str(HEALTHY).splitlines()[3:5] == [
+        "Q values           -9.00 to 0.50; returns: -50 to 0",
+        "action gap         1.500 amid a noise of 0.200",
+    ]
+    assert str(HEALTHY).endswith("advice             none, nothing is off")
+    assert str(HEALTHY._replace(advice="Do it.")).endswith("advice             Do it.")
+
+
+ADVICE = [  # fields of Config, of the game, findings; and what the advice holds
+    ({}, {}, {}, None),
+    ({}, {}, {"success_rate": 1.0, "loop_share": 0.04}, None),
+    ({}, {}, {"q_highest": 2.5}, "Q values have left the range of returns"),
+    ({}, {}, {"q_lowest": -52.5}, "Q values have left the range of returns"),
+    ({}, {}, {"q_lowest": -52.5, "success_rate": 1.0}, "Q values have left the range of returns"),
+    ({"advantage_gap": 0.5}, {}, {"q_lowest": -52.5}, None),
+    ({"k": 0}, {}, {"hindsight_success": 0.0}, "k is 0"),
+    ({"k": 0}, {}, {"success_rate": 0.95}, None),
+    ({"strategy": "random"}, {}, {"hindsight_success": 0.0}, "strategy 'random' takes them from other episodes"),
+    ({"capacity": 160}, {}, {}, "The ring holds the games of 4.0 cycles"),
+    ({"capacity": 200}, {}, {}, None),
+    ({}, {"max_steps": 4}, {}, "max_steps = 4 cuts games off that take 4.5 steps on average"),
+    (
+        {"gamma": 0.75},
+        {},
+        {"q_floor": -4.0, "q_lowest": -5.0},
+        "gamma = 0.75 looks 4 steps ahead, games take 4.5 on average",
+    ),
+    ({"epsilon": "constant", "epsilon_start": 0.0}, {}, {"epsilon": 0.0}, "with epsilon = 0"),
+    (
+        {},
+        {},
+        {"loop_share": 0.1, "action_gap": 0.4},
+        "gap is 0.40 and should be 4 times its noise, 0.20; .* wider hidden layer",
+    ),
+    ({"mask_terminal": False}, {}, {"loop_share": 0.1}, "and mask_terminal"),
+    ({"learning_rate": 0.01}, {}, {"loop_share": 0.1}, "and a lower learning_rate"),
+]
+
+
+@pytest.mark.parametrize(("fields", "game", "findings", "said"), ADVICE)
+def test_advice(fields, game, findings, said):
+    agent = Agent(BitFlip(9, **game), "notebook", 0, **{**SMALL, **fields}).learn(epochs=1)
+    given = advice(agent, HEALTHY._replace(**findings))
+    if said is None:
+        assert given is None
+    else:
+        assert re.search(said, given), given
+        assert given.endswith(".")
+        assert "\n" not in given
+
+
+def test_advice_without_weights_or_replay():
+    agent = Agent(BitFlip(9), "notebook", 0, **SMALL)
+    assert "Nothing is stored" in agent.diagnose().advice
+    agent.learn(epochs=1)
+    agent.network.parameters()["output.bias"][0] = np.nan
+    assert "not finite" in agent.diagnose().advice
+
+
+def test_large_games_take_init_into_the_advice():
+    agent = Agent(BitFlip(40), "notebook", 0, **SMALL).learn(epochs=1)
+    assert "sparse_pairs" in advice(agent, HEALTHY._replace(loop_share=0.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, None),
+        ({"k": 0}, "k is 0"),
+        ({"strategy": "random"}, "strategy 'random'"),
+        ({"learning_rate": 1.0}, "Q values have left"),
+        ({"capacity": 300}, "raise capacity"),
+        ({"hidden": (16,)}, "wider hidden"),
+    ],
+)
+def test_real_troubles_of_the_notebook_are_found(fields, said):
+    """After 4,000 updates at 20 bits; untroubled it then wins nearly all games."""
+    found = Agent(BitFlip(20), "notebook", 0, **fields).learn(epochs=2).diagnose()
+    assert (found.advice is None) == (said is None), found
+    assert said is None or said in found.advice, found
+    assert (found.success_rate > 0.95) == (said is None), found
