@@ -35,17 +35,6 @@ def test_reset_equals_its_twin_draw_for_draw(n_bits):
     assert rng.bit_generator.random_raw() == raw.random_raw()
 
 
-@pytest.mark.parametrize("n_bits", [1, 2, 3])
-def test_start_and_goal_never_agree_and_are_uniform(n_bits):
-    _, _, states, goals = games(n_bits, 20_000)
-    assert (states != goals).all()
-    pairs = 2**n_bits * (2**n_bits - 1)
-    counts = np.bincount((states * 2**n_bits + goals).ravel().astype(int))
-    counts = counts[counts > 0]
-    assert len(counts) == pairs
-    assert ((counts - 20_000 / pairs) ** 2 / (20_000 / pairs)).sum() < pairs + 5 * np.sqrt(2 * pairs)  # chi-square
-
-
 @pytest.mark.parametrize(("n_bits", "n_games"), [*((n_bits, 60) for n_bits in SIZES), (50, 2000)])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_step_equals_its_twin_and_leaves_the_others_alone(n_bits, n_games, in_place):
