@@ -1,13 +1,13 @@
-"""README's tables of the peers from what compare.py measured: `python bench/report.py bench/results/compare.json`.
+"""README's tables from what compare.py or paper.py found: `python bench/report.py bench/results/compare.json`.
 
-Prints them, or with `--write README.md` puts them between the two marker comments there.
+Prints them, or with `--write README.md` puts them between their two marker comments there.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
+NOTEBOOK = (0.0, 0.12875, 0.6175, 0.825, 0.90625, 0.9625)  # success by epoch as printed in it, seed unknown
 NAMES = {
     "herfast": "herfast, preset `notebook`",
     "jax": "JAX, an epoch in one compiled scan",
@@ -34,7 +34,11 @@ others store step by step and draw one a call."""
 
 
 def report(found):
-    """The whole text between the markers, from the content of compare.py's JSON."""
+    """The markers' name and the whole text between them, from the content of a JSON file."""
+    return ("paper", report_of_paper(found)) if "paper" in found else ("compare", report_of_peers(found))
+
+
+def report_of_peers(found):
     parts = []
     for n_bits in dict.fromkeys(row["bits"] for row in found["rows"]):
         parts += table([row for row in found["rows"] if row["bits"] == n_bits])
@@ -42,6 +46,47 @@ def report(found):
     if found["buffers"]:
         parts += [PROTOCOL_OF_BUFFERS, buffer_table(found["buffers"])]
     return "\n\n".join([*parts, provenance(found)]) + "\n"
+
+
+def report_of_paper(found):
+    runs, n_seeds = found["paper"], len({run["seed"] for run in found["paper"]})
+    ours = [run["played"] for run in runs if run["preset"] == "notebook"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines = [
+        "| bits | paper, HER | paper, no HER | masked, HER | masked, no HER |",
+        "|---|---|---|---|---|",
+    ]
+    for n_bits in sorted({run["n_bits"] for run in runs if run["preset"] == "paper"}):
+        cells = []
+        for settings in ({}, {"k": 0}, {"mask_terminal": True}, {"k": 0, "mask_terminal": True}):
+            cell = [run for run in runs if (run["preset"], run["n_bits"]) == ("paper", n_bits)]
+            cells.append(success([run for run in cell if run["settings"] == settings]))
+        lines.append(f"| {n_bits} | {' | '.join(cells)} |")
+    epochs = range(1, len(NOTEBOOK) + 1)
+    by_epoch = [
+        "| success in epoch | " + " | ".join(map(str, epochs)) + " |",
+        "|---|" + "---|" * len(NOTEBOOK),
+        "| the notebook, as published | " + " | ".join(f"{rate:.3f}" for rate in NOTEBOOK) + " |",
+        "| herfast, preset `notebook` | " + " | ".join(f"{spread(rates)}" for rates in zip(*ours, strict=True)) + " |",
+    ]
+    made = f"Made by `bench/paper.py` on {found['date']} with {versions}; {n_seeds} seeds, lowest to highest."
+    return "\n\n".join(["\n".join(lines), "\n".join(by_epoch), made]) + "\n"
+
+
+def success(runs):
+    """Success at the end, and in which epoch 99 of 100 test games were won first."""
+    first = [next((i + 1 for i, rate in enumerate(run["greedy"]) if rate >= 0.99), None) for run in runs]
+    epochs = [epoch for epoch in first if epoch]
+    text = spread([run["success"] for run in runs])
+    if len(epochs) < len(runs):
+        return text
+    return f"{text} (epoch {min(epochs)}" + (f" to {max(epochs)})" if min(epochs) < max(epochs) else ")")
+
+
+def spread(rates):
+    """The lowest and the highest, or the one rate that all round to."""
+    low, high = f"{min(rates):.3f}", f"{max(rates):.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def table(rows):
@@ -106,23 +151,24 @@ def provenance(found):
     )
 
 
-def rewritten(text, tables):
+def rewritten(text, name, tables):
     """`text` with `tables` between its two markers; ValueError unless each stands there once, in order."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"the text must hold {BEGIN} and after it {END}, each once")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{tables}{END}{rest.split(END)[1]}"
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"the text must hold {begin} and after it {end}, each once")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{tables}{end}{rest.split(end)[1]}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Make README's tables of the peers.")
-    parser.add_argument("json", type=Path, help="what compare.py --out wrote")
+    parser = argparse.ArgumentParser(description="Make README's tables.")
+    parser.add_argument("json", type=Path, help="what compare.py or paper.py wrote with --out")
     parser.add_argument("--write", type=Path, metavar="README", help="rewrite this file between its markers")
     args = parser.parse_args()
-    tables = report(json.loads(args.json.read_text()))
+    name, tables = report(json.loads(args.json.read_text()))
     if args.write:
         try:
-            args.write.write_text(rewritten(args.write.read_text(encoding="utf-8"), tables), encoding="utf-8")
+            args.write.write_text(rewritten(args.write.read_text(encoding="utf-8"), name, tables), encoding="utf-8")
         except ValueError as error:
             parser.exit(1, f"{args.write} is left as it was: {error}\n")
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mutate import MUTATIONS
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {path.stem: path for path in sorted((ROOT / "herfast").glob("*.py"))}
@@ -320,6 +321,13 @@ def test_there_is_one_fastmath_constant():
             if isinstance(node, ast.keyword) and node.arg in ("fastmath", "flags"):
                 assert ast.unparse(node.value) in ("set(FASTMATH)", "FASTMATH"), path.name
             assert not (isinstance(node, ast.Constant) and node.value in ("nnan", "ninf", "fast-math")), path.name
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
+def test_mutations_still_find_their_place(mutation):
+    """tests/mutate.py is run by hand, and must not rot meanwhile."""
+    assert (ROOT / mutation.file).read_text().count(mutation.before) == 1
+    assert len(MUTATIONS) == 10
 
 
 def test_nothing_is_left_to_do():

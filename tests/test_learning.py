@@ -51,6 +51,17 @@ def test_paper_learns_13_bits(seed):
     assert agent.evaluate(1000, seed=seed + 100).success_rate >= 0.98
 
 
+def test_paper_learns_50_bits():
+    """110 of its 200 epochs; the missing terminal mask makes it slow."""
+    agent = Agent(BitFlip(50), "paper", 0).learn(epochs=110)
+    assert agent.evaluate(1000, seed=100).success_rate >= 0.95
+
+
+def test_paper_without_hindsight_learns_no_15_bits():
+    agent = Agent(BitFlip(15), "paper", 0, k=0).learn(epochs=20)
+    assert agent.evaluate(1000, seed=100).success_rate < 0.02
+
+
 @pytest.mark.parametrize("strategy", ["future", "final", "episode"])
 def test_every_strategy_of_the_same_episode_learns_10_bits(strategy):
     agent = Agent(BitFlip(10), "notebook", 0, strategy=strategy, k=4).learn(epochs=2)

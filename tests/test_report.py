@@ -1,7 +1,9 @@
 """bench/report.py: README's tables from a measurement, and nothing else in README touched."""
 
 import pytest
-from report import BEGIN, END, report, rewritten
+from report import report, rewritten
+
+BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
 
 
 def row(peer, **fields):
@@ -32,12 +34,18 @@ def found(*rows, buffers=(), **fields):
     return {**whole, "rows": rows, "buffers": buffers, **fields}
 
 
+def text_of(found):
+    name, text = report(found)
+    assert name == ("paper" if "paper" in found else "compare")
+    return text
+
+
 def lines_of(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
 def test_peers_stand_by_time_with_the_ratio_to_ours():
-    text = report(found(row("jax", warm=4.0, lowest=3.9, highest=4.2, cold=7.5), row("herfast", cached=1.5)))
+    text = text_of(found(row("jax", warm=4.0, lowest=3.9, highest=4.2, cold=7.5), row("herfast", cached=1.5)))
     assert lines_of(text)[2:] == [
         "| herfast, preset `notebook` | 9.00 (1.50 once its kernels are on disk) | 1.00 (0.90 to 1.10) "
         "| 1.0 | 3.30 | 80 | 56,000 | 0.20 1.00 |",
@@ -46,21 +54,21 @@ def test_peers_stand_by_time_with_the_ratio_to_ours():
 
 
 def test_who_did_not_learn_is_marked_and_stands_last():
-    text = report(found(row("torch", warm=0.5, seeds=1, learnt=False), row("herfast")))
+    text = text_of(found(row("torch", warm=0.5, seeds=1, learnt=False), row("herfast")))
     assert (
         lines_of(text)[-1] == "| PyTorch, eager | 9.00 | 0.50 | 0.5 | 3.30 | 80 | 56,000 | 0.20 1.00 (did not learn) |"
     )
 
 
 def test_each_number_of_bits_has_its_table():
-    text = report(found(row("herfast"), row("herfast", bits=50, epochs=2, episodes=1_600, updates=4_000, learnt=None)))
+    text = text_of(found(row("herfast"), row("herfast", bits=50, epochs=2, episodes=1_600, updates=4_000, learnt=None)))
     assert "20 bits, 6 epochs: 4,800 episodes, 12,000 updates.\n" in text
     assert "50 bits, 2 epochs: 1,600 episodes, 4,000 updates; too few to learn" in text
     assert len(lines_of(text)) == 6
 
 
 def test_machine_versions_date_and_who_is_missing_are_told():
-    text = report(found(row("herfast"), skipped=["jax is left out: jax is not installed."]))
+    text = text_of(found(row("herfast"), skipped=["jax is left out: jax is not installed."]))
     for told in ("2025-01-31", "a processor, 2 cores, 16 GiB, Linux", "pinned", "numpy 2.0.0", "jax is left out"):
         assert told in text
 
@@ -71,7 +79,7 @@ def test_buffers_have_a_table_of_their_own():
         for name, sample, transition in (("cpprb", 33.7, 17.09), ("herfast", 3.37, 0.026))
         for n_bits in (20, 50)
     ]
-    assert lines_of(report(found(row("herfast"), buffers=buffers)))[-4:] == [
+    assert lines_of(text_of(found(row("herfast"), buffers=buffers)))[-4:] == [
         "| | 20 bits: draw 128, µs | store, µs | 50 bits: draw 128, µs | store, µs |",
         "|---|---|---|---|---|",
         "| herfast, HindsightReplay | 3.4 | 0.03 | 3.4 | 0.03 |",
@@ -81,11 +89,43 @@ def test_buffers_have_a_table_of_their_own():
 
 def test_only_what_stands_between_the_markers_is_rewritten():
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert rewritten(text, "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-    assert rewritten(rewritten(text, "new\n"), "new\n") == rewritten(text, "new\n")
+    assert rewritten(text, "compare", "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert rewritten(rewritten(text, "compare", "new\n"), "compare", "new\n") == rewritten(text, "compare", "new\n")
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN + END + BEGIN + END])
 def test_a_text_without_its_markers_is_refused(text):
     with pytest.raises(ValueError, match="each once"):
-        rewritten(text, "new\n")
+        rewritten(text, "compare", "new\n")
+
+
+def run(n_bits, seed, success, greedy, preset="paper", **settings):
+    played = [round(rate + seed / 100, 4) for rate in (0, 0.5, 0.75, 0.8, 0.9, 0.9)]
+    return {
+        "preset": preset,
+        "n_bits": n_bits,
+        "seed": seed,
+        "settings": settings,
+        "played": played,
+        "greedy": greedy,
+        "success": success,
+    }
+
+
+def test_the_papers_table():
+    runs = [run(20, seed, 1.0, [1.0], preset="notebook") for seed in range(2)]
+    for n_bits in (50, 13):
+        for seed in range(2):
+            runs.append(run(n_bits, seed, 0.996 - seed / 500, [0.0] * (3 + seed) + [0.99, 0.5]))
+            runs.append(run(n_bits, seed, 0.0, [0.0, 0.98], k=0))
+            runs.append(run(n_bits, seed, 1.0, [0.5, 1.0], mask_terminal=True))
+            runs.append(run(n_bits, seed, seed / 2, [0.0, float(seed)], k=0, mask_terminal=True))
+    text = text_of({"paper": runs, "date": "2025-01-31", "versions": {"numpy": "2.0.0"}})
+    rest = "0.994 to 0.996 (epoch 4 to 5) | 0.000 | 1.000 (epoch 2) | 0.000 to 0.500 |"
+    assert lines_of(text)[2:4] == [f"| 13 | {rest}", f"| 50 | {rest}"]
+    assert lines_of(text)[-2:] == [
+        "| the notebook, as published | 0.000 | 0.129 | 0.618 | 0.825 | 0.906 | 0.963 |",
+        "| herfast, preset `notebook` | 0.000 to 0.010 | 0.500 to 0.510 | 0.750 to 0.760 | 0.800 to 0.810 "
+        "| 0.900 to 0.910 | 0.900 to 0.910 |",
+    ]
+    assert "2025-01-31 with numpy 2.0.0; 2 seeds" in text
