@@ -69,7 +69,7 @@ def report_of_paper(found):
         "| the notebook, as published | " + " | ".join(f"{rate:.3f}" for rate in NOTEBOOK) + " |",
         "| herfast, preset `notebook` | " + " | ".join(f"{spread(rates)}" for rates in zip(*ours, strict=True)) + " |",
     ]
-    made = f"Made by `bench/paper.py` on {found['date']} with {versions}; {n_seeds} seeds, lowest to highest."
+    made = f"Made by `bench/paper.py` on {found['date']} with {versions}.\nLowest to highest of {n_seeds} seeds."
     return "\n\n".join(["\n".join(lines), "\n".join(by_epoch), made]) + "\n"
 
 

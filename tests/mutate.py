@@ -102,6 +102,7 @@ def first_red(mutation):
         subprocess.run(install, check=True)
         suite = [sys.executable, "-m", "pytest", "-c", copy / "pyproject.toml", "--rootdir", copy, copy / "tests"]
         options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--tb=no"]
+        options += ["--ignore", copy / "tests" / "test_house.py"]  # which looks for the line that is changed
         environment = {**os.environ, "PYTHONPATH": str(site)}  # and a folder that holds no source
         done = subprocess.run([*suite, *options], cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode == 0:

@@ -128,4 +128,4 @@ def test_the_papers_table():
         "| herfast, preset `notebook` | 0.000 to 0.010 | 0.500 to 0.510 | 0.750 to 0.760 | 0.800 to 0.810 "
         "| 0.900 to 0.910 | 0.900 to 0.910 |",
     ]
-    assert "2025-01-31 with numpy 2.0.0; 2 seeds" in text
+    assert "2025-01-31 with numpy 2.0.0.\nLowest to highest of 2 seeds." in text
