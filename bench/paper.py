@@ -1,8 +1,8 @@
 """Figure 1 of Andrychowicz et al. 2017 with preset `paper`: success by number of bits, with hindsight and without; and
 the bit-flip notebook's six epochs.
 
-From a clone: `pip install .`, then `python bench/paper.py --out paper.json`, an hour and a half of one core shared by
---jobs processes; `python bench/report.py paper.json --write README.md` writes README's tables. Nothing is timed here.
+From a clone: `pip install .`, then `python bench/paper.py --out paper.json`, half an hour on two cores;
+`python bench/report.py paper.json --write README.md` writes README's tables. Nothing is timed here.
 """
 
 import argparse
