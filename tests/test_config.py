@@ -276,3 +276,11 @@ def test_learning_rate(updates):
 def test_half_of_a_geometric_decay_is_the_geometric_mean():
     config = Config(learning_rate=1e-2, learning_rate_end=1e-4, learning_rate_decay_updates=10)
     assert config.learning_rate_at(5) == pytest.approx(1e-3, rel=1e-12)
+
+
+@pytest.mark.parametrize("end", [None, 1e-4])
+def test_each_update_of_many_has_its_own_learning_rate(end):
+    config = Config(learning_rate=1e-2, learning_rate_end=end, learning_rate_decay_updates=10)
+    rates = config.learning_rates(7, 6)
+    assert rates.tolist() == [config.learning_rate_at(updates) for updates in range(7, 13)]
+    assert len(set(rates.tolist())) == (1 if end is None else 4)  # 7, 8, 9, and the end from 10 on
