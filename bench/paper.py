@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from report import SETTINGS
 
 from herfast import Agent, BitFlip
 
-SETTINGS = ({}, {"k": 0}, {"mask_terminal": True}, {"k": 0, "mask_terminal": True})  # beside the preset's
 TEST_GAMES = 1_000
 
 
@@ -34,7 +34,7 @@ def main():
     args = arguments()
     runs = [Run("notebook", 20, seed, {}) for seed in range(args.seeds)]
     for n_bits in sorted(args.bits, reverse=True):  # the longest first
-        for settings in SETTINGS:
+        for settings in SETTINGS.values():
             runs += [Run("paper", n_bits, seed, settings) for seed in range(args.seeds)]
     results = {}
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:

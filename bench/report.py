@@ -8,6 +8,12 @@ import json
 from pathlib import Path
 
 NOTEBOOK = (0.0, 0.12875, 0.6175, 0.825, 0.90625, 0.9625)  # success by epoch as printed in it, seed unknown
+SETTINGS = {  # of paper.py's runs, beside the preset's: a column each
+    "paper, HER": {},
+    "paper, no HER": {"k": 0},
+    "masked, HER": {"mask_terminal": True},
+    "masked, no HER": {"k": 0, "mask_terminal": True},
+}
 NAMES = {
     "herfast": "herfast, preset `notebook`",
     "jax": "JAX, an epoch in one compiled scan",
@@ -52,29 +58,25 @@ def report_of_paper(found):
     runs, n_seeds = found["paper"], len({run["seed"] for run in found["paper"]})
     ours = [run["played"] for run in runs if run["preset"] == "notebook"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    lines = [
-        "| bits | paper, HER | paper, no HER | masked, HER | masked, no HER |",
-        "|---|---|---|---|---|",
-    ]
+    lines = [f"| bits | {' | '.join(SETTINGS)} |", "|---|" + "---|" * len(SETTINGS)]
     for n_bits in sorted({run["n_bits"] for run in runs if run["preset"] == "paper"}):
-        cells = []
-        for settings in ({}, {"k": 0}, {"mask_terminal": True}, {"k": 0, "mask_terminal": True}):
-            cell = [run for run in runs if (run["preset"], run["n_bits"]) == ("paper", n_bits)]
-            cells.append(success([run for run in cell if run["settings"] == settings]))
+        column = {"preset": "paper", "n_bits": n_bits}
+        cells = [success(runs, column | {"settings": settings}) for settings in SETTINGS.values()]
         lines.append(f"| {n_bits} | {' | '.join(cells)} |")
     epochs = range(1, len(NOTEBOOK) + 1)
     by_epoch = [
         "| success in epoch | " + " | ".join(map(str, epochs)) + " |",
         "|---|" + "---|" * len(NOTEBOOK),
         "| the notebook, as published | " + " | ".join(f"{rate:.3f}" for rate in NOTEBOOK) + " |",
-        "| herfast, preset `notebook` | " + " | ".join(f"{spread(rates)}" for rates in zip(*ours, strict=True)) + " |",
+        "| herfast, preset `notebook` | " + " | ".join(map(spread, zip(*ours, strict=True))) + " |",
     ]
     made = f"Made by `bench/paper.py` on {found['date']} with {versions}.\nLowest to highest of {n_seeds} seeds."
     return "\n\n".join(["\n".join(lines), "\n".join(by_epoch), made]) + "\n"
 
 
-def success(runs):
-    """Success at the end, and in which epoch 99 of 100 test games were won first."""
+def success(runs, which):
+    """Of the runs that are as `which` says: success at the end, and in which epoch 99 of 100 games were won first."""
+    runs = [run for run in runs if which.items() <= run.items()]
     first = [next((i + 1 for i, rate in enumerate(run["greedy"]) if rate >= 0.99), None) for run in runs]
     epochs = [epoch for epoch in first if epoch]
     text = spread([run["success"] for run in runs])

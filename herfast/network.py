@@ -133,20 +133,22 @@ class QNetwork:
 
     def act(self, states: Words, goals: Words, which: str = "online") -> NDArray[np.int64]:
         """The greedy actions int64[E] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
-        return self._look(states, goals, which)[0].astype(np.int64)
+        return self._looked(states, goals, which)[0].astype(np.int64)
 
     def q_values(self, states: Words, goals: Words, which: str = "online") -> Floats:
         """Q float32[E, A] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
-        return self._look(states, goals, which)[1].T.copy()
+        return self._looked(states, goals, which)[1].T.copy()
 
-    def _look(self, states: Words, goals: Words, which: str) -> tuple[NDArray[np.uint16], Floats]:
+    def _looked(self, states: Words, goals: Words, which: str) -> tuple[NDArray[np.uint16], Floats]:
         """The greedy actions [E], and a view of the values [A, E]."""
         states = self._words("states", states, self.n_state_bits, 2)
         goals = self._words("goals", goals, self.n_goal_bits, 2)
         if len(states) != len(goals):
             raise ValueError(f"states and goals must be equally many, got {len(states)} and {len(goals)}")
         actions = np.zeros(len(states), np.uint16)
-        return actions, self.player(len(states), which).act(states, goals, np.arange(len(states)), actions)
+        player = self.player(len(states), which)
+        player.act(states, goals, np.arange(len(states)), actions)
+        return actions, player.values(len(states))
 
     def player(self, n_envs: int, which: str = "online") -> Player:
         """A player of `n_envs` games in lockstep, valid until the network's weights change."""

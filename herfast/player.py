@@ -27,11 +27,10 @@ class Player:
         self._steps = 0
         self._previous: Words | None = None
 
-    def act(self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]) -> Floats:
+    def act(self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]) -> None:
         """out_actions[e] = the greedy action for e in `active`; states [E, Ws], goals [E, Wg], out_actions [E].
 
-        Arrays are trusted. The states of the last call must still hold what they held. Returns a view of the values
-        Q [A, n_active], in the order of `active`, that lasts until the next call.
+        Arrays are trusted. The states of the last call must still hold what they held.
         """
         rebuild = self._steps % REBUILD_EVERY == 0 or self._previous is None
         previous = states if self._previous is None else self._previous
@@ -50,4 +49,7 @@ class Player:
         )
         self._steps += 1
         self._previous = states
-        return self._scratch.q[:, : active.size]
+
+    def values(self, n_active: int) -> Floats:
+        """A view of the values Q [A, n_active] that the last `act` found, in the order of its `active`."""
+        return self._scratch.q[:, :n_active]

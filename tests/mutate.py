@@ -107,7 +107,7 @@ def first_red(mutation):
         done = subprocess.run([*suite, *options], cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode == 0:
         return None
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     return failed[0] if failed else f"pytest ended with {done.returncode}"
 
 

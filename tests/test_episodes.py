@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference.bits import from_words, prefix, to_words
-from trajectories import random_words
+from trajectories import random_words, transitions_of
 
 from herfast import HindsightReplay, Trajectories, _core
 
@@ -22,7 +22,7 @@ class Stored(NamedTuple):
     goal: int
 
 
-def played(rng, n_bits, n_goal_bits, lengths, first):
+def walked(rng, n_bits, n_goal_bits, lengths, first):
     """Games of these lengths, flipping random bits, half of which end at their goal; and their records."""
     most, n_games = max(lengths), len(lengths)
     states = random_words(rng, (most + 1, n_games), n_bits)
@@ -66,9 +66,8 @@ def assert_allowed(batch, records, strategy, k, n_goal_bits):
         if record.action is not None:
             key = record.state, records[i + 1].state, record.action
             transitions.setdefault(key, set()).update(allowed_goals(records, i, strategy, k, n_goal_bits))
-    for row in zip(*(array.reshape(-1, *array.shape[2:]) for array in batch), strict=True):
-        state, following, goal = map(from_words, row[:3])
-        action, reward, terminated, steps = (value.item() for value in row[3:])
+    for row in transitions_of(array.reshape(-1, *array.shape[2:]) for array in batch):
+        state, following, goal, action, reward, terminated, steps = row
         assert following == state ^ 1 << action
         assert (goal, steps) in transitions[state, following, action]
         assert terminated == (prefix(following, n_goal_bits) == goal)
@@ -98,7 +97,7 @@ def test_every_sample_is_allowed(additions, capacity, n_bits, whole_goal, strate
     replay = HindsightReplay(capacity, n_bits, n_goal_bits, strategy=strategy, k=k, seed=seed)
     records, n_episodes = [], 0
     for lengths in additions:
-        trajectories, new = played(rng, n_bits, n_goal_bits, lengths, n_episodes)
+        trajectories, new = walked(rng, n_bits, n_goal_bits, lengths, n_episodes)
         if max(lengths) >= capacity:
             before, cursor = replay.records.copy(), replay.cursor.copy()
             with pytest.raises(ValueError, match=f"steps needs .* records, the ring has {capacity}; raise capacity"):
@@ -115,7 +114,7 @@ def test_every_sample_is_allowed(additions, capacity, n_bits, whole_goal, strate
 
 def test_a_sample_that_is_not_allowed_is_found():
     rng = np.random.default_rng(0)
-    trajectories, records = played(rng, 65, 65, [5, 9, 1], 0)
+    trajectories, records = walked(rng, 65, 65, [5, 9, 1], 0)
     replay = HindsightReplay(100, 65, strategy="episode", k=4, seed=0)
     replay.add(trajectories)
     batch = replay.sample(5, 20)

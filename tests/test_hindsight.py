@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from golden import replay as golden
-from trajectories import numbered
+from trajectories import numbered, told
 
 from herfast import HindsightReplay, Trajectories
 
@@ -22,7 +22,7 @@ def sampled_numbers(strategy, k, n_games=7, max_steps=10, capacity=1000, n_sampl
     np.testing.assert_array_equal(batch.actions[0], states & 0xFFFF)
     np.testing.assert_array_equal(batch.terminated[0], following == goals)
     np.testing.assert_array_equal(batch.rewards[0], np.where(following == goals, 0, -1))
-    return states >> 16, states & 0xFFFF, goals >> 16, goals & 0xFFFF, batch.steps_to_goal[0], goals != 2**50 - 1
+    return *told(states), *told(goals), batch.steps_to_goal[0], goals != 2**50 - 1
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

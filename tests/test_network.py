@@ -62,35 +62,36 @@ def q_values(network, states, goals, which="online"):
     return twin.forward(copy_of(network, which), x)[1]
 
 
+def positions(n, dueling, hidden, numbers_of_rows):
+    """A random network with states, goals and which of its parts is asked: batches of several sizes, both parts."""
+    rng = np.random.default_rng(n)
+    network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=n)
+    randomise(network, rng)
+    for rows in numbers_of_rows:
+        states, goals = random_words(rng, rows, n_bits=n), random_words(rng, rows, n_bits=n)
+        for which in ("online", "target"):
+            yield network, states, goals, which
+
+
 @pytest.mark.parametrize("hidden", [(16,), (40, 24), (24, 40)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", SIZES)
 def test_greedy_actions_are_the_twins(n, dueling, hidden):
-    rng = np.random.default_rng(n)
-    network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=n)
-    randomise(network, rng)
-    for rows in (1, 2, 5, 33):
-        states, goals = random_words(rng, rows, n_bits=n), random_words(rng, rows, n_bits=n)
-        for which in ("online", "target"):
-            q, actions = q_values(network, states, goals, which), network.act(states, goals, which)
-            assert actions.dtype == np.int64
-            np.testing.assert_allclose(q[np.arange(rows), actions], q.max(axis=1), atol=1e-4, err_msg=f"{n=}")
+    for network, *games in positions(n, dueling, hidden, (1, 2, 5, 33)):
+        q, actions = q_values(network, *games), network.act(*games)
+        assert actions.dtype == np.int64
+        np.testing.assert_allclose(q[np.arange(len(q)), actions], q.max(axis=1), atol=1e-4, err_msg=f"{n=}")
 
 
 @pytest.mark.parametrize("hidden", [(16,), (40, 24)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", SIZES)
 def test_q_values_are_the_twins(n, dueling, hidden):
-    rng = np.random.default_rng(n)
-    network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=n)
-    randomise(network, rng)
-    for rows in (0, 1, 2, 5, 33):
-        states, goals = random_words(rng, rows, n_bits=n), random_words(rng, rows, n_bits=n)
-        for which in ("online", "target"):
-            q = network.q_values(states, goals, which)
-            assert (q.dtype, q.shape) == (np.float32, (rows, n))
-            np.testing.assert_allclose(q, q_values(network, states, goals, which), rtol=1e-4, atol=1e-5)
-            assert (q.argmax(axis=1) == network.act(states, goals, which)).all()
+    for network, *games in positions(n, dueling, hidden, (0, 1, 2, 5, 33)):
+        q = network.q_values(*games)
+        assert (q.dtype, q.shape) == (np.float32, (len(games[0]), n))
+        np.testing.assert_allclose(q, q_values(network, *games), rtol=1e-4, atol=1e-5)
+        assert (q.argmax(axis=1) == network.act(*games)).all()
 
 
 @pytest.mark.parametrize("hidden", [(33,), (40, 24), (8, 70, 32)])
@@ -196,7 +197,8 @@ def test_state_goal_and_actions_may_differ_in_number():
 def test_one_call_of_many_updates_equals_many_calls():
     rng = np.random.default_rng(0)
     batches = random_batches(rng, 6, 20, 10, 10, 10)
-    config = Config(hidden=(40,), target_update=4, dueling=True)
+    rates = {"learning_rate": 1e-2, "learning_rate_end": 1e-4, "learning_rate_decay_updates": 5}
+    config = Config(hidden=(40,), target_update=4, dueling=True, **rates)
     one, many = (QNetwork(10, config=config, seed=0) for _ in range(2))
     losses = one.fit(batches)
     single = [many.fit(Minibatches(*(array[u : u + 1] for array in batches)))[0] for u in range(6)]
@@ -232,6 +234,20 @@ def test_changed_bits_give_the_preactivations_of_all_bits(n, integer_weights):
             atol = 0 if integer_weights else 1e-4
             np.testing.assert_allclose(player._z[:, :40], rebuilt._z[:, :40], rtol=0, atol=atol)
             np.testing.assert_allclose(player._z[:, :40], expected, rtol=0, atol=atol)
+
+
+def test_preactivations_are_built_anew_every_64_steps():
+    network, rng = QNetwork(9, config=Config(hidden=(40,)), seed=0), np.random.default_rng(0)
+    states, goals = random_words(rng, 5, n_bits=9), random_words(rng, 5, n_bits=9)
+    player, active, actions, rebuilt = network.player(5), np.arange(5), np.zeros(5, np.uint16), []
+    player.act(states, goals, active, actions)
+    right = player._z.copy()
+    for step in range(1, 200):
+        player._z[...] = 77
+        player.act(states, goals, active, actions)
+        if (player._z == right).all():
+            rebuilt.append(step)
+    assert rebuilt == [64, 128, 192]
 
 
 def test_only_active_games_are_played():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from chance import assert_drawn, assert_fair_bits, assert_independent, assert_uniform
+from networks import prefer
 from trajectories import numbered
 
 from herfast import BitFlip, Config, HindsightReplay, QNetwork, unpack_bits
@@ -113,10 +114,7 @@ def test_pairs_of_start_and_goal_are_uniform_but_for_equal_ones(n_bits):
 def test_exploration(n_bits, epsilon):
     """A network that always chooses action 1: how many others are played tells epsilon, and which the draws."""
     network = QNetwork(n_bits, config=Config(hidden=(8,)), seed=0)
-    for name, array in network.parameters().items():
-        array[...] = 0
-        if name == "output.bias":
-            array[1] = 1
+    prefer(network, 1)
     rng = stream(5, Role.EXPLORATION)
     env, games = BitFlip(n_bits, max_steps=20), stream(5, Role.ENVIRONMENT)
     games = rollout(env, network, 2_000, games, exploration=rng, epsilon_at=lambda steps: epsilon)

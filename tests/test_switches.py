@@ -8,9 +8,11 @@ import re
 
 import numpy as np
 import pytest
-from trajectories import numbered
+from networks import prefer
+from trajectories import numbered, told
 
 from herfast import Agent, BitFlip, Config, Minibatches, QNetwork, cli, pack_bits
+from herfast.data import Role, stream
 
 SMALL = {"hidden": (16,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 8}
 
@@ -46,10 +48,9 @@ def goals_of(**fields):
     agent = small_agent(50, **fields)
     agent.replay.add(numbered(3, 10))
     batch = agent.replay.sample(1, 2_000)
-    states, goals = batch.states.ravel().astype(int), batch.goals.ravel().astype(int)
-    hindsight = goals != 2**50 - 1
-    states, goals = states[hindsight], goals[hindsight]
-    return states & 0xFFFF, goals & 0xFFFF, states >> 16 == goals >> 16, hindsight.mean()
+    hindsight = batch.goals.ravel() != 2**50 - 1
+    (game, t), (goal_game, goal_t) = told(batch.states), told(batch.goals)
+    return t[hindsight], goal_t[hindsight], (game == goal_game)[hindsight], hindsight.mean()
 
 
 def test_strategy():
@@ -196,10 +197,7 @@ def explored(cycles=1, **fields):
     """The share of random actions by cycle, of an agent that otherwise plays action 1; epsilon, and steps before."""
     fields = {"episodes_per_cycle": 200, "learning_rate": 5e-324, "cycles_per_epoch": 1, **fields}
     agent, shares = small_agent(8, **fields), []
-    for name, array in agent.network.parameters().items():
-        array[...] = 0
-        if name == "output.bias":
-            array[1] = 1
+    prefer(agent.network, 1)
     add = agent.replay.add
 
     def watch(games):
@@ -334,11 +332,20 @@ def test_evaluate_with():
     for which, action in (("online", 4), ("target", 2)):
         agent = small_agent(evaluate_with=which)
         for network, best in (("online", 4), ("target", 2)):
-            for name, array in agent.network.parameters(network).items():
-                array[...] = 0
-                if name == "output.bias":
-                    array[best] = 1
+            prefer(agent.network, best, network)
         assert agent.predict(observation)[0] == action
         goal = observation["observation"].copy()
         goal[action] = 1  # only this action reaches it
         assert agent.predict({**observation, "desired_goal": goal})[0] == action
+
+
+def test_test_episodes_are_played_by_evaluate_with():
+    """Games of one step are won if the bit that the network flips is the only one that is wrong."""
+    states, goals = np.empty((2, 200, 1), np.uint64)
+    BitFlip(2).reset(stream(1, Role.TEST), states, goals)
+    for which, action in (("online", 1), ("target", 0)):
+        agent = Agent(BitFlip(2, max_steps=1), "notebook", 0, **SMALL, evaluate_with=which)
+        prefer(agent.network, 1, "online")
+        prefer(agent.network, 0, "target")
+        won = (states ^ goals == 1 << action).mean()
+        assert agent.evaluate(200, seed=1).success_rate == won

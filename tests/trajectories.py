@@ -2,6 +2,7 @@
 
 import numpy as np
 from reference.bits import from_words, prefix, to_words
+from reference.ring import Transition
 
 from herfast import Trajectories
 
@@ -35,6 +36,12 @@ def numbered(n_games, max_steps, first_game=0):
     return Trajectories(states, t[:-1].astype(np.uint16), goals, np.full(n_games, max_steps, np.int32))
 
 
+def told(words):
+    """Game and t of states that `numbered` made, int64 in one axis."""
+    numbers = words.ravel().astype(np.int64)
+    return numbers >> 16, numbers & 0xFFFF
+
+
 def add_to_twin(twin, trajectories):
     """What HindsightReplay.add does, for a reference.ring.Ring."""
     for game, length in enumerate(trajectories.lengths):
@@ -62,12 +69,15 @@ def as_words(twin, n_bits):
     )
 
 
+def transitions_of(batch):
+    """The rows of one minibatch, as the twin's."""
+    rows = zip(*batch, strict=True)
+    return [Transition(*map(from_words, row[:3]), *(value.item() for value in row[3:])) for row in rows]
+
+
 def assert_same_samples(replay, twin, raw, n_batches=3, batch_size=17):
     """Both rings, which hold the same, sample the same from the same raw outputs; returns the minibatches."""
     batches = replay.sample(n_batches, batch_size)
     for batch in zip(*batches, strict=True):
-        want = twin.sample(raw, replay.strategy, replay.k, batch_size)
-        for row, transition in zip(zip(*batch, strict=True), want, strict=True):
-            words, rest = row[:3], row[3:]
-            assert (*map(from_words, words), *(value.item() for value in rest)) == transition
+        assert transitions_of(batch) == twin.sample(raw, replay.strategy, replay.k, batch_size)
     return batches
