@@ -41,22 +41,26 @@ def main():
         for run, result in pool.imap_unordered(carry_out, [(run, args.epochs) for run in runs]):
             results[runs.index(run)] = run._asdict() | result
             print(f"{len(results)}/{len(runs)} {run}: {result['success']:.3f}", flush=True)
+            if args.out:  # after each run, so that an end in between loses none
+                write(args.out, [results[i] for i in sorted(results)])
+
+
+def write(path, results):
     names = ("herfast", "numpy", "numba")
     found = {
         "date": datetime.date.today().isoformat(),
         "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names},
-        "paper": [results[i] for i in sorted(results)],
+        "paper": results,
     }
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def arguments():
     parser = argparse.ArgumentParser(description="Learn with preset paper, with hindsight and without, at many sizes.")
     parser.add_argument("--bits", type=int, nargs="+", default=[10, 13, 15, 20, 30, 40, 50])
     parser.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
-    parser.add_argument("--epochs", type=int, help="instead of the preset's 200")
+    parser.add_argument("--epochs", type=int, help="of preset paper, instead of its 200")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--out", type=Path, help="a JSON file for report.py")
     return parser.parse_args()
@@ -65,7 +69,8 @@ def arguments():
 def carry_out(job):
     """A run to its last epoch: success by epoch, of the games as played and of greedy test games, and at the end."""
     run, epochs = job
-    agent = Agent(BitFlip(run.n_bits), run.preset, run.seed, **run.settings).learn(epochs=epochs)
+    agent = Agent(BitFlip(run.n_bits), run.preset, run.seed, **run.settings)
+    agent.learn(epochs=epochs if run.preset == "paper" else None)
     history = agent.history
     greedy = history["greedy_success"]
     played = [np.mean(history["success"][history["epoch"] == epoch]) for epoch in np.unique(history["epoch"])]

@@ -126,8 +126,8 @@ class QNetwork:
         self.refresh()
 
     def is_finite(self) -> bool:
-        """No parameter of the online network is NaN or infinite."""
-        return bool(np.isfinite(self._online.params).all())
+        """No parameter of the online and target networks is NaN or infinite."""
+        return all(bool(np.isfinite(network.params).all()) for network in (self._online, self._target))
 
     # --- acting and learning ---
 

@@ -90,7 +90,9 @@ def find(path: Path, name: str) -> Path:
     if not path.is_dir():
         return path
     if not (path / name).exists():
-        raise FileNotFoundError(f"{path} holds no {name}, so it is not the folder of a finished run")
+        if describe(path) is None:
+            raise FileNotFoundError(f"{path} holds no {name}, so it is not the folder of a run")
+        raise FileNotFoundError(f"{path} holds no {name}: the run is not over, or did not end well; see its {PROGRESS}")
     return path / name
 
 

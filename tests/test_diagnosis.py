@@ -1,5 +1,6 @@
 """What an agent looks like from inside: each number against a plain computation, each advice where it belongs."""
 
+import math
 import pickle
 import re
 
@@ -10,11 +11,12 @@ from trajectories import numbered, played
 
 from herfast import Agent, BitFlip, HindsightReplay, diagnosis
 from herfast.data import Role, stream
-from herfast.diagnosis import Diagnosis, action_gap, advice, hindsight_success, visited
+from herfast.diagnosis import Diagnosis, action_gap, advice, hindsight_success, out_of_reach, visited
 from herfast.rollout import rollout
 
 SMALL = {"hidden": (32,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 16}
-HEALTHY = Diagnosis(0.9, 0.0, 0.1, -9.0, 0.5, -50.0, 1.5, 0.2, 0.1, 0.5)
+HEALTHY = Diagnosis(0.99, 0.0, 0.1, -9.0, 0.5, -50.0, 1.5, 0.2, 0.1, 0.5)
+WEAK = HEALTHY._replace(success_rate=0.94)
 
 
 def learnt(n_bits=9, preset="notebook", epochs=2, **fields):
@@ -114,43 +116,64 @@ def test_a_diagnosis_reads_well():
     ]
     assert str(HEALTHY).endswith("advice             none, nothing is off")
     assert str(HEALTHY._replace(advice="Do it.")).endswith("advice             Do it.")
+    assert "returns: -1.333 to 0" in str(HEALTHY._replace(q_floor=-4 / 3))
+    unknown = HEALTHY._replace(action_gap=np.nan, hindsight_success=np.nan, epsilon=np.nan, ring_fill=np.nan)
+    assert [line.split()[-1] for line in str(unknown).splitlines()[2:7]] == ["unknown", "0", *["unknown"] * 3]
 
 
-ADVICE = [  # fields of Config, of the game, findings; and what the advice holds
-    ({}, {}, {}, None),
-    ({}, {}, {"success_rate": 1.0, "loop_share": 0.04}, None),
-    ({}, {}, {"q_highest": 2.5}, "Q values have left the range of returns"),
-    ({}, {}, {"q_lowest": -52.5}, "Q values have left the range of returns"),
-    ({}, {}, {"q_lowest": -52.5, "success_rate": 1.0}, "Q values have left the range of returns"),
-    ({"advantage_gap": 0.5}, {}, {"q_lowest": -52.5}, None),
+ADVICE = [  # fields of Config, of the game, findings of a weak agent; and what the advice holds
+    ({}, {}, {}, "It wins 94.0% of its games so far, .*: let it learn longer"),
+    ({}, {}, {"success_rate": 0.95, "loop_share": 0.04}, None),
+    ({}, {}, {"q_highest": 4.5}, "Q values have left the range of returns"),
+    ({}, {}, {"q_lowest": -54.5}, "Q values have left the range of returns"),
+    ({}, {}, {"q_lowest": -54.5, "success_rate": 1.0}, "Q values have left the range of returns"),
+    ({"advantage_gap": 0.5}, {}, {"q_lowest": -54.5}, "let it learn longer"),
     ({"k": 0}, {}, {"hindsight_success": 0.0}, "k is 0"),
     ({"k": 0}, {}, {"success_rate": 0.95}, None),
     ({"strategy": "random"}, {}, {"hindsight_success": 0.0}, "strategy 'random' takes them from other episodes"),
-    ({"capacity": 160}, {}, {}, "The ring holds the games of 4.0 cycles"),
-    ({"capacity": 200}, {}, {}, None),
-    ({}, {"max_steps": 4}, {}, "max_steps = 4 cuts games off that take 4.5 steps on average"),
+    ({"strategy": "random"}, {}, {"hindsight_success": 0.02}, "let it learn longer"),
+    ({"strategy": "final"}, {}, {"hindsight_success": 0.0}, "let it learn longer"),
+    ({"capacity": 160}, {}, {}, "the games of only 4.0 cycles"),
+    ({"capacity": 200}, {}, {}, "let it learn longer"),
+    ({}, {"max_steps": 4}, {}, "max_steps = 4 leaves 50% of the goals out of reach"),
+    ({}, {"max_steps": 6}, {}, "max_steps = 6 leaves 9% of the goals out of reach"),
+    ({}, {"max_steps": 7}, {}, "let it learn longer"),
     (
         {"gamma": 0.75},
         {},
         {"q_floor": -4.0, "q_lowest": -5.0},
-        "gamma = 0.75 looks 4 steps ahead, games take 4.5 on average",
+        "gamma = 0.75 has a horizon of 4, games take 4.5 on average",
     ),
+    ({"gamma": 0.0}, {}, {"q_floor": -1.0, "q_lowest": -1.0}, "gamma = 0 has a horizon of 1, "),
+    (
+        {"gamma": 0.776},
+        {},
+        {"q_floor": -1 / 0.224, "q_lowest": -5.0},
+        "let it learn longer",
+    ),  # rounding does not decide
     ({"epsilon": "constant", "epsilon_start": 0.0}, {}, {"epsilon": 0.0}, "with epsilon = 0"),
+    ({}, {}, {"loop_share": 0.04}, "let it learn longer"),
     (
         {},
         {},
-        {"loop_share": 0.1, "action_gap": 0.4},
-        "gap is 0.40 and should be 4 times its noise, 0.20; .* wider hidden layer",
+        {"loop_share": 0.06, "action_gap": 0.4},
+        "gap is 0.40 and should be 4 times its noise, 0.20; more updates help, and so does a wider hidden layer",
     ),
-    ({"mask_terminal": False}, {}, {"loop_share": 0.1}, "and mask_terminal"),
-    ({"learning_rate": 0.01}, {}, {"loop_share": 0.1}, "and a lower learning_rate"),
+    ({"mask_terminal": False}, {}, {"loop_share": 0.1}, "and so does mask_terminal"),
+    ({"learning_rate": 0.01}, {}, {"loop_share": 0.1}, "and so does a lower learning_rate"),
+    (
+        {"learning_rate": 0.01, "learning_rate_end": 1e-3, "learning_rate_decay_updates": 3},  # over by now
+        {},
+        {"loop_share": 0.1},
+        "and so does a wider hidden layer",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("fields", "game", "findings", "said"), ADVICE)
 def test_advice(fields, game, findings, said):
     agent = Agent(BitFlip(9, **game), "notebook", 0, **{**SMALL, **fields}).learn(epochs=1)
-    given = advice(agent, HEALTHY._replace(**findings))
+    given = advice(agent, WEAK._replace(**findings))
     if said is None:
         assert given is None
     else:
@@ -159,22 +182,50 @@ def test_advice(fields, game, findings, said):
         assert "\n" not in given
 
 
-def test_advice_without_weights_or_replay():
-    agent = Agent(BitFlip(9), "notebook", 0, **SMALL)
-    assert "Nothing is stored" in agent.diagnose().advice
-    agent.learn(epochs=1)
-    agent.network.parameters()["output.bias"][0] = np.nan
+@pytest.mark.parametrize(("n_bits", "max_steps"), [(1, 1), (9, 4), (9, 9), (20, 10), (20, 12), (64, 30)])
+def test_goals_out_of_reach_are_counted(n_bits, max_steps):
+    far = sum(math.comb(n_bits, distance) for distance in range(max_steps + 1, n_bits + 1))
+    assert out_of_reach(n_bits, max_steps) == pytest.approx(far / 2**n_bits)
+
+
+def test_advice_without_weights_or_replay(tmp_path):
+    agent = Agent(BitFlip(9), "notebook", 0, **SMALL).learn(epochs=1)
+    agent.save(tmp_path / "agent.safetensors")
+    loaded = Agent.load(tmp_path / "agent.safetensors")
+    assert "Nothing is stored" in advice(loaded, WEAK)
+    assert "go round in circles" in advice(loaded, WEAK._replace(loop_share=0.5))
+    found = loaded.diagnose()
+    assert np.isnan([found.hindsight_success, found.epsilon, found.ring_fill]).all()
+    agent.network.parameters("target")["output.bias"][0] = np.nan
     assert "not finite" in agent.diagnose().advice
+
+
+@pytest.mark.parametrize("preset", ["notebook", "paper", "fast"])
+@pytest.mark.parametrize("advantage_gap", [0.0, 0.5])
+def test_nobody_is_told_at_once_that_learning_diverged(preset, advantage_gap):
+    for seed in range(10):
+        found = Agent(BitFlip(20), preset, seed, advantage_gap=advantage_gap).diagnose()
+        assert "range of returns" not in found.advice, (seed, found)
+
+
+def test_large_games_are_looked_at_in_parts(monkeypatch):
+    """As many games as fit into memory at once, as `evaluate` does; fewer of them tell less."""
+    agent = learnt(epochs=4)
+    whole = agent.diagnose()
+    monkeypatch.setattr(diagnosis, "games_at_once", lambda env, n_games: 3)
+    part = agent.diagnose()
+    assert part.loop_share == agent.evaluate(3, seed=agent.seed).loop_share
+    assert part.action_gap != whole.action_gap
 
 
 def test_large_games_take_init_into_the_advice():
     agent = Agent(BitFlip(40), "notebook", 0, **SMALL).learn(epochs=1)
-    assert "sparse_pairs" in advice(agent, HEALTHY._replace(loop_share=0.5))
+    assert "sparse_pairs" in advice(agent, WEAK._replace(loop_share=0.5))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "said"),  # of the config, and max_steps
     [
         ({}, None),
         ({"k": 0}, "k is 0"),
@@ -182,11 +233,14 @@ def test_large_games_take_init_into_the_advice():
         ({"learning_rate": 1.0}, "Q values have left"),
         ({"capacity": 300}, "raise capacity"),
         ({"hidden": (16,)}, "wider hidden"),
+        ({"max_steps": 10}, "out of reach"),
     ],
 )
 def test_real_troubles_of_the_notebook_are_found(fields, said):
     """After 4,000 updates at 20 bits; untroubled it then wins nearly all games."""
-    found = Agent(BitFlip(20), "notebook", 0, **fields).learn(epochs=2).diagnose()
+    settings = dict(fields)
+    game = BitFlip(20, settings.pop("max_steps", None))
+    found = Agent(game, "notebook", 0, **settings).learn(epochs=2).diagnose()
     assert (found.advice is None) == (said is None), found
     assert said is None or said in found.advice, found
     assert (found.success_rate > 0.95) == (said is None), found

@@ -156,7 +156,7 @@ def test_each_of_200_updates_is_the_oracles(preset, n_bits):
             for name, computed in numbers.items():
                 scale = np.sqrt(slow.moment2[name] / (1 - twin.BETA2**slow.updates))
                 tiny = (scale > 0) & (scale < 1e-7) & (which not in ("moment1", "moment2"))
-                doubts.append(tiny.mean())
+                doubts.extend([tiny.mean()] if which == "online" else [])
                 assert_close(computed, getattr(slow, which)[name], (slow.updates, which, name), tiny)
         return loss
 
@@ -164,7 +164,7 @@ def test_each_of_200_updates_is_the_oracles(preset, n_bits):
     agent.learn(epochs=1)
     assert slow.updates == agent.network.updates == len(replaced) == 200
     assert sum(replaced) < 0.001 * 200 * agent.config.batch_size
-    assert np.mean(doubts) < 0.001
+    assert np.mean(doubts) < 1e-4
 
 
 FREE = {  # bits, epochs, fields of Config

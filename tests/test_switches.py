@@ -212,7 +212,7 @@ def explored(cycles=1, **fields):
 
 
 def test_epsilon():
-    """About 1,600 steps a cycle; within a cycle it goes on changing, so that a cycle's share lies between its ends."""
+    """About 1,600 steps a cycle; it goes on changing within one, so that a cycle's share is the mean of its ends."""
     settings = {"epsilon_start": 0.8, "epsilon_end": 0.1, "epsilon_decay_steps": 4_000}
     for schedule, at in (
         ("constant", lambda steps: 0.8),
@@ -222,7 +222,7 @@ def test_epsilon():
         shares, epsilons, steps = explored(4, epsilon=schedule, **settings)
         assert epsilons.tolist() == pytest.approx([at(before) for before in steps[:-1]])
         for share, before, after in zip(shares, steps[:-1], steps[1:], strict=True):
-            assert at(after) - 0.05 < share < at(before) + 0.05, schedule
+            assert share == pytest.approx((at(before) + at(after)) / 2, abs=0.05), schedule
 
 
 def test_epsilon_start():
