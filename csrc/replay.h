@@ -109,11 +109,14 @@ static inline bool hf_ring_is_valid(const hf_ring *ring) {
     size_t n_transitions = 0;
     if (ring->head >= ring->capacity || ring->size > ring->capacity) return false;
     if (ring->size < ring->capacity && ring->head != ring->size) return false;
+    bool begins = ring->size < ring->capacity; /* the oldest episode of a full ring may have lost its first records */
     for (size_t age = 0; age < ring->size; age++) {
         uint64_t *record = hf_ring_at(ring, age), meta = *hf_record_meta(ring, record);
+        if (meta >> 48 || (begins && hf_t(meta) > 0) || hf_t(meta) + hf_steps_to_end(meta) == 0) return false;
+        begins = hf_steps_to_end(meta) == 0;
         if (!hf_is_clean(record, ring->state_bits)) return false;
         if (!hf_is_clean(hf_record_goal(ring, record), ring->goal_bits)) return false;
-        if (hf_steps_to_end(meta) == 0) continue;
+        if (begins) continue; /* the next one does */
         n_transitions++;
         if (age + 1 == ring->size) return false;
         uint64_t *next = hf_ring_at(ring, age + 1), next_meta = *hf_record_meta(ring, next);

@@ -16,8 +16,9 @@ from herfast.checks import check_integer
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
 from herfast.diagnosis import Diagnosis, diagnose
-from herfast.envs import BitFlip
 from herfast.evaluation import Evaluation, evaluate
+from herfast.faces import packed_game
+from herfast.guard import Guard, one_thread
 from herfast.network import QNetwork
 from herfast.progress import progress
 from herfast.replay import HindsightReplay
@@ -56,6 +57,8 @@ class Agent:
     training episodes, loss (mean over the cycle's updates), epsilon, learning_rate, env_steps, episodes, updates and
     seconds so far, greedy_success (measured at each epoch's end, else NaN). `solved` tells whether the last `learn`
     ended because its `until` was reached and confirmed.
+
+    An agent is used by one thread at a time; a second one gets a RuntimeError. Agents of their own run side by side.
     """
 
     def __init__(self, env: object, preset: Preset = "fast", seed: int | None = None, **config_fields: Any) -> None:
@@ -75,15 +78,40 @@ class Agent:
         self.streams = {Role.REPLAY: self.replay.rng, **{role: stream(self.seed, role) for role in roles}}
         self.network = QNetwork(*bits, self.env.n_actions, config=self.config, seed=self.seed)
         self.history = History(**COLUMNS)
-        self.cycles = self.env_steps = self.episodes = 0
-        self.seconds = 0.0
         self.solved = False
+        self._guard = Guard()
 
     def __repr__(self) -> str:
         return f"Agent({self.env!r}, preset={self.preset!r}, seed={self.seed}) after {self.env_steps:,} steps"
 
+    # --- what the history counts, and so cannot disagree with it ---
+
+    @property
+    def cycles(self) -> int:
+        """Cycles completed."""
+        return len(self.history["epoch"])
+
+    @property
+    def env_steps(self) -> int:
+        """Steps played in them."""
+        return int(self._so_far("env_steps"))
+
+    @property
+    def episodes(self) -> int:
+        """Episodes played in them."""
+        return int(self._so_far("episodes"))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that they took."""
+        return float(self._so_far("seconds"))
+
+    def _so_far(self, column: str) -> float:
+        return self.history[column][-1] if self.cycles else 0.0
+
     # --- learning ---
 
+    @one_thread
     def learn(
         self,
         epochs: int | None = None,
@@ -117,7 +145,7 @@ class Agent:
                 row = self._cycle()
                 epoch_ends = (self.cycles + 1) % self.config.cycles_per_epoch == 0
                 greedy, solved = self._judge(until) if epoch_ends else (float("nan"), False)
-                self._count(row | {"seconds": time.perf_counter() - started, "greedy_success": greedy})
+                self.history.append(**row, seconds=time.perf_counter() - started, greedy_success=greedy)
                 self.solved = solved
                 show(row)
                 go_on = callback is None or callback(self) is not False
@@ -160,12 +188,6 @@ class Agent:
             "updates": self.network.updates,
         }
 
-    def _count(self, row: dict[str, Any]) -> None:
-        """A cycle is over: take its row into the history and its numbers into the counters, all together."""
-        self.history.append(**row)
-        self.cycles += 1
-        self.env_steps, self.episodes, self.seconds = row["env_steps"], row["episodes"], row["seconds"]
-
     def _limits(
         self, epochs: int | None, total_timesteps: int | None, until: float | None
     ) -> tuple[float, float, float | None]:
@@ -192,6 +214,7 @@ class Agent:
 
     # --- using what was learnt ---
 
+    @one_thread
     def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
         """Play `n_episodes` greedy episodes with the network that Config's evaluate_with names; learns nothing.
 
@@ -202,6 +225,7 @@ class Agent:
         rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
         return evaluate(self.env, self.network, n_episodes, rng, self.config.evaluate_with)
 
+    @one_thread
     def diagnose(self) -> Diagnosis:
         """Why it does or does not learn: success of relabelled goals, Q values, action gap, loops, exploration, advice.
 
@@ -209,6 +233,7 @@ class Agent:
         """
         return diagnose(self)
 
+    @one_thread
     def predict(self, observation: Mapping[str, Any]) -> tuple[Any, None]:
         """The greedy actions, int64: one for a single Gymnasium observation, [E] for a batch; and None, for no state.
 
@@ -233,11 +258,13 @@ class Agent:
 
     # --- files ---
 
+    @one_thread
     def save(self, path: str | os.PathLike[str], *, replay: bool = False) -> None:
         """Write the networks, environment and config to a safetensors file, atomically.
 
         With `replay` everything is written, ring, moments, random streams, counters and history: the agent loaded from
-        that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written.
+        that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written, ValueError
+        where weights are not finite; the file stays as it was.
         """
         checkpoint.write(path, *snapshot.take(self, everything=replay))
 
@@ -245,35 +272,16 @@ class Agent:
     def load(cls, path: str | os.PathLike[str]) -> Agent:
         """The agent that `save` wrote. From a file without replay it keeps its networks and starts all else anew.
 
-        Raises FileNotFoundError, or ValueError naming the file and the reason.
+        Raises FileNotFoundError, ValueError or MemoryError, in a sentence that names the file and the reason.
         """
         tensors, metadata = checkpoint.read(path)
         try:
-            env = BitFlip(metadata["environment"]["n_bits"], metadata["environment"]["max_steps"])
-            agent = cls(env, metadata["preset"], metadata["seed"], **metadata["config"])
+            game, preset, seed, fields = snapshot.settings(metadata)
+            agent = cls(game, preset, seed, **fields)
             snapshot.restore(agent, tensors, metadata)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} does not hold an agent: {error}") from error
+        except MemoryError as error:
+            raise MemoryError(f"{path} cannot be loaded: {error}") from error
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} does not hold an agent: {reason}") from error
         return agent
-
-
-def packed_game(env: object) -> BitFlip:
-    """The packed game behind `env`, a BitFlip or one of herfast's Gymnasium environments; TypeError for any other.
-
-    Of the wrappers around an environment those of `gymnasium.make` are seen through, TimeLimit as a lower max_steps;
-    another one might change the task, and is refused.
-    """
-    if isinstance(env, BitFlip):
-        return env
-    import gymnasium
-    from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
-
-    from herfast.gym_envs import BitFlipEnv, BitFlipVectorEnv
-
-    inner, limits = env, []
-    while isinstance(inner, gymnasium.Wrapper) and isinstance(inner, (OrderEnforcing, PassiveEnvChecker, TimeLimit)):
-        limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
-        inner = inner.env
-    if not isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
-        raise TypeError(f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {env!r}")
-    return BitFlip(inner.game.n_bits, min([inner.game.max_steps, *limits]))

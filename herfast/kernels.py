@@ -69,11 +69,14 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
         batches: Minibatches,
         rules: Rules,
         learning_rates: NDArray[np.float64],
-        updates: int,
+        count: NDArray[np.int64],
         work: Workspace,
         out_losses: NDArray[np.float64],
     ) -> None:
-        """One update a minibatch, from `updates` done before; target follows each time the count reaches its turn."""
+        """One update a minibatch; target follows each time the count reaches its turn.
+
+        `count` [1], of updates done so far, is kept here, so that no interrupt can come between an update and it.
+        """
         _ = sources
         for u in range(batches.states.shape[0]):
             batch = Minibatches(
@@ -85,7 +88,8 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
                 batches.terminated[u],
                 batches.steps_to_goal[u],
             )
-            out_losses[u] = update(online, target, shape, adam, batch, rules, learning_rates[u], updates + u + 1, work)
+            out_losses[u] = update(online, target, shape, adam, batch, rules, learning_rates[u], count[0] + 1, work)
+            count[0] += 1
 
     @njit(**options)
     def refold(network: Network, shape: Integers) -> None:

@@ -57,7 +57,7 @@ class QNetwork:
 
     def _allocate(self, n_state_bits: int, n_goal_bits: int, n_actions: int, config: Config) -> None:
         self.n_state_bits, self.n_goal_bits, self.n_actions, self.config = n_state_bits, n_goal_bits, n_actions, config
-        self.updates = 0
+        self._count = np.zeros(1, np.int64)  # of updates
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
         size = n_parameters(self._shape, config.dueling)
         online, target, d_params, moment1, moment2 = aligned(*[(size,)] * 5)
@@ -100,6 +100,15 @@ class QNetwork:
             "moment2": self._adam.moment2,
         }
 
+    @property
+    def updates(self) -> int:
+        """How many updates it has learnt from."""
+        return int(self._count[0])
+
+    @updates.setter
+    def updates(self, count: int) -> None:
+        self._count[0] = count
+
     # --- parameters ---
 
     def parameters(self, which: str = "online") -> dict[str, Floats]:
@@ -126,8 +135,9 @@ class QNetwork:
         self.refresh()
 
     def is_finite(self) -> bool:
-        """No parameter of the online and target networks is NaN or infinite."""
-        return all(bool(np.isfinite(network.params).all()) for network in (self._online, self._target))
+        """No parameter of the online and target networks is NaN or infinite, and none of Adam's moments."""
+        numbers = (self._online.params, self._target.params, self._adam.moment1, self._adam.moment2)
+        return all(bool(np.isfinite(flat).all()) for flat in numbers)
 
     # --- acting and learning ---
 
@@ -182,11 +192,10 @@ class QNetwork:
             batches,
             self._rules,
             self.config.learning_rates(self.updates, n_updates),
-            self.updates,
+            self._count,
             self._work,
             losses,
         )
-        self.updates += n_updates
         return losses
 
     # --- inside ---

@@ -5,20 +5,31 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from herfast.checkpoint import Tensors
+from herfast.checks import check_integer
+from herfast.config import Config, Preset
+from herfast.envs import BitFlip
 
 if TYPE_CHECKING:
     from herfast.agent import Agent
 
-COUNTERS = ("cycles", "env_steps", "episodes", "seconds", "solved")
+GAME = "BitFlip"
 PLAYING = ("online", "target")
 LEARNING = (*PLAYING, "moment1", "moment2")
 
 
 def take(agent: Agent, everything: bool) -> tuple[Tensors, dict[str, Any]]:
-    """What a file holds, tensors and metadata: networks, game and settings; or `everything` that learning needs."""
+    """What a file holds, tensors and metadata: networks, game and settings; or `everything` that learning needs.
+
+    Raises ValueError if weights are not finite: such an agent is of no use, and would take a sound one's place.
+    """
+    if not agent.network.is_finite():
+        raise ValueError("weights are not finite, so nothing was saved")
     metadata: dict[str, Any] = {
-        "environment": {"id": "BitFlip", "n_bits": agent.env.n_bits, "max_steps": agent.env.max_steps},
+        "environment": {"id": GAME, "n_bits": agent.env.n_bits, "max_steps": agent.env.max_steps},
         "config": dataclasses.asdict(agent.config),
         "preset": agent.preset,
         "seed": int(agent.seed),  # JSON knows no NumPy integer
@@ -31,28 +42,56 @@ def take(agent: Agent, everything: bool) -> tuple[Tensors, dict[str, Any]]:
         tensors |= {f"history.{name}": column for name, column in agent.history.items()}
         tensors |= {"ring.records": records[: cursor[1]], "ring.cursor": cursor}
         metadata["streams"] = {role.name: rng.bit_generator.state for role, rng in agent.streams.items()}
-        metadata["counters"] = {name: getattr(agent, name) for name in COUNTERS} | {"updates": agent.network.updates}
+        metadata["counters"] = {"updates": agent.network.updates, "solved": agent.solved}
     return tensors, metadata
+
+
+def settings(metadata: dict[str, Any]) -> tuple[BitFlip, Preset, int, dict[str, Any]]:
+    """The game, the preset, the seed and the fields of Config. Raises as `restore`."""
+    game, fields = metadata["environment"], metadata["config"]
+    if game["id"] != GAME:
+        raise ValueError(f"its game is {game['id']!r}, not {GAME!r}")
+    fields = fields | {field.name: fields[field.name] for field in dataclasses.fields(Config)}  # all must be there
+    seed = check_integer("seed", metadata["seed"], 0, 2**128)
+    return BitFlip(game["n_bits"], game["max_steps"]), metadata["preset"], seed, fields
 
 
 def restore(agent: Agent, tensors: Tensors, metadata: dict[str, Any]) -> None:
     """Give a new agent of the same game and settings what `take` took.
 
-    Raises KeyError for what is missing, TypeError or ValueError for what does not fit.
+    Raises LookupError for what is missing, TypeError, ValueError or OverflowError for what does not fit.
     """
     everything = "counters" in metadata
     for part in LEARNING if everything else PLAYING:
         for name, view in agent.network.parameters(part).items():
             saved = tensors[f"{part}.{name}"]
-            if saved.shape != view.shape or saved.dtype != view.dtype:
-                raise ValueError(f"{part}.{name} should be {view.dtype} {view.shape}, is {saved.dtype} {saved.shape}")
+            _check(f"{part}.{name}", saved, view)
             view[...] = saved
     agent.network.refresh()
     if everything:
-        agent.replay.restore(tensors["ring.records"], tensors["ring.cursor"])
-        agent.history.restore({name: tensors[f"history.{name}"] for name in agent.history})
+        _restore_ring(agent, tensors["ring.records"], tensors["ring.cursor"])
+        columns = {name: tensors[f"history.{name}"] for name in agent.history}
+        for name, own in agent.history.items():
+            _check(f"history.{name}", columns[name], own, n_rows=len(columns["epoch"]))
+        agent.history.restore(columns)
         for role, rng in agent.streams.items():
             rng.bit_generator.state = metadata["streams"][role.name]
-        for name in COUNTERS:
-            setattr(agent, name, metadata["counters"][name])
-        agent.network.updates = metadata["counters"]["updates"]
+        counters = metadata["counters"]
+        agent.network.updates = check_integer("updates", counters["updates"], 0, 2**62)
+        agent.solved = bool(counters["solved"])
+
+
+def _restore_ring(agent: Agent, records: NDArray[Any], cursor: NDArray[Any]) -> None:
+    agent.replay.restore(records, cursor)
+    highest = int((records[:, -1] & np.uint64(0xFFFF)).max(initial=0))  # of the actions: csrc/replay.h
+    if highest >= agent.env.n_actions:
+        raise ValueError(f"ring.records has an action {highest}, where {agent.env.n_actions - 1} is the highest")
+
+
+def _check(name: str, saved: NDArray[Any], own: NDArray[Any], n_rows: int | None = None) -> None:
+    """Raise ValueError unless `saved` is like `own` (but for `n_rows` rows) and, if it is of a network, finite."""
+    shape = own.shape if n_rows is None else (n_rows, *own.shape[1:])
+    if saved.shape != shape or saved.dtype != own.dtype:
+        raise ValueError(f"{name} should be {own.dtype} {shape}, is {saved.dtype} {saved.shape}")
+    if n_rows is None and not np.isfinite(saved).all():
+        raise ValueError(f"{name} is not finite")

@@ -23,6 +23,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "__init__": "gymnasium",
     "__main__": "cli",
     "checks": "",
+    "guard": "",
     "data": "",
     "bits": "_core checks data",
     "envs": "_core checks data bits",
@@ -44,9 +45,10 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "evaluation": "envs memory network rollout",
     "diagnosis": "bits data evaluation replay rollout agent",  # the agent for types only
     "progress": "tqdm",
-    "snapshot": "checkpoint data agent",  # the agent for types only, else it would be a circle
-    "agent": "checks bits envs gym_envs replay network rollout evaluation diagnosis config checkpoint snapshot memory"
-    " progress data gymnasium",  # to see through its wrappers
+    "snapshot": "checkpoint checks config data envs agent",  # the agent for types only, else it would be a circle
+    "faces": "envs gym_envs gymnasium",  # to see through its wrappers
+    "agent": "checks bits faces replay network rollout evaluation diagnosis config checkpoint snapshot memory guard"
+    " progress data",
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",

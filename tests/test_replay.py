@@ -121,6 +121,21 @@ def assert_equal_batches(one, two):
         assert a.dtype == b.dtype
 
 
+MARRED = [  # the age of a record of `both(23, 50)`, and what is added to its meta word
+    (5, 1 << 48),  # bits that mean nothing
+    (5, 1 << 16),  # another step than the one before
+    (5, 1 << 32),  # another number of steps left
+    (-1, -1 << 32),
+]
+
+
+def marred(replay, age, difference):
+    """The records of a full ring, but for one meta word."""
+    records = replay.records.copy()
+    records[(replay.cursor[0] + age) % len(records), -1] += np.uint64(difference % 2**64)
+    return records
+
+
 def test_only_whole_rings_are_restored():
     full, _ = both(23, 50)
     part = HindsightReplay(1000, 50)
@@ -136,10 +151,32 @@ def test_only_whole_rings_are_restored():
         (full.records[:5], full.cursor, "does not go with"),
         (full.records[:, :2], full.cursor, "3 words a row"),
         (np.ones_like(full.records), full.cursor, "not a ring of whole episodes"),
+        *((marred(full, age, meta), full.cursor, "not a ring of whole episodes") for age, meta in MARRED),
     ):
         with pytest.raises(ValueError, match=message):
             other.restore(records, np.array(cursor))
     assert len(other) == 0
+
+
+@pytest.mark.parametrize("lengths", [(3, 4), (4, 3)])
+def test_an_episode_begins_with_its_first_step(lengths):
+    """Where the one before it ends, and where the ring does; only the oldest of a full ring may have lost it."""
+    whole = HindsightReplay(sum(lengths) + 2, 50)
+    for length in lengths:
+        whole.add(numbered(1, length))
+    sizes = (50, 50)
+    assert _core.ring_is_valid(whole.records, whole.cursor, *sizes)
+    for age in range(len(whole.records)):
+        records = whole.records.copy()
+        end = age + int(records[age, -1] >> np.uint64(32))
+        records[age : end + 1, -1] += np.uint64(1 << 16)  # all that is left of its episode is a step later
+        assert _core.ring_is_valid(records, whole.cursor, *sizes) == (age == 0)
+    part = HindsightReplay(100, 50)
+    part.add(numbered(1, 4))
+    part.records[:5, -1] += np.uint64(1 << 16)
+    assert not _core.ring_is_valid(part.records, part.cursor, *sizes)
+    part.records[:, -1] = 0
+    assert not _core.ring_is_valid(part.records[:1].repeat(5, 0), np.array([0, 5, 0]), *sizes), "no steps at all"
 
 
 def test_strides_and_read_only_arrays_are_welcome():
