@@ -20,6 +20,7 @@ from herfast.config import Config, Preset
 if TYPE_CHECKING:
     import tyro  # else it is imported by `_parse`, which lets `main` be there first to catch a Ctrl-C
 
+CHECKPOINT_EVERY = 10  # epochs
 _HELP_BITS = 50  # the size whose defaults `herfast train --help` shows when no --n-bits is given
 
 
@@ -27,8 +28,8 @@ _HELP_BITS = 50  # the size whose defaults `herfast train --help` shows when no 
 class Train:
     """Learn a bit-flip game and write the run into a folder. The defaults are those of --preset at --n-bits.
 
-    Ctrl-C stops a run at the end of its cycle; --resume FOLDER, with --epochs or --until if they shall change and no
-    other flag, goes on with a run that was stopped.
+    Ctrl-C and SIGTERM stop a run and save it; --resume FOLDER, with --epochs or --until if they shall change, goes on
+    with a run that was stopped or killed.
     """
 
     n_bits: int
@@ -43,6 +44,8 @@ class Train:
     """The run's folder; None: runs/bitflip-<n-bits>-<preset>-seed<seed>."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run that the folder holds."""
+    checkpoint_every: int = CHECKPOINT_EVERY
+    """Epochs from one checkpoint to the next, from which a killed run goes on; one is always written at the end."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)  # no name: flags of their own
 
 
@@ -56,6 +59,8 @@ class Resume:
     """Epochs after which the run ends at the latest, those already done included."""
     until: float | Literal["kept"] | None = "kept"
     """Stop once this greedy success rate is reached on 100 episodes and confirmed on 1,000; None never stops early."""
+    checkpoint_every: int = CHECKPOINT_EVERY
+    """Epochs from one checkpoint to the next."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,8 @@ Command: TypeAlias = Train | Resume | Eval | Play | Plot | Doctor
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out the command line `argv` (default: sys.argv[1:]) and return the exit code.
 
-    0 done, 1 learning diverged, 2 refused in one sentence on stderr, 130 interrupted. --help and a flag that cannot be
-    parsed raise SystemExit, as argparse does.
+    0 done, 1 learning diverged, 2 refused in one sentence on stderr, 130 interrupted, 143 terminated. --help and a flag
+    that cannot be parsed raise SystemExit, as argparse does.
     """
     try:
         return _written(sys.argv[1:] if argv is None else argv)
@@ -192,15 +197,15 @@ def _resumes(argv: Sequence[str]) -> bool:
     if list(argv[:1]) != ["train"] or "--resume" not in (flag.partition("=")[0] for flag in argv):
         return False
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    for name in ("--resume", "--epochs", "--until"):
+    for name in ("--resume", "--epochs", "--until", "--checkpoint-every", "--checkpoint_every"):
         parser.add_argument(name, nargs="?")
     parser.add_argument("-h", "--help", action="store_true")
     _, others = parser.parse_known_args(list(argv[1:]))
     for flag in others:
         if flag.startswith("--"):
             raise ValueError(
-                f"{flag.partition('=')[0]} cannot be given with --resume: a run keeps its settings, all but --epochs "
-                "and --until"
+                f"{flag.partition('=')[0]} cannot be given with --resume: a run keeps its settings, all but --epochs, "
+                "--until and --checkpoint-every"
             )
     return True
 

@@ -6,11 +6,8 @@ shows its traceback. The agent, and with it Numba, is imported only by the comma
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -26,6 +23,7 @@ from herfast.checks import check_integer
 from herfast.config import Config, Preset
 from herfast.data import Role, Words, n_words, stream
 from herfast.envs import BitFlip
+from herfast.interrupts import Interruption, Late, interruptible
 
 if TYPE_CHECKING:
     from herfast.agent import Agent
@@ -47,10 +45,18 @@ def _refusing() -> Iterator[None]:
 
 
 def train(
-    n_bits: int, max_steps: int | None, preset: Preset, seed: int, out: Path | None, overwrite: bool, config: Config
+    n_bits: int,
+    max_steps: int | None,
+    preset: Preset,
+    seed: int,
+    out: Path | None,
+    overwrite: bool,
+    checkpoint_every: int,
+    config: Config,
 ) -> int:
-    """Learn, and fill the run's folder. 0, or 1 if learning diverged, or 130 if it was interrupted."""
+    """Learn, and fill the run's folder. 0, or 1 if learning diverged, or 128 and the number of a signal."""
     with _refusing():
+        check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
         game = BitFlip(n_bits, max_steps)
         folder = out or Path("runs") / f"bitflip-{n_bits}-{preset}-seed{seed}"
         runs.check_free(folder, overwrite)
@@ -62,12 +68,15 @@ def train(
         asked = {"herfast": __version__, "environment": what, "preset": preset, "seed": seed, "config": fields}
         runs.begin(folder, asked)
     print(f"Learning {_game_of(agent)}, preset {preset}, seed {seed}; the run is in {folder}", flush=True)
-    return _run(agent, folder)
+    return _run(agent, folder, checkpoint_every)
 
 
-def resume(folder: Path, epochs: int | Literal["kept"], until: float | Literal["kept"] | None) -> int:
+def resume(
+    folder: Path, epochs: int | Literal["kept"], until: float | Literal["kept"] | None, checkpoint_every: int
+) -> int:
     """Go on with the run in `folder`, under its own settings but for the two that may be given anew. As `train`."""
     with _refusing():
+        check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
         checkpoint = runs.resumable(folder)
         from herfast.agent import Agent
 
@@ -85,62 +94,53 @@ def resume(folder: Path, epochs: int | Literal["kept"], until: float | Literal["
         runs.amend(folder, asdict(agent.config))
     after = f"after {agent.cycles:,} cycles, preset {agent.preset}, seed {agent.seed}"
     print(f"Resuming {_game_of(agent)} {after}; the run is in {folder}", flush=True)
-    return _run(agent, folder)
+    return _run(agent, folder, checkpoint_every)
 
 
-def _run(agent: Agent, folder: Path) -> int:
+def _run(agent: Agent, folder: Path, checkpoint_every: int) -> int:
     """Learn up to Config's `epochs` and `until`, then save and draw; the exit code."""
+    unwritten: OSError | None = None
     try:
-        with _interruptible() as interrupted:
-            _learn(agent, folder, interrupted)
-            with _refusing():  # a full disk
-                agent.save(folder / runs.AGENT)
-                agent.save(folder / runs.CHECKPOINT, replay=True)
+        with interruptible() as interruption:
+            try:
+                _learn(agent, folder, checkpoint_every, interruption)
+                interruption.learning_ends()
+            except Late:
+                pass  # in the midst of a cycle, from where it can go on all the same
+            except OSError as error:  # a full disk, or nobody who reads on: what was learnt may yet be saved
+                unwritten = error
+            with _refusing():
+                _save(agent, folder)
     except FloatingPointError as error:
         print(f"herfast: error: {error}; {folder / runs.PROGRESS} holds the history so far", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # in the midst of a cycle, from where nobody could go on
+    except KeyboardInterrupt:
         print(f"Interrupted at once, saving nothing more; {folder} holds {_contents(folder)}")
         return 130
-    n_cycles = len(agent.history["epoch"])
-    if n_cycles:
-        _draw(folder)
-    if not (agent.solved or agent.cycles >= _last_cycle(agent)):
+    if unwritten is not None:
+        with _refusing():
+            raise unwritten
+    if interruption and not (agent.solved or agent.cycles >= _last_cycle(agent)):
         print(
-            f"Interrupted after {n_cycles:,} cycles; {folder} holds {_contents(folder)}; "
+            f"Interrupted after {agent.cycles:,} cycles; {folder} holds {_contents(folder)}; "
             f"to go on: herfast train --resume {shlex.quote(str(folder))}"
         )
-        return 130
+        return 128 + (interruption.signal or 0)
+    _draw(folder)
     print(_summary(agent, folder))
     return 0
 
 
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Within it the first Ctrl-C sets the event, so that learning can end with its cycle; a second one interrupts.
+def _save(agent: Agent, folder: Path) -> None:
+    agent.save(folder / runs.AGENT)
+    agent.save(folder / runs.CHECKPOINT, replay=True)
 
-    Handlers of others are left alone, as is every thread but the main one, which alone can have handlers.
+
+def _learn(agent: Agent, folder: Path, checkpoint_every: int, interruption: Interruption) -> None:
+    """Learn until the end or a signal, writing the history as it grows, a line an epoch and now and then a checkpoint.
+
+    A checkpoint that cannot be written is no reason to stop: the one before is still there, and so is the agent.
     """
-    asked = threading.Event()
-
-    def ask(*_: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, b"\nStopping at the end of this cycle; Ctrl-C again stops at once, without saving.\n")  # reentrant
-
-    ours = threading.current_thread() is threading.main_thread()
-    if not (ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
-        yield asked
-        return
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _learn(agent: Agent, folder: Path, interrupted: threading.Event) -> None:
-    """Learn, writing the history as it grows and a line per epoch, until done or `interrupted`."""
     from tqdm import tqdm
 
     config, last = agent.config, _last_cycle(agent)
@@ -149,10 +149,17 @@ def _learn(agent: Agent, folder: Path, interrupted: threading.Event) -> None:
 
         def after_cycle(agent: Agent) -> bool:
             progress.write(agent.history)
-            if agent.cycles % config.cycles_per_epoch == 0:
+            epoch, within = divmod(agent.cycles, config.cycles_per_epoch)
+            go_on = agent.cycles < last and not interruption
+            if within == 0:
                 tqdm.write(_epoch_line(agent.history, config))  # a plain print would break the progress bar
                 sys.stdout.flush()
-            return agent.cycles < last and not interrupted.is_set()
+                if go_on and epoch % checkpoint_every == 0:
+                    try:
+                        _save(agent, folder)
+                    except OSError as error:
+                        tqdm.write(f"herfast: warning: {error}", file=sys.stderr)
+            return go_on
 
         epochs = -(-(last - agent.cycles) // config.cycles_per_epoch)  # one begun counts, `after_cycle` ends it in time
         agent.learn(epochs, until=config.until, progress_bar=sys.stderr.isatty(), callback=after_cycle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,9 @@ class Evaluation(NamedTuple):
     loop_share: float
 
 
+PAUSE = 0  # to wait for a signal
+
+
 class StandIn:
     """Has the agent's face, flips the first wrong bit (or, `lost`, bit 0), and records what it was asked."""
 
@@ -55,7 +59,10 @@ class StandIn:
             for trouble in self.trouble if cycle == self.trouble_in else ():
                 if isinstance(trouble, BaseException):
                     raise trouble
-                signal.raise_signal(trouble)
+                if trouble == PAUSE:
+                    signal.pause()
+                else:
+                    signal.raise_signal(trouble)
             epoch, last = divmod(cycle - 1, self.config.cycles_per_epoch)
             greedy = min(1.0, 0.5 * (epoch + 1)) if last == self.config.cycles_per_epoch - 1 else np.nan
             row = {"epoch": epoch + 1, "success": cycle / 100, "return": -1.0, "loss": 1 / cycle, "seconds": cycle / 4}
@@ -110,8 +117,11 @@ def agents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[StandIn]:
 def interruptible() -> Any:
     """Ctrl-C as in a terminal, even where the tests run in the background, and back to that after each test."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    others = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)]
     yield
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)] == others
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 @pytest.fixture
@@ -201,7 +211,7 @@ def test_help_says_whose_defaults_it_shows_if_no_size_is_given(
     assert ("defaults shown for 50 bits" in text) == said
     if said:
         assert "Learn a bit-flip game" in text, "beside what it says in any case"
-        assert "Ctrl-C stops a run" in text
+        assert "Ctrl-C and SIGTERM stop a run" in text
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -385,21 +395,126 @@ def test_overwrite_leaves_foreign_files_alone(run: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("cycle", [1, 15])
-def test_an_interrupt_ends_the_cycle_and_saves(
-    cycle: int, agents: list[StandIn], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_cycle_and_saves(
+    number: int,
+    expected: int,
+    cycle: int,
+    agents: list[StandIn],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(StandIn, "trouble", [signal.SIGINT])
+    monkeypatch.setattr(StandIn, "trouble", [number])
     monkeypatch.setattr(StandIn, "trouble_in", cycle)
     code, out, err = outcome(["train", "--n-bits", "8", "--out", "my run"], capfd)
-    assert code == 130
-    assert err == "\nStopping at the end of this cycle; Ctrl-C again stops at once, without saving.\n"
+    assert code == expected
+    assert err == "\nStopping and saving the run; Ctrl-C again stops at once, without saving.\n"
     last = out.splitlines()[-1]
     assert last.startswith(f"Interrupted after {cycle} cycles; my run holds config.json, progress.csv")
     assert last.endswith("; to go on: herfast train --resume 'my run'")
-    for name in (runs.AGENT, runs.CHECKPOINT, *runs.plots.FILES):
-        assert Path("my run", name).exists()
+    assert StandIn.load(Path("my run", runs.CHECKPOINT)).cycles == cycle
+    assert Path("my run", runs.AGENT).exists()
     assert len(runs.read_progress(Path("my run", runs.PROGRESS))["success"]) == cycle
     assert agents[0].asked == [(500, 0.99)], "nobody waits for test games"
+
+
+def test_a_cycle_that_takes_too_long_is_not_waited_for(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "trouble", [signal.SIGTERM, PAUSE])
+    code, out, _ = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    assert code == 143
+    assert out.splitlines()[-1].startswith("Interrupted after 14 cycles; run holds config.json, progress.csv, agent")
+    assert StandIn.load(Path("run", runs.CHECKPOINT)).cycles == 14
+
+
+def test_saving_is_waited_for(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = StandIn.save
+
+    def slow_save(self: StandIn, path: Path, replay: bool = False) -> None:
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+        save(self, path, replay=replay)
+        monkeypatch.setattr(StandIn, "save", save)
+
+    monkeypatch.setattr(StandIn, "save", slow_save)
+    assert outcome(["train", "--n-bits", "8", "--out", "run"], capsys)[0] == 0
+    assert StandIn.load(Path("run", runs.CHECKPOINT)).solved
+
+
+def saves(monkeypatch: pytest.MonkeyPatch, fails: Sequence[int] = ()) -> list[tuple[str, bool, int]]:
+    """Name, whether with the replay, and cycles of each save; those with as many cycles as `fails` says fail."""
+    done: list[tuple[str, bool, int]] = []
+    save = StandIn.save
+
+    def spy(self: StandIn, path: Path, replay: bool = False) -> None:
+        if self.cycles in fails:
+            raise OSError(f"cannot write {path}: No space left on device")
+        save(self, path, replay=replay)
+        done.append((path.name, replay, self.cycles))
+
+    monkeypatch.setattr(StandIn, "save", spy)
+    return done
+
+
+def pairs(*cycles: int) -> list[tuple[str, bool, int]]:
+    return [pair for cycle in cycles for pair in ((runs.AGENT, False, cycle), (runs.CHECKPOINT, True, cycle))]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", [50, 70]),  # every 10 epochs, and at the end
+        ("--checkpoint-every 1", [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70]),
+        ("--checkpoint_every=6", [30, 60, 70]),
+        ("--checkpoint-every 14", [70]),
+        ("--checkpoint-every 1000", [70]),
+    ],
+)
+def test_checkpoints_are_written_on_the_way(
+    flags: str,
+    expected: list[int],
+    agents: list[StandIn],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = saves(monkeypatch)
+    argv = f"train --n-bits 8 --out run --until None --epochs 14 --cycles-per-epoch 5 {flags}"
+    assert outcome(argv.split(), capsys)[0] == 0
+    assert done == pairs(*expected)
+    done.clear()
+    assert outcome(f"train --resume run --epochs 25 {flags}".split(), capsys)[0] == 0
+    every = int(re.split("[ =]", flags)[-1] or 10)
+    assert done == pairs(*(5 * epoch for epoch in range(15, 26) if epoch % every == 0 or epoch == 25))
+
+
+def test_a_run_goes_on_if_a_checkpoint_cannot_be_written(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = saves(monkeypatch, fails=[10])
+    argv = "train --n-bits 8 --out run --until None --epochs 4 --cycles-per-epoch 5 --checkpoint-every 1"
+    code, _, err = outcome(argv.split(), capsys)
+    assert code == 0
+    assert err == f"herfast: warning: cannot write {Path('run', runs.AGENT)}: No space left on device\n"
+    assert done == pairs(5, 15, 20)
+
+
+def test_what_was_learnt_is_saved_if_the_progress_cannot_be_written(
+    agents: list[StandIn], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = runs.Progress.write
+
+    def full(self: runs.Progress, history: Any) -> None:
+        if len(history["epoch"]) == 7:
+            raise OSError(28, "No space left on device", str(Path("run", runs.PROGRESS)))
+        write(self, history)
+
+    monkeypatch.setattr(runs.Progress, "write", full)
+    code, _, err = outcome(["train", "--n-bits", "8", "--out", "run"], capsys)
+    assert (code, err) == (2, f"herfast: error: No space left on device: {Path('run', runs.PROGRESS)}\n")
+    assert StandIn.load(Path("run", runs.CHECKPOINT)).cycles == 7
 
 
 def test_an_interrupt_in_the_last_cycle_is_too_late(
@@ -514,7 +629,8 @@ def test_resume_goes_on_to_the_runs_last_cycle_in_its_folder(
     stopped: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = (stopped / runs.CONFIG).read_bytes()
-    pictures = [(stopped / name).read_bytes() for name in runs.plots.FILES]
+    for name in runs.plots.FILES:
+        (stopped / name).write_bytes(b"of an older run")
     code, out, err = outcome(["train", "--resume", "run"], capsys)
     assert (code, err) == (0, "")
     (agent,) = agents
@@ -527,9 +643,7 @@ def test_resume_goes_on_to_the_runs_last_cycle_in_its_folder(
     assert [line[:9] for line in epochs] == ["epoch 2/4", "epoch 3/4", "epoch 4/4"]
     assert last.startswith("All 4 epochs are done: ")
     assert (stopped / runs.CONFIG).read_bytes() == config
-    assert all(
-        picture != (stopped / name).read_bytes() for name, picture in zip(runs.plots.FILES, pictures, strict=True)
-    )
+    assert all((stopped / name).read_bytes() != b"of an older run" for name in runs.plots.FILES)
     assert StandIn.load(stopped / runs.CHECKPOINT).cycles == 40
     assert outcome(["train", "--resume", "run"], capsys)[2] == (
         "herfast: error: run has done 4 of 4 epochs: ask for more with --epochs\n"

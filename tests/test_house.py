@@ -17,13 +17,15 @@ SOURCES = [*ROOMS.values(), *HEADERS.values(), ROOT / "herfast" / "_core.pyx", R
 
 NETWORK = "checks data simd layers dense buffers forward update kernels config player network"
 AGENT = (
-    f"{NETWORK} _core bits envs replay gym_envs rollout evaluation diagnosis checkpoint snapshot memory progress agent"
+    f"{NETWORK} _core bits envs replay gym_envs rollout evaluation diagnosis checkpoint snapshot memory progress guard"
+    " faces agent"
 )
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
     "__main__": "cli",
     "checks": "",
     "guard": "",
+    "interrupts": "",
     "data": "",
     "bits": "_core checks data",
     "envs": "_core checks data bits",
@@ -53,7 +55,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
     "sweep": f"{AGENT} runs joblib dask",
-    "commands": f"{AGENT} __init__ plots runs sweep tqdm",
+    "commands": f"{AGENT} __init__ interrupts plots runs sweep tqdm",
     "cli": f"{AGENT} __init__ plots runs sweep commands tyro",
 }
 OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "torch", "tqdm"}  # imported by who needs them, then
