@@ -2,6 +2,8 @@
 
 import math
 import os
+import resource
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -154,6 +156,48 @@ def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path, nam
         (tmp_path / f".{name}.tmp" / half).write_bytes(b"half")
     checkpoint.write(tmp_path / name, NEW, {})
     assert names(tmp_path) == sorted([name, *others])
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond some kilobytes, as where a disk or a quota is used up."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**13, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk):
+    path = tmp_path / "agent"
+    checkpoint.write(path, {"x": np.arange(500)}, {})
+    with pytest.raises(OSError, match=f"cannot write {path}: .*[Ff]ile too large"):
+        checkpoint.write(path, {"x": np.arange(50_000)}, {})
+    assert_equal(checkpoint.read(path)[0], {"x": np.arange(500)})
+    assert names(tmp_path) == ["agent"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="no folder where not even root may write")
+def test_a_folder_that_may_not_be_written_to():
+    with pytest.raises(OSError, match="cannot write /proc/agent: "):
+        checkpoint.write("/proc/agent", NEW, {})
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_file_can_be_read_by_whom_the_user_lets(tmp_path, mask):
+    before = os.umask(mask)
+    checkpoint.write(tmp_path / "agent", OLD, {})
+    os.umask(before)
+    assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_two_writers_of_one_file_take_turns(tmp_path):
+    """The file is always one of theirs, whole, and neither is disturbed."""
+    files = [{"x": np.full(10_000, float(i))} for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for written in [pool.submit(checkpoint.write, tmp_path / "agent", files[i % 4], {}) for i in range(40)]:
+            written.result()
+            assert len(set(checkpoint.read(tmp_path / "agent")[0]["x"])) == 1
+    assert names(tmp_path) == ["agent"]
 
 
 def test_a_folder_that_is_not_there(tmp_path):
