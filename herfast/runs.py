@@ -70,7 +70,10 @@ def amend(folder: Path, config: Mapping[str, Any]) -> None:
 
 def _describe_as(folder: Path, description: Mapping[str, Any]) -> None:
     new = folder / f"{CONFIG}.new"
-    new.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(description, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(new, folder / CONFIG)
 
 
