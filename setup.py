@@ -32,6 +32,6 @@ setup(
             "initializedcheck": debug,
             "cdivision": True,
         },
-        force=debug,
+        force=True,  # else a build takes over what one with the other switches left behind
     )
 )
