@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from herfast.checks import check_integer
+from herfast.checks import as_array, check_integer, shown
 from herfast.data import Words, n_words
 
 try:
@@ -30,24 +30,29 @@ def pack_bits(bits: ArrayLike) -> Words:
     `bits` is an array or a nested sequence of booleans or of integers of any width. Raises TypeError for other types,
     ValueError for a value that is neither 0 nor 1.
     """
-    array = np.asarray(bits)
+    return pack_named("bits", bits)
+
+
+def pack_named(name: str, bits: ArrayLike) -> Words:
+    """`pack_bits`, for bits that the caller knows by another name."""
+    array = as_array(name, bits)
     if array.size == 0 and not isinstance(bits, np.ndarray):
         array = array.astype(np.uint8)  # an empty list has no dtype of its own
     if array.dtype.kind not in "biu":
-        raise TypeError(f"bits must be booleans or integers, got dtype {array.dtype}")
+        raise TypeError(f"{name} must be booleans or integers, got dtype {array.dtype}")
     if array.ndim == 0:
-        raise ValueError(f"bits must have one axis or more, got the single value {bits!r}")
+        raise ValueError(f"{name} must have one axis or more, got the single value {shown(bits)}")
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     if array.dtype.itemsize > 1:
-        _check_zero_or_one(array)  # before 256 is narrowed to 0
+        _check_zero_or_one(name, array)  # before 256 is narrowed to 0
     *leading, n_bits = array.shape
     rows, width = prod(leading), n_words(n_bits)
     narrow = array.view(np.uint8) if array.dtype.itemsize == 1 else array.astype(np.uint8)
     flat = np.ascontiguousarray(narrow).reshape(rows, n_bits)
     words = np.empty((*leading, width), np.uint64)
     if _core.pack_bits(flat, words.reshape(rows, width)) > 1:
-        _check_zero_or_one(array)
+        _check_zero_or_one(name, array)
     return words
 
 
@@ -57,7 +62,7 @@ def unpack_bits(words: Words, n_bits: int) -> NDArray[np.bool_]:
     Raises TypeError unless the words are uint64, ValueError unless W = ceil(n_bits / 64) and every bit at or past
     n_bits is 0.
     """
-    words, n_bits = np.asarray(words), check_integer("n_bits", n_bits, 0, 2**40)
+    words, n_bits = as_array("words", words), check_integer("n_bits", n_bits, 0, 2**40)
     if words.dtype != np.uint64:
         raise TypeError(f"words must be uint64, got dtype {words.dtype}")
     if words.ndim == 0:
@@ -71,7 +76,7 @@ def unpack_bits(words: Words, n_bits: int) -> NDArray[np.bool_]:
     return bits
 
 
-def _check_zero_or_one(array: NDArray[np.generic]) -> None:
+def _check_zero_or_one(name: str, array: NDArray[np.generic]) -> None:
     bad = (array != 0) & (array != 1)
     if bad.any():
-        raise ValueError(f"bits must be 0 or 1, got {array[bad][0]}")
+        raise ValueError(f"{name} must be 0 or 1, got {array[bad][0]}")

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.checks import check_integer
+from herfast.checks import check_choice, check_integer, shown
 from herfast.data import Strategy
 
 Preset: TypeAlias = Literal["fast", "paper", "notebook"]
@@ -99,15 +99,14 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), allowed)
         for name, (low, high) in _INTEGERS.items():
             object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
         for name, text in _REALS.items():
             object.__setattr__(self, name, _checked_real(name, getattr(self, name), text))
         for name in _BOOLEANS:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+                raise TypeError(f"{name} must be True or False, got {shown(getattr(self, name))}")
             object.__setattr__(self, name, bool(getattr(self, name)))
         object.__setattr__(self, "hidden", _checked_widths(self.hidden))
         for name in ("learning_rate_end", "until"):
@@ -124,8 +123,9 @@ class Config:
         3.1 and appendix A; `fast` is ours. `fast` starts from sparse pairs, so its initial weights already tell the
         network which goal bit belongs to which state bit.
         """
-        if name not in get_args(Preset):
-            raise ValueError(f"preset must be one of {', '.join(map(repr, get_args(Preset)))}, got {name!r}")
+        check_choice("preset", name, get_args(Preset))
+        if not (hasattr(env, "n_state_bits") and hasattr(env, "max_steps")):
+            raise TypeError(f"env must have n_state_bits and max_steps, as a BitFlip has, got {shown(env)}")
         unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise TypeError(f"{unknown[0]!r} is not a field of Config; the fields are {', '.join(config_fields())}")
@@ -133,6 +133,7 @@ class Config:
 
     def epsilon_at(self, env_steps: int) -> float:
         """The exploration rate after `env_steps` completed environment steps."""
+        env_steps = check_integer("env_steps", env_steps, 0, 2**62)
         if self.epsilon == "constant":
             return self.epsilon_start
         if self.epsilon == "hyperbola":
@@ -146,6 +147,7 @@ class Config:
 
     def learning_rates(self, updates: int, count: int) -> NDArray[np.float64]:
         """The step sizes of the `count` updates that follow on `updates` completed ones, float64[count]."""
+        updates, count = check_integer("updates", updates, 0, 2**62), check_integer("count", count, 0, 2**24)
         if self.learning_rate_end is None:
             return np.full(count, self.learning_rate)
         done = np.minimum(1.0, np.arange(updates, updates + count) / self.learning_rate_decay_updates)
@@ -160,16 +162,16 @@ def config_fields() -> tuple[str, ...]:
 
 def _checked_widths(value: object) -> tuple[int, ...]:
     if not isinstance(value, (list, tuple)):  # a list, as from JSON, is welcome
-        raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {value!r}")
+        raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {shown(value)}")
     if not 1 <= len(value) <= 8:
-        raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {value!r}")
+        raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {shown(value)}")
     return tuple(check_integer("hidden", width, 1, 65_536) for width in value)
 
 
 def _checked_real(name: str, value: object, interval: str) -> float:
     """`value` as a float, if it lies in `interval`, written as in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number in {interval}, got {value!r}")
+        raise TypeError(f"{name} must be a number in {interval}, got {shown(value)}")
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high

@@ -52,14 +52,21 @@ class Role(IntEnum):
 def stream(seed: int | None, role: Role) -> np.random.Generator:
     """The random stream of one role: PCG64 seeded by `SeedSequence(seed, spawn_key=(role,))`; None is fresh entropy.
 
-    Raises TypeError unless the seed is None or an integer (NumPy's are, bool is not), ValueError if it is negative.
+    Raises TypeError or ValueError as `checked_seed` does.
     """
-    if seed is not None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise TypeError(f"seed must be None or an integer >= 0, got {seed!r}")
-        if seed < 0:
-            raise ValueError(f"seed must be None or an integer >= 0, got {seed}")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(int(role),))))
+    entropy = np.random.SeedSequence(checked_seed(seed), spawn_key=(int(role),))
+    return np.random.Generator(np.random.PCG64(entropy))
+
+
+def checked_seed(seed: object) -> int | None:
+    """`seed`; TypeError unless it is None or an integer (NumPy's are, bool is not), ValueError if it is negative."""
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"seed must be None or an integer >= 0, got {' '.join(repr(seed).split())}")
+    if seed < 0:
+        raise ValueError(f"seed must be None or an integer >= 0, got {seed}")
+    return int(seed)
 
 
 def n_words(n_bits: int) -> int:

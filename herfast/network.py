@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from herfast import kernels
 from herfast.buffers import Adam, Network, Rules, Scratch, Workspace, aligned, layout, n_parameters, scratch, workspace
-from herfast.checks import check_array, check_integer
+from herfast.checks import check_array, check_choice, check_integer, shown
 from herfast.config import Config
 from herfast.data import Minibatches, Role, Words, n_words, stream
 from herfast.layers import Floats
@@ -36,7 +36,7 @@ class QNetwork:
         seed: of the initial weights.
 
     Raises:
-        TypeError, ValueError: a size that is no integer, or out of its range.
+        TypeError, ValueError: a size that is no integer, or out of its range; a config or seed of another kind.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class QNetwork:
         config: Config | None = None,
         seed: int | None = None,
     ) -> None:
+        if not (config is None or isinstance(config, Config)):
+            raise TypeError(f"config must be a Config or None, got {shown(config)}")
         n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
         goal_bits, actions = (n_state_bits if value is None else value for value in (n_goal_bits, n_actions))
         goal_bits = check_integer("n_goal_bits", goal_bits, 1, n_state_bits)
@@ -119,8 +121,7 @@ class QNetwork:
         call `refresh`.
         """
         flats = self._flats()
-        if which not in flats:
-            raise ValueError(f"which must be one of {', '.join(map(repr, flats))}, got {which!r}")
+        check_choice("which", which, flats)
         return dict(self._views(flats[which]))
 
     def refresh(self) -> None:
@@ -162,8 +163,8 @@ class QNetwork:
 
     def player(self, n_envs: int, which: str = "online") -> Player:
         """A player of `n_envs` games in lockstep, valid until the network's weights change."""
-        if which not in ("online", "target"):
-            raise ValueError(f"which must be 'online' or 'target', got {which!r}")
+        check_choice("which", which, ("online", "target"))
+        n_envs = check_integer("n_envs", n_envs, 0, 2**31 - 1)
         numbers = self._online if which == "online" else self._target
         return Player(numbers, self._shape, self._rules.sizes, n_envs, self._acting_scratch(n_envs))
 
@@ -248,8 +249,9 @@ class QNetwork:
         check_array(name, words, np.uint64, ndim)
         if words.shape[-1] != n_words(n_bits):
             raise ValueError(f"{name} must have {n_words(n_bits)} words a row for {n_bits} bits, got {words.shape}")
-        if n_bits % 64 and (words[..., -1] >> np.uint64(n_bits % 64)).any():
-            raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}")
+        if n_bits % 64 and (past := words[..., -1] >> np.uint64(n_bits % 64)).any():
+            bad = int(words[..., -1][past > 0][0])
+            raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}, got the word {bad:#x}")
         return as_kernels_want(words)
 
     def _checked(self, batches: Minibatches) -> Minibatches:

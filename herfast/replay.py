@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.bits import _core
-from herfast.checks import check_array, check_integer
+from herfast.checks import check_array, check_choice, check_integer
 from herfast.data import Minibatches, Role, Strategy, Trajectories, Words, n_words, stream
 
 
@@ -24,7 +24,8 @@ class HindsightReplay:
         "random": of any stored state of any episode.
 
     `records` uint64[capacity, Ws+Wg+1] (layout: csrc/replay.h), `cursor` int64[3] = {head, size, transitions} and the
-    generator `rng` are the whole state. Raises TypeError or ValueError, naming argument, value and allowed range.
+    generator `rng` are the whole state. Raises TypeError or ValueError, naming argument, value and allowed range;
+    MemoryError for more records than there is memory for.
     """
 
     def __init__(
@@ -42,13 +43,16 @@ class HindsightReplay:
         self.n_goal_bits = self.n_state_bits
         if n_goal_bits is not None:
             self.n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, self.n_state_bits)
-        if strategy not in get_args(Strategy):
-            raise ValueError(f"strategy must be one of {', '.join(map(repr, get_args(Strategy)))}, got {strategy!r}")
+        check_choice("strategy", strategy, get_args(Strategy))
         self.strategy: Strategy = strategy
         self.k = check_integer("k", k, 0, 1_000_000)
         self.rng = stream(seed, Role.REPLAY)
         width = n_words(self.n_state_bits) + n_words(self.n_goal_bits) + 1
-        self.records: Words = np.zeros((self.capacity, width), np.uint64)  # untouched pages take no memory
+        try:
+            self.records: Words = np.zeros((self.capacity, width), np.uint64)  # untouched pages take no memory
+        except MemoryError:
+            size = f"{self.capacity:,} records of {8 * width:,} bytes"
+            raise MemoryError(f"capacity must fit into memory, got {size}") from None
         self.cursor: NDArray[np.int64] = np.zeros(3, np.int64)
 
     def __len__(self) -> int:
@@ -96,15 +100,19 @@ class HindsightReplay:
         csrc/hindsight.h. Takes time O(U B) whatever the capacity. Raises ValueError while nothing is stored.
         """
         shape = (check_integer("n_batches", n_batches, 1, 2**24), check_integer("batch_size", batch_size, 1, 2**24))
-        batches = Minibatches(
-            states=np.empty((*shape, n_words(self.n_state_bits)), np.uint64),
-            next_states=np.empty((*shape, n_words(self.n_state_bits)), np.uint64),
-            goals=np.empty((*shape, n_words(self.n_goal_bits)), np.uint64),
-            actions=np.empty(shape, np.uint16),
-            rewards=np.empty(shape, np.float32),
-            terminated=np.empty(shape, np.bool_),
-            steps_to_goal=np.empty(shape, np.int32),
-        )
+        try:
+            batches = Minibatches(
+                states=np.empty((*shape, n_words(self.n_state_bits)), np.uint64),
+                next_states=np.empty((*shape, n_words(self.n_state_bits)), np.uint64),
+                goals=np.empty((*shape, n_words(self.n_goal_bits)), np.uint64),
+                actions=np.empty(shape, np.uint16),
+                rewards=np.empty(shape, np.float32),
+                terminated=np.empty(shape, np.bool_),
+                steps_to_goal=np.empty(shape, np.int32),
+            )
+        except MemoryError:
+            size = f"{shape[0]:,} x {shape[1]:,} transitions"
+            raise MemoryError(f"n_batches x batch_size must fit into memory, got {size}") from None
         _core.ring_sample(
             self.records,
             self.cursor,
