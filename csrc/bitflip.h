@@ -39,11 +39,16 @@ static inline void hf_bitflip_step(size_t n_active, const int64_t *active, size_
     }
 }
 
-/* The first position in `active` whose game does not exist or whose action is not below n_bits; n_active if none. */
+/* The first position in `active` whose game does not exist, whose action is not below n_bits, or whose state or goal
+ * has a bit past the end; n_active if none. */
 static inline size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_games, size_t n_bits,
-                                          const uint16_t *actions) {
-    for (size_t a = 0; a < n_active; a++)
-        if ((uint64_t)active[a] >= n_games || actions[active[a]] >= n_bits) return a;
+                                          const uint64_t *states, const uint64_t *goals, const uint16_t *actions) {
+    const size_t n_words = hf_words(n_bits);
+    for (size_t a = 0; a < n_active; a++) {
+        const size_t game = (size_t)active[a];
+        if (game >= n_games || actions[game] >= n_bits) return a;
+        if (!hf_is_clean(states + game * n_words, n_bits) || !hf_is_clean(goals + game * n_words, n_bits)) return a;
+    }
     return n_active;
 }
 

@@ -92,7 +92,7 @@ static inline void step(games *g, bitgen_t *rng) {
     bool *terminated = allocate(g->n, 1);
     memset(terminated, in_place, g->n);
     if (!in_place) memset(out, 0xa5, g->n * g->n_words * 8);
-    assert(hf_bitflip_first_bad(t.n_active, t.active, g->n, g->n_bits, t.actions) == t.n_active);
+    assert(hf_bitflip_first_bad(t.n_active, t.active, g->n, g->n_bits, g->states, g->goals, t.actions) == t.n_active);
     hf_bitflip_step(t.n_active, t.active, g->n_words, g->states, g->goals, t.actions, out, terminated);
     for (size_t a = 0; a < t.n_active; a++) played[t.active[a]] = 1;
     for (size_t game = 0; game < g->n; game++) {
@@ -124,7 +124,7 @@ static inline void find_bad(games *g, bitgen_t *rng) {
             t.active[a] = indices[hf_draw_below(rng, 4)];
         if (a < first) first = a;
     }
-    assert(hf_bitflip_first_bad(t.n_active, t.active, g->n, g->n_bits, t.actions) == first);
+    assert(hf_bitflip_first_bad(t.n_active, t.active, g->n, g->n_bits, g->states, g->goals, t.actions) == first);
     free_turn(t);
 }
 

@@ -72,17 +72,21 @@ static void test_bitflip(bitgen_t *rng, size_t n) {
     hf_copy(goals + n_words, states + n_words, n_words);
     hf_flip(goals + n_words, actions[1]); /* game 1 is won by its next step */
     hf_copy(before, states, GAMES * n_words);
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, actions) == n_active);
+    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == n_active);
     hf_bitflip_step(n_active, active, n_words, states, goals, actions, states, terminated);
     for (size_t game = 0; game < GAMES; game++) {
         if (game % 3) hf_flip(before + game * n_words, actions[game]);
         assert(terminated[game] == (game % 3 && hf_equal(before + game * n_words, goals + game * n_words, n_words)));
     }
     assert(terminated[1] && hf_equal(before, states, GAMES * n_words));
+    if (n % 64) hf_flip(goals + (size_t)active[6] * n_words, n);
+    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == (n % 64 ? 6 : n_active));
     actions[active[5]] = (uint16_t)n;
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, actions) == 5);
+    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == 5);
+    if (n % 64) hf_flip(states + (size_t)active[4] * n_words, n);
+    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == (n % 64 ? 4 : 5));
     active[3] = -1;
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, actions) == 3);
+    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == 3);
     free(states), free(goals), free(before);
 }
 

@@ -26,7 +26,7 @@ cdef extern from "bitflip.h" nogil:
     void hf_bitflip_reset(bitgen_t *rng, size_t n_games, size_t n_bits, uint64_t *out_states,
                           uint64_t *out_goals) noexcept
     size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_games, size_t n_bits,
-                                const uint16_t *actions) noexcept
+                                const uint64_t *states, const uint64_t *goals, const uint16_t *actions) noexcept
     void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
                          const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
                          c_bool *out_terminated) noexcept
@@ -80,6 +80,14 @@ cdef int check_shape(str name, const Py_ssize_t *shape, tuple want) except -1:
     return 0
 
 
+cdef int check_apart(str name, const uint64_t[:, ::1] one, str other_name, const uint64_t[:, ::1] other) except -1:
+    """Two arrays [E, W] of one shape, E > 0, share no memory."""
+    cdef Py_ssize_t size = one.shape[0] * one.shape[1], distance = &one[0, 0] - &other[0, 0]
+    if -size < distance < size:
+        raise ValueError(f"{name} and {other_name} must be two arrays, got the same memory for both")
+    return 0
+
+
 cdef int check_n_bits(str name, Py_ssize_t n_bits) except -1:
     if not 1 <= n_bits <= 65_535:
         raise ValueError(f"{name} must be from 1 to 65,535, got {n_bits:,}")
@@ -123,6 +131,7 @@ def bitflip_reset(bit_generator, Py_ssize_t n_bits, uint64_t[:, ::1] out_states 
     check_shape("out_states", out_states.shape, (n_games, hf_words(n_bits)))
     check_shape("out_goals", out_goals.shape, (n_games, hf_words(n_bits)))
     if n_games:
+        check_apart("out_states", out_states, "out_goals", out_goals)
         with bit_generator.lock, nogil:
             hf_bitflip_reset(rng, n_games, n_bits, &out_states[0, 0], &out_goals[0, 0])
 
@@ -132,7 +141,8 @@ cdef Py_ssize_t play_if_good(Py_ssize_t n_bits, Py_ssize_t n_games, const uint64
                              uint64_t[:, ::1] out_states, c_bool[::1] out_terminated) noexcept nogil:
     """Play if all is good in `active` and its actions; returns where it is not, or the length of `active`."""
     cdef Py_ssize_t n_active = active.shape[0]
-    cdef Py_ssize_t bad = hf_bitflip_first_bad(n_active, &active[0], n_games, n_bits, &actions[0])
+    cdef Py_ssize_t bad = hf_bitflip_first_bad(n_active, &active[0], n_games, n_bits, &states[0, 0],
+                                                &goals[0, 0], &actions[0])
     if bad == n_active:
         hf_bitflip_step(n_active, &active[0], out_states.shape[1], &states[0, 0], &goals[0, 0], &actions[0],
                         &out_states[0, 0], &out_terminated[0])
@@ -151,6 +161,8 @@ def bitflip_step(Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, cons
     check_shape("out_states", out_states.shape, (n_games, n_words))
     check_shape("actions", actions.shape, (n_games,))
     check_shape("out_terminated", out_terminated.shape, (n_games,))
+    if n_games:
+        check_apart("out_states", out_states, "goals", goals)
     if n_active == 0:
         return
     if n_games == 0:
@@ -163,7 +175,10 @@ def bitflip_step(Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, cons
     if bad < n_active:
         if not 0 <= active[bad] < n_games:
             raise ValueError(f"active[{bad}] must be from 0 to {n_games - 1}, got {active[bad]}")
-        raise ValueError(f"actions[{active[bad]}] must be from 0 to {n_bits - 1}, got {actions[active[bad]]}")
+        if actions[active[bad]] >= n_bits:
+            raise ValueError(f"actions[{active[bad]}] must be from 0 to {n_bits - 1}, got {actions[active[bad]]}")
+        unclean = "goals" if hf_is_clean(&states[active[bad], 0], n_bits) else "states"
+        raise ValueError(f"{unclean}[{active[bad]}] must be a string of {n_bits} bits, got a 1 at or past bit {n_bits}")
 
 
 cdef hf_ring open_ring(const uint64_t[:, ::1] records, const int64_t[::1] cursor, Py_ssize_t n_state_bits,

@@ -6,13 +6,13 @@ An environment holds no state: the caller owns all arrays, and plays any number 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.bits import _core
-from herfast.checks import check_array, check_integer
+from herfast.checks import check_array, check_integer, check_layout, shown
 from herfast.data import Words
 
 
@@ -79,13 +79,15 @@ class BitFlip:
     def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
         """Start E games: draw out_states and out_goals, both C-contiguous uint64[E, W].
 
-        The order of draws is stated in csrc/bitflip.h. Raises TypeError or ValueError for arrays of another kind.
+        The order of draws is stated in csrc/bitflip.h. Raises TypeError or ValueError, before anything is drawn, for
+        another generator, arrays of another kind, or arrays that share memory.
         """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {shown(rng)}")
         try:
             _core.bitflip_reset(rng.bit_generator, self.n_bits, out_states, out_goals)
         except (TypeError, ValueError):
-            check_array("out_states", out_states, np.uint64, 2)
-            check_array("out_goals", out_goals, np.uint64, 2)
+            _check_arrays(out_states=(out_states, np.uint64, 2), out_goals=(out_goals, np.uint64, 2))
             raise
 
     def step(
@@ -100,14 +102,26 @@ class BitFlip:
         """Play one step of the games in `active`, as GoalEnv.step says; all arrays C-contiguous.
 
         Raises TypeError or ValueError, before anything is written, for arrays of another kind, an index in `active`
-        that is no game's, or an active game's action that is not below n_bits.
+        that is no game's, an active game's action that is not below n_bits, or its state or goal with bits past the
+        end.
         """
         try:
             _core.bitflip_step(self.n_bits, states, goals, actions, active, out_states, out_terminated)
         except (TypeError, ValueError):  # the core knows that an array is wrong, but not always which: look only now
-            for name, array in (("states", states), ("goals", goals), ("out_states", out_states)):
-                check_array(name, array, np.uint64, 2)
-            check_array("actions", actions, np.uint16, 1)
-            check_array("active", active, np.int64, 1)
-            check_array("out_terminated", out_terminated, np.bool_, 1)
+            _check_arrays(
+                states=(states, np.uint64, 2),
+                goals=(goals, np.uint64, 2),
+                actions=(actions, np.uint16, 1),
+                active=(active, np.int64, 1),
+                out_states=(out_states, np.uint64, 2),
+                out_terminated=(out_terminated, np.bool_, 1),
+            )
             raise
+
+
+def _check_arrays(**wanted: tuple[NDArray[Any], type, int]) -> None:
+    """Raise for the first array that is not of its dtype and axes, then for the first that is laid out otherwise."""
+    for name, (array, dtype, ndim) in wanted.items():
+        check_array(name, array, dtype, ndim)
+    for name, (array, _, _) in wanted.items():
+        check_layout(name, array)
