@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,3 +53,58 @@ def as_array(name: str, value: object) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError:
         raise ValueError(f"{name} must be an array, or sequences of equal lengths, got {shown(value)}") from None
+
+
+# --- what Gymnasium's callers hand in, where a list is as welcome as an array ---
+
+
+def as_actions(actions: object, shape: tuple[int, ...], n_actions: int) -> NDArray[np.uint16]:
+    """`actions` as uint16; TypeError or ValueError unless they are integers of this shape in [0, n_actions)."""
+    array = as_array("actions", actions)
+    if array.dtype.kind not in "iu":
+        got = f"an array of {array.dtype}" if array.ndim else shown(array.item())
+        raise TypeError(f"actions must be integers from 0 to {n_actions - 1}, got {got}")
+    if array.shape != shape:
+        wanted = f"an array of shape {list(shape)}" if shape else "one integer"
+        raise ValueError(f"actions must be {wanted}, got shape {list(array.shape)}")
+    if array.min() < 0 or array.max() >= n_actions:
+        worst = array[(array < 0) | (array >= n_actions)].flat[0]
+        raise ValueError(f"actions must be integers from 0 to {n_actions - 1}, got {worst}")
+    return array.astype(np.uint16)
+
+
+def as_goals(n_bits: int, **goals: object) -> list[NDArray[Any]]:
+    """`goals` as arrays of one shape, [n_bits] or [B, n_bits]; TypeError or ValueError unless all values are 0 or 1."""
+    arrays = {name: as_array(name, goal) for name, goal in goals.items()}
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    first = next(iter(arrays.values()))
+    for name, array in arrays.items():
+        if array.ndim not in (1, 2) or array.shape[-1] != n_bits or array.shape != first.shape:
+            got = " and ".join(f"{shape} for {other}" for other, shape in shapes.items())
+            raise ValueError(f"{name} must have shape [{n_bits}] or [B, {n_bits}], both goals the same, got {got}")
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must be numbers, 0 or 1, got dtype {array.dtype}")
+        bad = (array != 0) & (array != 1)
+        if bad.any():
+            raise ValueError(f"{name} must be 0 or 1, got {array[bad][0]}")
+    return list(arrays.values())
+
+
+def as_elapsed(info: object, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """`elapsed_steps` of one info dict: []; of a dict of arrays or a sequence of dicts: [B]."""
+    try:
+        if isinstance(info, Mapping):
+            steps = as_array("elapsed_steps", info["elapsed_steps"])
+        elif isinstance(info, (list, tuple, np.ndarray)) and all(isinstance(single, Mapping) for single in info):
+            steps = as_array("elapsed_steps", [single["elapsed_steps"] for single in info])
+        else:
+            raise TypeError(f"info must be a dict (of arrays for a batch) or a sequence of dicts, got {shown(info)}")
+    except KeyError:
+        raise ValueError("compute_truncated needs elapsed_steps in every info, which step() provides") from None
+    if steps.shape != shape:
+        raise ValueError(f"elapsed_steps must have the batch's shape {list(shape)}, got {list(steps.shape)}")
+    if steps.dtype.kind not in "iu" and steps.size:
+        raise TypeError(f"elapsed_steps must be integers >= 0, got dtype {steps.dtype}")
+    if (steps < 0).any():
+        raise ValueError(f"elapsed_steps must be integers >= 0, got {steps.min()}")
+    return steps

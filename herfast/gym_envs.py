@@ -18,8 +18,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from herfast.bits import unpack_bits
-from herfast.checks import check_integer
-from herfast.data import Words, n_words
+from herfast.checks import as_actions, as_elapsed, as_goals, check_integer, shown
+from herfast.data import Words, checked_seed, n_words
 from herfast.envs import BitFlip
 
 Observation: TypeAlias = dict[str, NDArray[np.int8]]
@@ -53,7 +53,7 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         """A new game; `seed` restarts the stream that games are drawn from, `options` are ignored."""
-        super().reset(seed=seed)
+        super().reset(seed=checked_seed(seed))
         self.game.reset(self.np_random, *self._words)  # states, goals
         self._elapsed, self._over = 0, None
         return self._observe(), {"is_success": False, "elapsed_steps": 0}
@@ -62,7 +62,7 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
         """Flip bit `action`. ResetNeeded unless a game is running; TypeError or ValueError for a bad action."""
         if self._over:
             raise ResetNeeded(f"the game {self._over}: call reset() before step()")
-        flip = _checked_actions(np.asarray(action), (), self.game.n_actions)
+        flip = as_actions(action, (), self.game.n_actions)
         reached = np.zeros(1, np.bool_)
         states, goals = self._words
         self.game.step(states, goals, flip.reshape(1), self._row, states, reached)
@@ -94,17 +94,11 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
         `info` must tell `elapsed_steps`: a dict for [n]; for [B, n] a dict of arrays [B] or a sequence of B dicts.
         """
         reached = self._reached(achieved_goal, desired_goal)
-        truncated = ~reached & (_elapsed_steps(info, reached.shape) >= self.game.max_steps)
+        truncated = ~reached & (as_elapsed(info, reached.shape) >= self.game.max_steps)
         return bool(truncated) if reached.ndim == 0 else truncated
 
     def _reached(self, achieved_goal: ArrayLike, desired_goal: ArrayLike) -> NDArray[np.bool_]:
-        achieved, desired = np.asarray(achieved_goal), np.asarray(desired_goal)
-        for name, goal in (("achieved_goal", achieved), ("desired_goal", desired)):
-            if goal.ndim not in (1, 2) or goal.shape[-1] != self.game.n_bits or goal.shape != achieved.shape:
-                raise ValueError(
-                    f"{name} must have shape [{self.game.n_bits}] or [B, {self.game.n_bits}], both goals the same, "
-                    f"got {list(achieved.shape)} for achieved_goal and {list(desired.shape)} for desired_goal"
-                )
+        achieved, desired = as_goals(self.game.n_bits, achieved_goal=achieved_goal, desired_goal=desired_goal)
         return np.asarray((achieved == desired).all(axis=-1))
 
     def _observe(self) -> Observation:
@@ -136,7 +130,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
             self.autoreset_mode = AutoresetMode(autoreset_mode)
         except ValueError:
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode must be one of {allowed}, got {autoreset_mode!r}") from None
+            raise ValueError(f"autoreset_mode must be one of {allowed}, got {shown(autoreset_mode)}") from None
         self.metadata = {"render_modes": _RENDER_MODES, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = _observation_space(self.game)
         self.single_action_space = spaces.Discrete(self.game.n_actions)
@@ -154,7 +148,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         which entries of `is_success` belong to a game that was reset.
         """
         chosen = self._checked_mask(options)
-        super().reset(seed=seed)
+        super().reset(seed=checked_seed(seed))
         if self._over is None:
             self._over = np.zeros(self.num_envs, np.bool_)
         self._begin(np.flatnonzero(chosen))
@@ -178,7 +172,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         """
         if self._over is None:
             raise ResetNeeded("the games have not begun: call reset() before step()")
-        flips = _checked_actions(np.asarray(actions), (self.num_envs,), self.game.n_actions)
+        flips = as_actions(actions, (self.num_envs,), self.game.n_actions)
         ended = np.flatnonzero(self._over)  # empty with SAME_STEP
         if ended.size and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"game {ended[0]} has ended, autoreset is disabled: reset it by options['reset_mask']")
@@ -225,11 +219,13 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         return final | infos
 
     def _checked_mask(self, options: Info | None) -> NDArray[np.bool_]:
+        if not (options is None or isinstance(options, Mapping)):
+            raise TypeError(f"options must be None or a dict, got {shown(options)}")
         mask = (options or {}).get("reset_mask")
         if mask is None:
             return np.ones(self.num_envs, np.bool_)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            got = f"{mask.dtype} array of shape {list(mask.shape)}" if isinstance(mask, np.ndarray) else repr(mask)
+            got = f"{mask.dtype} array of shape {list(mask.shape)}" if isinstance(mask, np.ndarray) else shown(mask)
             raise ValueError(f"options['reset_mask'] must be a bool array of shape [{self.num_envs}], got {got}")
         if not mask.any():
             raise ValueError("options['reset_mask'] must choose at least one game, got only False")
@@ -262,37 +258,7 @@ def _lines(words: Words, n_bits: int) -> tuple[str, ...]:
     return tuple(f"state {''.join(state)} goal {''.join(goal)}" for state, goal in zip(*texts, strict=True))
 
 
-def _checked_actions(actions: NDArray[Any], shape: tuple[int, ...], n_actions: int) -> NDArray[np.uint16]:
-    """`actions` as uint16, if they are integers of this shape in [0, n_actions)."""
-    if actions.dtype.kind not in "iu":
-        got = f"an array of {actions.dtype}" if actions.ndim else repr(actions.item())
-        raise TypeError(f"actions must be integers from 0 to {n_actions - 1}, got {got}")
-    if actions.shape != shape:
-        wanted = f"an array of shape {list(shape)}" if shape else "one integer"
-        raise ValueError(f"actions must be {wanted}, got shape {list(actions.shape)}")
-    if actions.min() < 0 or actions.max() >= n_actions:
-        worst = actions[(actions < 0) | (actions >= n_actions)].flat[0]
-        raise ValueError(f"actions must be integers from 0 to {n_actions - 1}, got {worst}")
-    return actions.astype(np.uint16)
-
-
-def _elapsed_steps(info: object, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """`elapsed_steps` of one info dict: []; of a dict of arrays or a sequence of dicts: [B]."""
-    try:
-        if isinstance(info, Mapping):
-            steps = np.asarray(info["elapsed_steps"])
-        elif isinstance(info, (list, tuple, np.ndarray)):
-            steps = np.asarray([single["elapsed_steps"] for single in info])
-        else:
-            raise TypeError(f"info must be a dict (of arrays for a batch) or a sequence of dicts, got {info!r}")
-    except KeyError:
-        raise ValueError("compute_truncated needs elapsed_steps in every info, which step() provides") from None
-    if steps.shape != shape:
-        raise ValueError(f"elapsed_steps must have the batch's shape {list(shape)}, got {list(steps.shape)}")
-    return steps
-
-
 def _checked_render_mode(render_mode: str | None) -> str | None:
     if render_mode is not None and render_mode not in _RENDER_MODES:
-        raise ValueError(f"render_mode must be None or 'ansi', got {render_mode!r}")
+        raise ValueError(f"render_mode must be None or 'ansi', got {shown(render_mode)}")
     return render_mode
