@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from herfast.checks import shown
 from herfast.envs import BitFlip
 
 
@@ -23,5 +24,5 @@ def packed_game(env: object) -> BitFlip:
         limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
         inner = inner.env
     if not isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
-        raise TypeError(f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {env!r}")
+        raise TypeError(f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {shown(env)}")
     return BitFlip(inner.game.n_bits, min([inner.game.max_steps, *limits]))

@@ -134,7 +134,6 @@ def rows_of_kinds():
 
 AGENT, FIT = "Agent is to check it", "QNetwork.fit is to check it"
 NOT_YET = {
-    "Agent env array": "Agent is to show what it got in one line",
     "Agent.learn progress_bar": AGENT,
     **{f"Agent.predict {what}": AGENT for what in ("unequal", "2", "-1", "nan", "ragged")},
     "Agent.save replay": AGENT,

@@ -49,7 +49,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "diagnosis": "bits data evaluation replay rollout agent",  # the agent for types only
     "progress": "tqdm",
     "snapshot": "checkpoint checks config data envs agent",  # the agent for types only, else it would be a circle
-    "faces": "envs gym_envs gymnasium",  # to see through its wrappers
+    "faces": "checks envs gym_envs gymnasium",  # to see through its wrappers
     "agent": "checks bits faces replay network rollout evaluation diagnosis config checkpoint snapshot memory guard"
     " progress data",
     "plots": f"{AGENT} matplotlib",
