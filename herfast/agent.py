@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from herfast import checkpoint, memory, snapshot
-from herfast.bits import pack_bits
-from herfast.checks import check_integer
+from herfast.bits import pack_named
+from herfast.checks import as_array, check_bool, check_integer, check_path, shown
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
 from herfast.diagnosis import Diagnosis, diagnose
@@ -137,7 +137,8 @@ class Agent:
         """
         cycles, env_steps, until = self._limits(epochs, total_timesteps, until)
         if not (callback is None or callable(callback)):
-            raise TypeError(f"callback must be a function of the agent, got {callback!r}")
+            raise TypeError(f"callback must be a function of the agent, got {shown(callback)}")
+        check_bool("progress_bar", progress_bar)
         started = time.perf_counter() - self.seconds
         with progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
             self.solved, go_on = False, True
@@ -196,9 +197,10 @@ class Agent:
             until = self.config.until
         if until is not None:
             dataclasses.replace(self.config, until=until)  # checks it
-        for name, value in (("epochs", epochs), ("total_timesteps", total_timesteps)):
-            if value is not None:
-                check_integer(name, value, 1, 2**40)
+        if epochs is not None:  # as Python's integers, since NumPy's overflow
+            epochs = check_integer("epochs", epochs, 1, 2**40)
+        if total_timesteps is not None:
+            total_timesteps = check_integer("total_timesteps", total_timesteps, 1, 2**40)
         if epochs is None and total_timesteps is None:
             epochs = self.config.epochs
         cycles = float("inf") if epochs is None else self.cycles + epochs * self.config.cycles_per_epoch
@@ -243,18 +245,19 @@ class Agent:
         if not isinstance(observation, Mapping) or not {"observation", "desired_goal"} <= observation.keys():
             got = list(observation) if isinstance(observation, Mapping) else type(observation).__name__
             raise TypeError(f"the observation must be a dict with observation and desired_goal, got {got}")
-        state, goal = np.asarray(observation["observation"]), np.asarray(observation["desired_goal"])
+        state, goal = (as_array(name, observation[name]) for name in ("observation", "desired_goal"))
         for name, array, bits in (
             ("observation", state, self.env.n_state_bits),
             ("desired_goal", goal, self.env.n_goal_bits),
         ):
             if array.ndim not in (1, 2) or array.shape[-1] != bits or array.ndim != state.ndim:
                 raise ValueError(f"{name} must have shape ({bits},) or (E, {bits}), got {array.shape}")
-        single = state.ndim == 1
-        actions = self.network.act(
-            pack_bits(np.atleast_2d(state)), pack_bits(np.atleast_2d(goal)), self.config.evaluate_with
-        )
-        return (actions[0] if single else actions), None
+        if len(state) != len(goal) and state.ndim == 2:
+            raise ValueError(f"observation and desired_goal must be equally many, got {len(state)} and {len(goal)}")
+        states = pack_named("observation", np.atleast_2d(state))
+        goals = pack_named("desired_goal", np.atleast_2d(goal))
+        actions = self.network.act(states, goals, self.config.evaluate_with)
+        return (actions[0] if state.ndim == 1 else actions), None
 
     # --- files ---
 
@@ -266,6 +269,8 @@ class Agent:
         that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written, ValueError
         where weights are not finite; the file stays as it was.
         """
+        check_path(path)
+        check_bool("replay", replay)
         checkpoint.write(path, *snapshot.take(self, everything=replay))
 
     @classmethod
@@ -274,6 +279,7 @@ class Agent:
 
         Raises FileNotFoundError, ValueError or MemoryError, in a sentence that names the file and the reason.
         """
+        check_path(path)
         tensors, metadata = checkpoint.read(path)
         try:
             game, preset, seed, fields = snapshot.settings(metadata)

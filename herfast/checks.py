@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,19 @@ def check_choice(name: str, value: object, allowed: Collection[str]) -> None:
     """ValueError unless `value` is one of the words in `allowed`."""
     if not (isinstance(value, str) and value in allowed):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
+
+
+def check_bool(name: str, value: object) -> bool:
+    """`value` as a bool; TypeError unless it is True or False, Python's or NumPy's."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def check_path(path: object) -> None:
+    """TypeError unless `path` can name a file."""
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"path must be a str or os.PathLike, got {shown(path)}")
 
 
 def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:

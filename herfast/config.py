@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.checks import check_choice, check_integer, shown
+from herfast.checks import check_bool, check_choice, check_integer, shown
 from herfast.data import Strategy
 
 Preset: TypeAlias = Literal["fast", "paper", "notebook"]
@@ -105,9 +105,7 @@ class Config:
         for name, text in _REALS.items():
             object.__setattr__(self, name, _checked_real(name, getattr(self, name), text))
         for name in _BOOLEANS:
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, got {shown(getattr(self, name))}")
-            object.__setattr__(self, name, bool(getattr(self, name)))
+            object.__setattr__(self, name, check_bool(name, getattr(self, name)))
         object.__setattr__(self, "hidden", _checked_widths(self.hidden))
         for name in ("learning_rate_end", "until"):
             if getattr(self, name) is not None:

@@ -180,6 +180,8 @@ class QNetwork:
         Raises:
             ValueError, TypeError: wrong shape or dtype, bits past the end, an action out of range; nothing has changed.
         """
+        if not isinstance(batches, Minibatches):
+            raise TypeError(f"batches must be Minibatches, got {type(batches).__name__}")
         batches = self._checked(batches)
         n_updates, batch_size = batches.actions.shape
         if self._work is None or len(self._work.block) != batch_size:

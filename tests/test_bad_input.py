@@ -132,28 +132,13 @@ def rows_of_kinds():
         yield f"{who}={text.replace('array', '')}", value, error, sentence, call
 
 
-AGENT, FIT = "Agent is to check it", "QNetwork.fit is to check it"
-NOT_YET = {
-    "Agent.learn progress_bar": AGENT,
-    **{f"Agent.predict {what}": AGENT for what in ("unequal", "2", "-1", "nan", "ragged")},
-    "Agent.save replay": AGENT,
-    "Agent.save None": AGENT,
-    "Agent.load None": AGENT,
-    "QNetwork.fit None": FIT,
-    "QNetwork.fit tuple": FIT,
-}
-
-
 def rows():
     yield from rows_of_kinds()
     for who, (call, *cases) in PECULIAR.items():
         yield from ((f"{who} {what}", value, error, sentence, call) for what, error, sentence, value in cases)
 
 
-ROWS = [
-    pytest.param(*row, id=name, marks=[pytest.mark.xfail(reason=NOT_YET[name], strict=True)] if name in NOT_YET else [])
-    for name, *row in rows()
-]
+ROWS = [pytest.param(*row, id=name) for name, *row in rows()]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +183,6 @@ def test_every_public_call_has_its_cases():
     names = [name for name, *_ in rows()]
     assert {re.match(r"[\w.]+", name)[0] for name in names} == calls
     assert len(set(names)) == len(names) > 110
-    assert NOT_YET.keys() <= set(names)
     tried = {name.partition("=")[0].split()[1] for name in names if name.startswith("Agent ")}
     assert tried >= {field.name for field in dataclasses.fields(Config)} - {"hidden"}
 
@@ -269,7 +253,6 @@ def test_lists_are_taken_where_gymnasium_would_hand_out_arrays(world):
     assert w.env.compute_reward([1.0] * N, np.ones(N, np.float32), None) == 0.0
 
 
-@pytest.mark.xfail(reason="Agent.learn is to count in Python's integers", strict=True)
 @pytest.mark.parametrize("limit", ["epochs", "total_timesteps"])
 def test_numpy_integers_do_not_overflow(limit, world):
     plain, w = pickle.loads(world[0]), pickle.loads(world[0])
