@@ -216,6 +216,7 @@ def _contents(folder: Path) -> str:
 def evaluate(path: Path, episodes: int, seed: int) -> int:
     """Print what greedy play achieves on `episodes` games."""
     with _refusing():
+        check_integer("episodes", episodes, 1, 2**40)
         agent = _load(path)
         found = agent.evaluate(episodes, seed=seed)
     print(f"{found.n_episodes:,} games of {_game_of(agent)}, seed {seed}")
