@@ -44,10 +44,10 @@ static inline void hf_bitflip_step(size_t n_active, const int64_t *active, size_
 static inline size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_games, size_t n_bits,
                                           const uint64_t *states, const uint64_t *goals, const uint16_t *actions) {
     const size_t n_words = hf_words(n_bits);
+    const uint64_t past_end = ~hf_tail_mask(n_bits);
     for (size_t a = 0; a < n_active; a++) {
-        const size_t game = (size_t)active[a];
-        if (game >= n_games || actions[game] >= n_bits) return a;
-        if (!hf_is_clean(states + game * n_words, n_bits) || !hf_is_clean(goals + game * n_words, n_bits)) return a;
+        const size_t game = (size_t)active[a], last = game * n_words + n_words - 1;
+        if (game >= n_games || actions[game] >= n_bits || ((states[last] | goals[last]) & past_end)) return a;
     }
     return n_active;
 }
