@@ -12,7 +12,7 @@ import numpy as np
 
 from herfast import checkpoint, memory, snapshot
 from herfast.bits import pack_named
-from herfast.checks import as_array, check_bool, check_integer, check_path, shown
+from herfast.checks import as_array, check_bool, check_integer, check_path, one_line, shown
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
 from herfast.diagnosis import Diagnosis, diagnose
@@ -277,7 +277,7 @@ class Agent:
     def load(cls, path: str | os.PathLike[str]) -> Agent:
         """The agent that `save` wrote. From a file without replay it keeps its networks and starts all else anew.
 
-        Raises FileNotFoundError, ValueError or MemoryError, in a sentence that names the file and the reason.
+        Raises OSError, ValueError or MemoryError, in a sentence that names the file and the reason.
         """
         check_path(path)
         tensors, metadata = checkpoint.read(path)
@@ -287,7 +287,7 @@ class Agent:
             snapshot.restore(agent, tensors, metadata)
         except MemoryError as error:
             raise MemoryError(f"{path} cannot be loaded: {error}") from error
-        except (LookupError, TypeError, ValueError, OverflowError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else error
-            raise ValueError(f"{path} does not hold an agent: {reason}") from error
+        except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{path} does not hold an agent: {one_line(reason)}") from error
         return agent

@@ -12,8 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 
 def shown(value: object) -> str:
     """`value` as a sentence can hold it: its repr in one line, cut off where it is long."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return one_line(repr(value), 100)
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """`text` in one line of at most so many characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
@@ -39,9 +44,11 @@ def check_bool(name: str, value: object) -> bool:
 
 
 def check_path(path: object) -> None:
-    """TypeError unless `path` can name a file."""
+    """TypeError or ValueError unless `path` can name a file."""
     if not isinstance(path, (str, PathLike)):
         raise TypeError(f"path must be a str or os.PathLike, got {shown(path)}")
+    if "\0" in str(path):
+        raise ValueError(f"path must be without null characters, got {shown(path)}")
 
 
 def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:

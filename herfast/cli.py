@@ -120,14 +120,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _written(argv: Sequence[str]) -> int:
     """As `main`, with all that was printed written out."""
+    code = 0
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
     try:
         try:
-            return _main(argv)
+            code = _main(argv)
         finally:
             sys.stdout.flush()  # here a broken pipe can still be caught
     except BrokenPipeError:  # nobody reads on, as in `herfast play runs/fifty | head`, and that is no fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return code
 
 
 def _main(argv: Sequence[str]) -> int:
@@ -136,7 +140,7 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     try:
         command = _parse(argv)
-        from herfast import commands  # needs the compiled core, which --help does not
+        from herfast import commands, refusal  # need the compiled core, which --help does not
     except (TypeError, ValueError, ImportError) as error:  # Config checks its fields when tyro makes it
         return _refuse(error)
     do: dict[type[Command], Any] = {
@@ -150,8 +154,8 @@ def _main(argv: Sequence[str]) -> int:
     try:
         code: int = do[type(command)](**vars(command))
         return code
-    except commands.Refused as refusal:
-        return _refuse(refusal)
+    except refusal.Refused as reason:
+        return _refuse(reason)
 
 
 def _refuse(reason: Exception) -> int:

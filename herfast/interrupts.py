@@ -1,12 +1,13 @@
-"""Ctrl-C and SIGTERM while an agent learns: it stops at the end of its cycle, or soon within it, and can be saved."""
+"""Ctrl-C and SIGTERM while an agent learns: it stops at the end of its cycle, or soon within it, to be saved."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -28,18 +29,23 @@ class Interruption:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    @property
+    def exit_code(self) -> int:
+        """As shells have it."""
+        return 128 + (self.signal or 0)
+
     def learning_ends(self) -> None:
         """From here on `Late` is not raised: what follows, saving above all, is worth waiting for."""
         self.learning = False
-        if self:
-            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Within it the first signal is noted, and PATIENCE later `Late` is raised; a second signal stops at once.
+    """Within it the first signal is noted, and after PATIENCE `Late` is raised until learning ends.
 
-    Handlers of others are left alone, as is every thread but the main one, which alone can have handlers.
+    A Ctrl-C after that raises KeyboardInterrupt at once; another SIGTERM changes nothing. Handlers of others are left
+    alone, of SIGALRM too, without which a cycle is waited for; and every thread but the main one, which alone can have
+    handlers.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -47,25 +53,33 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def note(number: int, _: FrameType | None) -> None:
+        if interruption:
+            return
         interruption.signal = number
-        for ours in handled:
-            signal.signal(ours, _DEFAULTS[ours])
-        if interruption.learning:
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-        os.write(2, b"\nStopping and saving the run; Ctrl-C again stops at once, without saving.\n")  # reentrant
+        if signal.SIGINT in handled:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+            handled[signal.SIGALRM] = signal.SIG_DFL
+            signal.signal(signal.SIGALRM, late)
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)  # again, since who calls back may swallow it
+        if sys.stderr is not None:
+            with suppress(OSError):  # nobody reads it
+                os.write(
+                    2, b"\nStopping and saving the run; Ctrl-C again stops at once, without saving.\n"
+                )  # reentrant
 
-    handled = [number for number, default in _DEFAULTS.items() if signal.getsignal(number) is default]
+    def late(number: int, _: FrameType | None) -> None:
+        if interruption.learning:
+            raise Late
+
+    handled = {number: default for number, default in _DEFAULTS.items() if signal.getsignal(number) is default}
     for number in handled:
         signal.signal(number, note)
-    alarm = signal.signal(signal.SIGALRM, _late)
     try:
         yield interruption
     finally:
         interruption.learning_ends()
-        signal.signal(signal.SIGALRM, alarm)
-        for number in handled:
-            signal.signal(number, _DEFAULTS[number])
-
-
-def _late(number: int, frame: FrameType | None) -> None:
-    raise Late
+        if signal.SIGALRM in handled:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, default in handled.items():
+            signal.signal(number, default)

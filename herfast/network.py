@@ -18,6 +18,9 @@ from herfast.layers import Floats
 from herfast.player import Player
 
 MOST_ACTIONS = 65_536  # actions are stored in 16 bits
+LONGEST_CALL = (
+    2**29
+)  # samples times parameters in one call of the kernel, during which no signal is heard: 0.1 s at most
 
 
 class QNetwork:
@@ -186,19 +189,21 @@ class QNetwork:
         n_updates, batch_size = batches.actions.shape
         if self._work is None or len(self._work.block) != batch_size:
             self._work = workspace(batch_size, self._shape, self._rules.sizes)
-        losses = np.empty(n_updates)
-        kernels.fit(
-            self._online,
-            self._target,
-            self._shape,
-            self._adam,
-            batches,
-            self._rules,
-            self.config.learning_rates(self.updates, n_updates),
-            self._count,
-            self._work,
-            losses,
-        )
+        losses, rates = np.empty(n_updates), self.config.learning_rates(self.updates, n_updates)
+        at_once = max(1, LONGEST_CALL // (batch_size * self._online.params.size))
+        for some in (slice(start, start + at_once) for start in range(0, n_updates, at_once)):
+            kernels.fit(
+                self._online,
+                self._target,
+                self._shape,
+                self._adam,
+                Minibatches._make(array[some] for array in batches),
+                self._rules,
+                rates[some],
+                self._count,
+                self._work,
+                losses[some],
+            )
         return losses
 
     # --- inside ---

@@ -13,9 +13,11 @@ A run never touches a file that is not its own.
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,9 +56,31 @@ def resumable(folder: Path) -> Path:
     return folder / CHECKPOINT
 
 
-def begin(folder: Path, description: Mapping[str, Any]) -> None:
-    """Make the folder, remove what an older run left there, and write config.json."""
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make the folder and keep it until the context ends. Raises BlockingIOError if another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(folder, descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(folder: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(
+            f"another herfast writes into {folder}: wait for its end, or choose another --out"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+
+
+def begin(folder: Path, description: Mapping[str, Any]) -> None:
+    """Remove what an older run left in the folder, and write config.json."""
     for name in OWN_FILES:
         if name != CONFIG:  # which is replaced below: without it a run cannot be told from foreign files
             (folder / name).unlink(missing_ok=True)

@@ -1,5 +1,8 @@
 """Files: what is written comes back; a failure leaves the old file; what is not such a file is named."""
 
+import contextlib
+import errno
+import fcntl
 import math
 import os
 import resource
@@ -36,6 +39,13 @@ METADATA = {
     "tenth": 0.1,
     "large": 2**200,
 }
+
+
+@contextlib.contextmanager
+def opened(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
 
 
 def names(folder):
@@ -148,12 +158,15 @@ def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path
 
 @pytest.mark.parametrize("name", ["agent.safetensors", "a[1]*", "agent"])
 def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path, name):
-    others = [".a1b.tmp", ".agent.safetensor.tmp", f"{name}.tmp", f".{name}.old.tmp", f".x{name}.tmp", ".tmpX1"]
-    for file in others:
-        (tmp_path / file).write_bytes(b"mine")
-    (tmp_path / f".{name}.tmp").mkdir()
-    for half in (name, ".tmpXaB9"):
-        (tmp_path / f".{name}.tmp" / half).write_bytes(b"half")
+    others = [".a1b.12345678.tmp", f"{name}.12345678.tmp", f".{name}.old.tmp", f".x{name}.12345678.tmp", ".tmpX1"]
+    for folder in (*others, *(leftovers := [f".{name}.a_{i}bcdef.tmp" for i in range(3)])):
+        (tmp_path / folder).mkdir()
+        for half in (name, ".tmpXaB9"):
+            (tmp_path / folder / half).write_bytes(b"half")
+    with opened(tmp_path / leftovers[1]) as descriptor:  # of a writer that is alive
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        checkpoint.write(tmp_path / name, NEW, {})
+    assert names(tmp_path) == sorted([name, *others, leftovers[1]])
     checkpoint.write(tmp_path / name, NEW, {})
     assert names(tmp_path) == sorted([name, *others])
 
@@ -190,13 +203,55 @@ def test_a_file_can_be_read_by_whom_the_user_lets(tmp_path, mask):
     assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_two_writers_of_one_file_take_turns(tmp_path):
-    """The file is always one of theirs, whole, and neither is disturbed."""
+@pytest.mark.parametrize("locks", [True, False])
+def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path, monkeypatch, locks):
+    """The file is always one of theirs, whole; also where the file system cannot lock."""
+
+    def no_locks(descriptor, operation):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", no_locks)
     files = [{"x": np.full(10_000, float(i))} for i in range(4)]
     with ThreadPoolExecutor(4) as pool:
         for written in [pool.submit(checkpoint.write, tmp_path / "agent", files[i % 4], {}) for i in range(40)]:
             written.result()
             assert len(set(checkpoint.read(tmp_path / "agent")[0]["x"])) == 1
+    assert names(tmp_path) == ["agent"]
+
+
+def test_a_writer_whose_folder_is_taken_for_a_leftover_makes_another(tmp_path, monkeypatch):
+    """By one who looked in the moment before it was locked."""
+    mkdtemp, made = checkpoint.mkdtemp, []
+
+    def taken(**arguments):
+        made.append(mkdtemp(**arguments))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        if len(made) == 2:
+            fcntl.flock(other := os.open(made[1], os.O_RDONLY), fcntl.LOCK_EX)
+            descriptors.append(other)
+        return made[-1]
+
+    descriptors = []
+    monkeypatch.setattr(checkpoint, "mkdtemp", taken)
+    checkpoint.write(tmp_path / "agent", NEW, {})
+    assert_equal(checkpoint.read(tmp_path / "agent")[0], NEW)
+    assert len(made) == 3
+    os.close(descriptors[0])
+
+
+def test_what_a_link_points_to_is_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "agent")
+    checkpoint.write(tmp_path / "link", NEW, {})
+    assert (tmp_path / "link").is_symlink()
+    assert_equal(checkpoint.read(tmp_path / "folder" / "agent")[0], NEW)
+
+
+def test_a_name_alone_is_written_into_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint.write("agent", NEW, {})
     assert names(tmp_path) == ["agent"]
 
 
@@ -249,7 +304,7 @@ def test_a_truncated_file(tmp_path, share):
 
 
 @pytest.mark.parametrize(
-    ("metadata", "found"), [(None, "none"), ({"format": "pt"}, "none"), ({"herfast_format": "1"}, "1")]
+    ("metadata", "found"), [(None, "None"), ({"format": "pt"}, "None"), ({"herfast_format": "1\n"}, r"'1\n'")]
 )
 def test_another_format(tmp_path, metadata, found):
     save_file(OLD, tmp_path / "agent", metadata)

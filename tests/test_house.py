@@ -27,6 +27,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "checks": "",
     "guard": "",
     "interrupts": "",
+    "refusal": "",
     "data": "",
     "bits": "_core checks data",
     "envs": "_core checks data bits",
@@ -43,7 +44,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "player": "layers buffers kernels data",
     "network": "checks simd layers buffers kernels player config data",
     "rollout": "envs network data",
-    "checkpoint": "safetensors",
+    "checkpoint": "checks safetensors",
     "memory": "config data envs",
     "evaluation": "envs memory network rollout",
     "diagnosis": "bits data evaluation replay rollout agent",  # the agent for types only
@@ -56,8 +57,9 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "runs": f"{AGENT} plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
     "sweep": f"{AGENT} runs joblib dask",
-    "commands": f"{AGENT} __init__ interrupts plots runs sweep tqdm",
-    "cli": f"{AGENT} __init__ plots runs sweep commands tyro",
+    "training": f"{AGENT} interrupts refusal plots runs tqdm",
+    "commands": f"{AGENT} __init__ training refusal plots runs sweep",
+    "cli": f"{AGENT} __init__ plots runs sweep commands refusal tyro",
 }
 OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "torch", "tqdm"}  # imported by who needs them, then
 HEADERS_MAY_INCLUDE = {

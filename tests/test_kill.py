@@ -67,7 +67,7 @@ def test_a_writer_killed_at_any_moment_leaves_its_last_file(tmp_path):
             os.kill(child, signal.SIGKILL)
             for line in iter(nursery.stdout.readline, b"dead\n"):
                 completed = int(line)
-            within_a_write += (tmp_path / ".agent.safetensors.tmp").exists()
+            within_a_write += any(tmp_path.glob(".agent.safetensors.*.tmp"))
             agent = Agent.load(path)
             assert completed <= agent.cycles <= completed + 1, f"kill {kill} of seed {SEED}"
             never_killed.learn(epochs=agent.cycles - never_killed.cycles)
@@ -114,7 +114,7 @@ def test_an_interrupt_at_any_moment_leaves_the_agent_sound(tmp_path):
         before = sys.gettrace()
         sys.settrace(interrupt)
         try:
-            agent.learn(epochs=3)
+            agent.learn(epochs=3, callback=lambda agent: agent.save(tmp_path / "agent", replay=True))
         except KeyboardInterrupt:
             broken_off += 1
         finally:

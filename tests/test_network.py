@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference import network as twin
 
-from herfast import Config, Minibatches, QNetwork, pack_bits
+from herfast import Config, Minibatches, QNetwork, kernels, pack_bits
 
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 130]
 EXACT_SIZES = [1, 2, 7, 8, 63, 64, 65, 128, 130]
@@ -194,13 +194,19 @@ def test_state_goal_and_actions_may_differ_in_number():
         np.testing.assert_allclose(computed, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_one_call_of_many_updates_equals_many_calls():
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize(("at_once", "calls"), [(6, 1), (4, 2), (1, 6), (0.1, 6)])
+def test_one_call_of_many_updates_equals_many_calls(at_once, calls, monkeypatch):
+    """Long ones are several calls of the kernel, between which a signal is heard."""
+    rng, made, fit = np.random.default_rng(0), [], kernels.fit
+    monkeypatch.setattr(kernels, "fit", lambda *args: made.append(fit(*args)))
     batches = random_batches(rng, 6, 20, 10, 10, 10)
     rates = {"learning_rate": 1e-2, "learning_rate_end": 1e-4, "learning_rate_decay_updates": 5}
     config = Config(hidden=(40,), target_update=4, dueling=True, **rates)
     one, many = (QNetwork(10, config=config, seed=0) for _ in range(2))
+    n_parameters = sum(array.nbytes for array in one._flats().values()) // 4 // 5
+    monkeypatch.setattr("herfast.network.LONGEST_CALL", int(at_once * 20 * n_parameters))
     losses = one.fit(batches)
+    assert len(made) == calls
     single = [many.fit(Minibatches(*(array[u : u + 1] for array in batches)))[0] for u in range(6)]
     assert losses.tolist() == single
     for which in ("online", "target", "moment2"):

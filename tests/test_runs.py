@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ def history(n_cycles: int) -> dict[str, np.ndarray]:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "a" / "run"
-    runs.begin(folder, DESCRIPTION)
+    with runs.claimed(folder):
+        runs.begin(folder, DESCRIPTION)
     with runs.Progress(folder) as progress:
         progress.write(history(20))
     return folder
@@ -188,3 +191,22 @@ def test_amending_replaces_the_config_alone_and_at_once(run: Path, monkeypatch: 
     assert runs.describe(run) == {**DESCRIPTION, "config": {"epochs": 9}}
     del before[run / runs.CONFIG]
     assert {path: path.read_bytes() for path in run.iterdir() if path.name != runs.CONFIG} == before
+
+
+def test_a_folder_is_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    for _ in range(2):
+        with runs.claimed(folder):
+            for _ in range(2):
+                with (
+                    pytest.raises(BlockingIOError, match=f"another herfast writes into {folder}"),
+                    runs.claimed(folder),
+                ):
+                    pass
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with runs.claimed(folder), runs.claimed(folder):
+        pass  # a file system without locks: nobody can know
