@@ -287,6 +287,15 @@ def loads_or_is_refused(path):
     return None
 
 
+def goes_on_if_loaded(path):
+    """What is loaded learns and can be saved, unless it diverges and says so."""
+    agent = loads_or_is_refused(path)
+    if agent is not None:
+        with contextlib.suppress(FloatingPointError):
+            agent.learn(total_timesteps=1)
+            agent.save(path, replay=True)
+
+
 quietly = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("9"),
@@ -319,11 +328,7 @@ def test_any_value_in_the_metadata(data, good, folder):
         place, key = place[key], data.draw(st.sampled_from(sorted(place[key])))
     place[key] = data.draw(json_values)
     checkpoint.write(folder / "value", tensors, metadata)
-    agent = loads_or_is_refused(folder / "value")
-    if agent is not None:
-        with contextlib.suppress(FloatingPointError):  # which says why
-            agent.learn(total_timesteps=1)
-            agent.save(folder / "again", replay=True)
+    goes_on_if_loaded(folder / "value")
 
 
 @quietly
@@ -339,8 +344,4 @@ def test_any_array_in_a_tensors_place(data, good, folder):
         values = bytes(byte & 1 for byte in values)
     tensors[name] = np.frombuffer(values, dtype).reshape(shape)
     checkpoint.write(folder / "array", tensors, metadata)
-    agent = loads_or_is_refused(folder / "array")
-    if agent is not None:
-        with contextlib.suppress(FloatingPointError):  # which says why
-            agent.learn(total_timesteps=1)
-            agent.save(folder / "again", replay=True)
+    goes_on_if_loaded(folder / "array")
