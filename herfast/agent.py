@@ -217,15 +217,18 @@ class Agent:
     # --- using what was learnt ---
 
     @one_thread
-    def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
+    def evaluate(self, n_episodes: int, seed: int | None = None, *, no_revisit: bool = False) -> Evaluation:
         """Play `n_episodes` greedy episodes with the network that Config's evaluate_with names; learns nothing.
 
         With a `seed` the games depend on it alone, and are none of those by which any agent's `learn` judged `until`:
-        they come from a stream of their own, Role.TEST. Without, they are the next ones of the evaluation stream.
+        they come from a stream of their own, Role.TEST. Without, they are the next ones of the evaluation stream. With
+        `no_revisit` no bit is flipped back, which hides the loops that a learnt network runs into: say so where it is
+        reported.
         """
+        check_bool("no_revisit", no_revisit)
         n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)
         rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
-        return evaluate(self.env, self.network, n_episodes, rng, self.config.evaluate_with)
+        return evaluate(self.env, self.network, n_episodes, rng, self.config.evaluate_with, bool(no_revisit))
 
     @one_thread
     def diagnose(self) -> Diagnosis:

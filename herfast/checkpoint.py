@@ -37,7 +37,9 @@ def write(path: str | os.PathLike[str], tensors: Tensors, metadata: dict[str, An
     It is written in a folder `.<name>.<random>.tmp` beside it; those of writers that were killed are removed. Raises
     OSError where that cannot be done; the old file stays as it was.
     """
-    path = Path(os.path.realpath(path))  # what a link points to is written, and the link stays
+    path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))  # what a link points to is written, and the link stays
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():

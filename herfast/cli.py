@@ -73,6 +73,8 @@ class Eval:
     """Games to play."""
     seed: int = 1
     """Seed of the games."""
+    no_revisit: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Never flip a bit back, which keeps greedy play out of loops; the success is then another one."""
 
 
 @dataclass(frozen=True)

@@ -85,13 +85,14 @@ def resume(
         return run(agent, folder, checkpoint_every)
 
 
-def evaluate(path: Path, episodes: int, seed: int) -> int:
+def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
     """Print what greedy play achieves on `episodes` games."""
     with refusing():
         check_integer("episodes", episodes, 1, 2**40)
         agent = _load(path)
-        found = agent.evaluate(episodes, seed=seed)
-    print(f"{found.n_episodes:,} games of {game_of(agent)}, seed {seed}")
+        found = agent.evaluate(episodes, seed=seed, no_revisit=no_revisit)
+    how = ", never flipping a bit back" if no_revisit else ""
+    print(f"{found.n_episodes:,} games of {game_of(agent)}, seed {seed}{how}")
     print(f"success      {found.success_rate:.4f}")
     print(f"mean return  {found.mean_return:.2f}")
     print(f"mean length  {found.mean_length:.2f} steps")

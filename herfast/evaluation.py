@@ -29,12 +29,14 @@ def games_at_once(env: GoalEnv, n_episodes: int) -> int:
     return max(1, min(n_episodes, MOST_GAMES, MOST_BYTES // trajectory_bytes(env)))
 
 
-def evaluate(env: GoalEnv, network: QNetwork, n_episodes: int, rng: np.random.Generator, which: str) -> Evaluation:
-    """Play `n_episodes` greedy episodes, drawn from `rng`, with the "online" or "target" network."""
+def evaluate(
+    env: GoalEnv, network: QNetwork, n_episodes: int, rng: np.random.Generator, which: str, no_revisit: bool = False
+) -> Evaluation:
+    """Play `n_episodes` greedy episodes, drawn from `rng`, with the "online" or "target" network; as `rollout` does."""
     at_once = games_at_once(env, n_episodes)
     successes = steps = loops = 0
     for first in range(0, n_episodes, at_once):
-        episodes = rollout(env, network, min(at_once, n_episodes - first), rng, which=which)
+        episodes = rollout(env, network, min(at_once, n_episodes - first), rng, which=which, no_revisit=no_revisit)
         successes += int(reached(episodes, env.n_goal_bits).sum())
         steps += int(episodes.lengths.sum())
         loops += int(looped(episodes).sum())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from herfast.data import Trajectories, n_words
 from herfast.envs import GoalEnv
+from herfast.layers import Floats
 from herfast.network import QNetwork
 
 
@@ -27,11 +28,13 @@ def rollout(
     exploration: np.random.Generator | None = None,
     epsilon_at: Callable[[int], float] | None = None,
     env_steps: int = 0,
+    no_revisit: bool = False,
 ) -> Trajectories:
     """Play `n_episodes` episodes with the "online" or "target" network; finished games are not stepped.
 
     Greedy, unless `exploration` is given: then each action is random with probability epsilon_at(steps completed),
-    counted from `env_steps` over all games and constant within a lockstep step.
+    counted from `env_steps` over all games and constant within a lockstep step. With `no_revisit` a greedy game takes
+    the best of the actions that it has not yet taken: in the bit-flip game it never flips a bit back.
     """
     states = np.zeros((env.max_steps + 1, n_episodes, n_words(env.n_state_bits)), np.uint64)
     goals = np.zeros((n_episodes, n_words(env.n_goal_bits)), np.uint64)
@@ -39,11 +42,14 @@ def rollout(
     lengths = np.full(n_episodes, env.max_steps, np.int32)
     terminated = np.zeros(n_episodes, np.bool_)
     active = np.arange(n_episodes)
+    taken = np.zeros((env.n_actions, n_episodes), np.bool_) if no_revisit else None
 
     env.reset(rng, states[0], goals)
     player = network.player(n_episodes, which)
     for t in range(env.max_steps):
         player.act(states[t], goals, active, actions[t])
+        if taken is not None:
+            actions[t, active] = _best_of_others(player.values(active.size), taken, active)
         if exploration is not None and epsilon_at is not None:
             explorers = active[exploration.random(active.size) < epsilon_at(env_steps)]
             if explorers.size:
@@ -57,6 +63,17 @@ def rollout(
             if not active.size:
                 break
     return Trajectories(states, actions, goals, lengths)
+
+
+def _best_of_others(q: Floats, taken: NDArray[np.bool_], active: NDArray[np.int64]) -> NDArray[np.int64]:
+    """From q [A, n_active]: the best action of each active game that `taken` [A, E] does not have, noted there.
+
+    Where it has them all, as it may where max_steps exceeds A, all are open again.
+    """
+    taken[:, active[taken[:, active].all(axis=0)]] = False
+    best: NDArray[np.int64] = np.where(taken[:, active], -np.inf, q).argmax(axis=0)
+    taken[best, active] = True
+    return best
 
 
 def final_states(trajectories: Trajectories) -> NDArray[np.uint64]:

@@ -188,6 +188,10 @@ PECULIAR = {
         ("nan", TypeError, "^observation must be .* got dtype float64$", {"observation": np.full((4, N), NAN)}),
         ("ragged", ValueError, r"^observation must .* got \[\[0\], 0\]$", {"observation": [[0], 0]}),
     ),
+    "Agent.evaluate": (
+        lambda w, v: w.agent.evaluate(3, no_revisit=v),
+        ("no_revisit", TypeError, "^no_revisit must be True or False, got 'no'$", "no"),
+    ),
     "Agent.save": (
         lambda w, v: w.agent.save(*v[:1], **dict([v[1:]] if v[1:] else [])),
         ("None", TypeError, r"^path must be a str or os\.PathLike, got None$", (None,)),

@@ -121,6 +121,7 @@ USAGE = [  # what tyro tells in a box: a word that stands there
     (f"{TRAIN} more", "more"),
     (f"{TRAIN} --gama 0.9", "--gama"),
     (f"{TRAIN} --overwrite=yes", "yes"),
+    ("eval run --no-revisit=yes", "yes"),
     *((f"{TRAIN} --{flag} maybe", "maybe") for flag in ("double-q", "dueling", "clip-targets", "mask-terminal")),
     (f"{TRAIN} --hindsight-bound maybe", "maybe"),
     *((f"{TRAIN} {flag}", flag) for flag in ("--max-steps", "--preset", "--seed", "--out", "--gamma", "--epochs")),
@@ -229,7 +230,7 @@ def test_what_is_no_command_line_is_told_in_a_box(line, word, refuse):
 
 def test_every_flag_has_its_cases():
     lines = [line for line, *_ in (*lines_of(PARSED), *lines_of(REFUSED), *SENTENCES, *USAGE)]
-    tried = {word for line in lines for word in line.split() if word.startswith("--")}
+    tried = {word.partition("=")[0] for line in lines for word in line.split() if word.startswith("--")}
     fields = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)}
     commands = (cli.Train, cli.Resume, cli.Eval, cli.Play)
     own = {f"--{field.name.replace('_', '-')}" for command in commands for field in dataclasses.fields(command)}

@@ -74,8 +74,8 @@ class StandIn:
             if callback(self) is False or self.solved:
                 return
 
-    def evaluate(self, n_episodes: int, seed: int | None = None) -> Evaluation:
-        self.asked.append((n_episodes, seed))
+    def evaluate(self, n_episodes: int, seed: int | None = None, no_revisit: bool = False) -> Evaluation:
+        self.asked.append((n_episodes, seed, no_revisit) if no_revisit else (n_episodes, seed))
         return Evaluation(n_episodes, 0.996, -4.5, 5.496, 0.004)
 
     def predict(self, observation: Any) -> tuple[np.int64, None]:
@@ -841,6 +841,14 @@ def test_eval_prints_what_was_measured(
     ]
 
 
+def test_eval_says_that_no_bit_was_flipped_back(
+    run: Path, agents: list[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = outcome(["eval", "run", "--no-revisit"], capsys)
+    assert agents[0].asked == [(1000, 1, True)]
+    assert out.splitlines()[0] == "1,000 games of 8 bits in at most 8 steps, seed 1, never flipping a bit back"
+
+
 @pytest.mark.parametrize(
     ("path", "loaded", "after"),
     [("run", "checkpoint", ", after 20 cycles"), ("run/agent.safetensors", "agent", ""), ("alone", "agent", "")],
@@ -862,7 +870,7 @@ def test_doctor_looks_into_the_checkpoint_if_there_is_one(
 def test_an_interrupted_eval_is_quiet(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: StandIn, n_episodes: int, seed: int) -> Evaluation:
+    def interrupt(self: StandIn, *args: Any, **kwargs: Any) -> Evaluation:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(StandIn, "evaluate", interrupt)

@@ -43,7 +43,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "config": "checks data",
     "player": "layers buffers kernels data",
     "network": "checks simd layers buffers kernels player config data",
-    "rollout": "envs network data",
+    "rollout": "envs layers network data",
     "checkpoint": "checks safetensors",
     "memory": "config data envs",
     "evaluation": "envs memory network rollout",

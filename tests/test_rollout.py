@@ -126,3 +126,25 @@ def test_reached_looks_at_the_goals_bits_alone():
     states = pack_bits([[[0, 1, 1]], [[1, 1, 1]]])
     trajectories = Trajectories(states, np.zeros((1, 1), np.uint16), pack_bits([[1, 1]]), np.array([1], np.int32))
     assert reached(trajectories, 2).tolist() == [True]
+
+
+@pytest.mark.parametrize(("n", "max_steps"), [(1, 3), (2, 5), (9, 9), (9, 25), (65, 65), (130, 40)])
+def test_without_a_revisit_the_best_action_not_yet_taken_is_taken(n, max_steps):
+    """Until all are: then, in a game that goes on, all are open again."""
+    env = BitFlip(n, max_steps=max_steps)
+    network = make_network(env)
+    trajectories = rollout(env, network, 7, stream(n, Role.ENVIRONMENT), no_revisit=True)
+    check_trajectories(env, trajectories)
+    greedy = rollout(env, network, 7, stream(n, Role.ENVIRONMENT))
+    assert (trajectories.states[0] == greedy.states[0]).all()
+    for e, length in enumerate(trajectories.lengths):
+        taken = set()
+        for t in range(length):
+            q = network.q_values(trajectories.states[t, e][None], trajectories.goals[e][None])[0]
+            taken = set() if len(taken) == n else taken
+            action = trajectories.actions[t, e]
+            assert action not in taken
+            assert q[action] >= max(q[other] for other in range(n) if other not in taken) - 1e-4
+            taken.add(action)
+    first = slice(0, min(n, max_steps))
+    assert not looped(trajectories._replace(lengths=np.minimum(trajectories.lengths, first.stop))).any()
