@@ -171,19 +171,21 @@ def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path, nam
     assert names(tmp_path) == sorted([name, *others])
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """No file may grow beyond some kilobytes, as where a disk or a quota is used up."""
+    """No file may grow beyond some kilobytes, as where a disk or a quota is used up; not even pytest's output."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**13, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk):
+def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "agent"
     checkpoint.write(path, {"x": np.arange(500)}, {})
-    with pytest.raises(OSError, match=f"cannot write {path}: .*[Ff]ile too large"):
+    with pytest.raises(OSError, match=f"cannot write {path}: .*[Ff]ile too large"), full_disk():
         checkpoint.write(path, {"x": np.arange(50_000)}, {})
     assert_equal(checkpoint.read(path)[0], {"x": np.arange(500)})
     assert names(tmp_path) == ["agent"]
