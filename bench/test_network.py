@@ -4,17 +4,16 @@ Run with `pytest bench/test_network.py --benchmark-only -s`. Both sides start fr
 minibatches; their losses are compared before anything is timed. Times are medians of interleaved windows.
 """
 
-import time
-
 import numpy as np
 import pytest
 from dense import DenseNetwork
+from learning import BATCH, UPDATES, WINDOWS, minibatches, seconds
 from threadpoolctl import threadpool_limits
 
-from herfast import Config, Minibatches, QNetwork, pack_bits
+from herfast import Config, QNetwork
 
 PLAIN = {}
-FAST = {"gamma": 0.999, "dueling": True, "hindsight_bound": True, "advantage_gap": 0.5}
+ALL_RULES = {"gamma": 0.999, "dueling": True, "hindsight_bound": True, "advantage_gap": 0.5}
 CASES = [
     (8, (256,), PLAIN),
     (20, (256,), PLAIN),
@@ -25,60 +24,20 @@ CASES = [
     (100, (512,), PLAIN),
     (50, (1024,), PLAIN),
     (100, (1024,), PLAIN),
-    (20, (256,), FAST),
-    (50, (256,), FAST),
-    (50, (512,), FAST),
-    (128, (256,), FAST),
-    (256, (512,), FAST),
-    (128, (1024,), FAST),
+    (20, (256,), ALL_RULES),
+    (50, (256,), ALL_RULES),
+    (50, (512,), ALL_RULES),
+    (128, (256,), ALL_RULES),
+    (256, (512,), ALL_RULES),
+    (128, (1024,), ALL_RULES),
     (50, (256, 256), PLAIN),
 ]
-UPDATES, BATCH, WINDOWS = 40, 128, 25
-
-
-def minibatches(rng, n_bits):
-    """Random transitions of the game, some of them with a goal that the step reaches, as relabelling makes them."""
-    bits = rng.integers(0, 2, (UPDATES, BATCH, n_bits))
-    actions = rng.integers(0, n_bits, (UPDATES, BATCH))
-    next_bits = bits.copy()
-    np.put_along_axis(next_bits, actions[..., None], 1 - np.take_along_axis(bits, actions[..., None], -1), -1)
-    goals = rng.integers(0, 2, bits.shape)
-    reached = rng.random((UPDATES, BATCH)) < 0.1
-    goals[reached] = next_bits[reached]
-    steps = np.where(reached, 1, rng.integers(0, n_bits, (UPDATES, BATCH)))
-    batches = Minibatches(
-        states=pack_bits(bits),
-        next_states=pack_bits(next_bits),
-        goals=pack_bits(goals),
-        actions=actions.astype(np.uint16),
-        rewards=np.where(reached, 0, -1).astype(np.float32),
-        terminated=reached,
-        steps_to_goal=steps.astype(np.int32),
-    )
-    signs = [2 * np.concatenate([part, goals], axis=-1).astype(np.float32) - 1 for part in (bits, next_bits)]
-    return batches, [
-        {
-            "x": signs[0][u],
-            "x_next": signs[1][u],
-            "actions": actions[u],
-            "rewards": batches.rewards[u],
-            "terminated": reached[u],
-            "steps_to_goal": batches.steps_to_goal[u],
-        }
-        for u in range(UPDATES)
-    ]
-
-
-def seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 @pytest.mark.parametrize(
     ("n_bits", "hidden", "rules"),
     CASES,
-    ids=[f"{n}-{'x'.join(map(str, hidden))}-{'fast' if rules else 'plain'}" for n, hidden, rules in CASES],
+    ids=[f"{n}-{'x'.join(map(str, hidden))}-{'all rules' if rules else 'plain'}" for n, hidden, rules in CASES],
 )
 def test_update(benchmark, n_bits, hidden, rules):
     network = QNetwork(n_bits, config=Config(hidden=hidden, **rules), seed=0)
@@ -104,7 +63,7 @@ def test_update(benchmark, n_bits, hidden, rules):
         dense_to_gemms=us["dense"] / us["gemms"],
     )
     print(
-        f"\n{n_bits} bits, hidden {hidden}, {'fast' if rules else 'plain'}: {us['herfast']:.0f} us an update,"
+        f"\n{n_bits} bits, hidden {hidden}, {'all rules' if rules else 'plain'}: {us['herfast']:.0f} us an update,"
         f" dense {us['dense']:.0f} us, {us['dense'] / us['herfast']:.2f} times as long;"
         f" dense / its matrix products {us['dense'] / us['gemms']:.2f}"
     )

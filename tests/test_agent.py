@@ -257,7 +257,7 @@ def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
 
 
 def test_divergence_stops_learning():
-    agent = small_agent(learning_rate=1.0)
+    agent = small_agent(learning_rate=1.0, learning_rate_end=None)
     agent.learn(epochs=1)
     agent.network.parameters()["hidden1.weight"][0, 0] = np.inf
     with pytest.raises(FloatingPointError, match=r"epoch 2, cycle 3, with learning rate 1 and gamma 0.999"):

@@ -173,7 +173,7 @@ def test_flags_override_the_preset() -> None:
 
 @pytest.mark.parametrize(
     ("argv", "hidden", "epochs"),
-    [("--n-bits 20", 256, 500), ("--n-bits 50", 512, 500), ("--n-bits 200", 1024, 500), ("--preset paper", 256, 200)],
+    [("--n-bits 20", 256, 500), ("--n-bits 50", 640, 500), ("--n-bits 200", 2560, 500), ("--preset paper", 256, 200)],
 )
 def test_help_shows_the_resolved_defaults_of_every_field(
     argv: str, hidden: int, epochs: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

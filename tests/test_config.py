@@ -173,16 +173,15 @@ PAPER = {  # Andrychowicz et al. 2017, section 3.1 and appendix A
 }
 FAST = {
     **NOTEBOOK,
-    "strategy": "future",
-    "k": 4,
-    "hidden": {20: (256,), 50: (512,)},
+    "hidden": {20: (256,), 50: (640,)},
     "gamma": 0.999,
-    "dueling": True,
     "hindsight_bound": True,
     "advantage_gap": 0.5,
     "init": "sparse_pairs",
     "epsilon": "constant",
     "epsilon_start": 0.2,
+    "learning_rate_end": 2e-5,
+    "learning_rate_decay_updates": 15_000,
     "capacity": 200_000,
     "episodes_per_cycle": 64,
     "cycles_per_epoch": 10,
@@ -201,7 +200,7 @@ def test_presets(name, expected, n_bits):
     found = dataclasses.asdict(Config.preset(name, size(n_bits)))
     expected = {field: value[n_bits] if isinstance(value, dict) else value for field, value in expected.items()}
     assert {field: found[field] for field in expected} == expected
-    assert found.keys() - expected.keys() == {"learning_rate_decay_updates"}  # nothing decays
+    assert found.keys() - expected.keys() <= {"learning_rate_decay_updates"}  # where nothing decays
 
 
 def test_the_defaults_are_the_notebook_at_20_bits():
@@ -216,10 +215,23 @@ def test_presets_fit_every_size(name, n_bits):
     assert Config.preset(name, size(n_bits, max_steps=65_535)).capacity > 65_535
 
 
-def test_fast_grows_wider_with_the_size():
-    widths = [Config.preset("fast", size(n_bits)).hidden[0] for n_bits in (1, 20, 50, 100, 1000)]
-    assert widths == sorted(widths)
-    assert widths[0] < widths[-1]
+@pytest.mark.parametrize(
+    ("n_bits", "max_steps", "hidden", "decay", "episodes", "until"),
+    [
+        (1, 1, 256, 15_000, 64, 0.99),
+        (21, 21, 320, 15_000, 64, 0.99),
+        (50, 100, 640, 15_000, 32, 0.99),
+        (100, 100, 1280, 15_000, 32, 0.99),
+        (128, 128, 1664, 19_200, 25, 0.98),
+        (256, 256, 3328, 38_400, 16, 0.98),
+        (65_535, 65_535, 4096, 9_830_250, 16, 0.98),
+    ],
+)
+def test_fast_grows_with_the_size(n_bits, max_steps, hidden, decay, episodes, until):
+    config = Config.preset("fast", size(n_bits, max_steps))
+    assert config.hidden == (hidden,)
+    assert config.learning_rate_decay_updates == decay
+    assert (config.episodes_per_cycle, config.until) == (episodes, until)
 
 
 def test_fields_override_a_preset():

@@ -37,11 +37,13 @@ def test_fast_learns_50_bits_within_20_000_updates(seed):
     assert evaluation.success_rate >= 0.98, evaluation
 
 
-def test_fast_stops_by_itself_at_50_bits():
-    agent = Agent(BitFlip(50), "fast", 0).learn()
+@pytest.mark.parametrize(("n_bits", "updates"), [(20, 3_000), (50, 6_000), (100, 15_000)])
+def test_fast_stops_by_itself(n_bits, updates):
+    agent = Agent(BitFlip(n_bits), "fast", 0).learn()
     assert agent.solved
-    assert agent.network.updates <= 20_000
+    assert agent.network.updates <= updates
     assert agent.history["greedy_success"][-1] >= 0.99
+    assert agent.evaluate(1000, seed=100).success_rate >= 0.97
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

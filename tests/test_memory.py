@@ -67,7 +67,7 @@ TOO_LARGE = [
     (BitFlip(50), {"capacity": 2**40}, "ring", "capacity"),
     (BitFlip(50), {"updates_per_cycle": 2**20, "batch_size": 2**14}, "minibatches", "updates_per_cycle or batch_size"),
     (BitFlip(50), {"hidden": (65_536, 65_536)}, "network", "hidden"),
-    (BitFlip(65_535), {}, "trajectories", "max_steps or episodes_per_cycle"),
+    (BitFlip(65_535), {"hidden": (1024,)}, "trajectories", "max_steps or episodes_per_cycle"),
     (BitFlip(65_535), {"episodes_per_cycle": 1, "hidden": (64,)}, "ring", "capacity"),
     (BitFlip(65_535), {"episodes_per_cycle": 1, "capacity": 65_536}, "network", "hidden"),
 ]
