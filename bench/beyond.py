@@ -26,8 +26,8 @@ OUT = Path(__file__).parent / "results" / "beyond.csv"
 COLUMNS = ("group", "variant", "n_bits", "seed", "fields", "solved", "updates", "env_steps", "episodes", "seconds",
            "success", "loop_share")  # fmt: skip
 BITS = (10, 20, 30, 40, 50, 64, 80, 100, 128)
-ABLATED_BITS, TRIALS = (50, 100), 24
-MOST_UPDATES = {"results": 40_000, "ablation": 20_000, "search": 20_000}
+ABLATED_BITS, TRIALS = (50, 100), 16
+MOST_UPDATES = {"results": 40_000, "ablation": 20_000, "search": 10_000}
 WITHOUT = {
     "as it is": {},
     "dense initial weights": {"init": "dense"},
