@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from herfast import Agent, BitFlip
+from herfast import Agent, BitFlip, Config
 
 OUT = Path(__file__).parent / "results" / "beyond.csv"
 COLUMNS = ("group", "variant", "n_bits", "seed", "fields", "solved", "updates", "env_steps", "episodes", "seconds",
@@ -113,7 +113,7 @@ def ablation(args):
 
 def changed(n_bits, fields):
     """`fields`, where a factor stands for so many times the preset's value."""
-    preset = Agent(BitFlip(n_bits), "fast", 0).config
+    preset = Config.preset("fast", BitFlip(n_bits))
     times = {"hidden": lambda factor: (round(factor * preset.hidden[0]),)}
     times["episodes_per_cycle"] = lambda factor: round(factor * preset.episodes_per_cycle)
     return {name: times[name](value) if name in times else value for name, value in fields.items()}

@@ -225,10 +225,10 @@ class Agent:
         `no_revisit` no bit is flipped back, which hides the loops that a learnt network runs into: say so where it is
         reported.
         """
-        check_bool("no_revisit", no_revisit)
+        no_revisit = check_bool("no_revisit", no_revisit)
         n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)
         rng = self.streams[Role.EVALUATION] if seed is None else stream(seed, Role.TEST)
-        return evaluate(self.env, self.network, n_episodes, rng, self.config.evaluate_with, bool(no_revisit))
+        return evaluate(self.env, self.network, n_episodes, rng, self.config.evaluate_with, no_revisit)
 
     @one_thread
     def diagnose(self) -> Diagnosis:

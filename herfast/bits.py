@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from herfast.checks import as_array, check_integer, shown
+from herfast.checks import as_array, check_integer, check_zero_or_one, shown
 from herfast.data import Words, n_words
 
 try:
@@ -45,14 +45,14 @@ def pack_named(name: str, bits: ArrayLike) -> Words:
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     if array.dtype.itemsize > 1:
-        _check_zero_or_one(name, array)  # before 256 is narrowed to 0
+        check_zero_or_one(name, array)  # before 256 is narrowed to 0
     *leading, n_bits = array.shape
     rows, width = prod(leading), n_words(n_bits)
     narrow = array.view(np.uint8) if array.dtype.itemsize == 1 else array.astype(np.uint8)
     flat = np.ascontiguousarray(narrow).reshape(rows, n_bits)
     words = np.empty((*leading, width), np.uint64)
     if _core.pack_bits(flat, words.reshape(rows, width)) > 1:
-        _check_zero_or_one(name, array)
+        check_zero_or_one(name, array)
     return words
 
 
@@ -74,9 +74,3 @@ def unpack_bits(words: Words, n_bits: int) -> NDArray[np.bool_]:
     rows = prod(leading)
     _core.unpack_bits(np.ascontiguousarray(words).reshape(rows, width), bits.reshape(rows, n_bits).view(np.uint8))
     return bits
-
-
-def _check_zero_or_one(name: str, array: NDArray[np.generic]) -> None:
-    bad = (array != 0) & (array != 1)
-    if bad.any():
-        raise ValueError(f"{name} must be 0 or 1, got {array[bad][0]}")

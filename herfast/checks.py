@@ -68,6 +68,13 @@ def check_layout(name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"{name} must be writable, got a read-only array")
 
 
+def check_zero_or_one(name: str, array: NDArray[Any]) -> None:
+    """ValueError unless all values are 0 or 1."""
+    bad = (array != 0) & (array != 1)
+    if bad.any():
+        raise ValueError(f"{name} must be 0 or 1, got {array[bad][0]}")
+
+
 def as_array(name: str, value: object) -> NDArray[Any]:
     """`value` as an array; ValueError for sequences that are no array, since their lengths differ."""
     try:
@@ -105,9 +112,7 @@ def as_goals(n_bits: int, **goals: object) -> list[NDArray[Any]]:
             raise ValueError(f"{name} must have shape [{n_bits}] or [B, {n_bits}], both goals the same, got {got}")
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} must be numbers, 0 or 1, got dtype {array.dtype}")
-        bad = (array != 0) & (array != 1)
-        if bad.any():
-            raise ValueError(f"{name} must be 0 or 1, got {array[bad][0]}")
+        check_zero_or_one(name, array)
     return list(arrays.values())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 PATIENCE = 0.25  # seconds that a cycle may go on after the signal
 
+_SAID = b"\nStopping and saving the run; Ctrl-C again stops at once, without saving.\n"
 _DEFAULTS: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
@@ -64,9 +65,7 @@ def interruptible() -> Iterator[Interruption]:
             signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)  # again, since who calls back may swallow it
         if sys.stderr is not None:
             with suppress(OSError):  # nobody reads it
-                os.write(
-                    2, b"\nStopping and saving the run; Ctrl-C again stops at once, without saving.\n"
-                )  # reentrant
+                os.write(2, _SAID)  # which, unlike print, may interrupt itself
 
     def late(number: int, _: FrameType | None) -> None:
         if interruption.learning:
