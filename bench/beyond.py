@@ -6,7 +6,8 @@
     python bench/beyond.py report              # all that as the tables of docs/beyond.md
 
 A run is a row of --out (by default bench/results/beyond.csv), added as it ends; those that are there are not run again.
-Seconds are comparable with --jobs 1 on an idle machine alone.
+It ends when it is solved, after MOST_UPDATES, or after ten minutes. Seconds are comparable with --jobs 1 on an idle
+machine alone.
 """
 
 import argparse
@@ -27,6 +28,7 @@ COLUMNS = ("group", "variant", "n_bits", "seed", "fields", "solved", "updates", 
            "success", "loop_share")  # fmt: skip
 BITS = (10, 20, 30, 40, 50, 64, 80, 100, 128)
 ABLATED_BITS, TRIALS = (50, 100), 16
+MOST_SECONDS = 600
 MOST_UPDATES = {"results": 40_000, "ablation": 20_000, "search": 10_000}
 WITHOUT = {
     "as it is": {},
@@ -40,6 +42,9 @@ WITHOUT = {
     "future goals, k = 4": {"strategy": "future", "k": 4},
     "gamma 0.98": {"gamma": 0.98},
     "twice the episodes": {"episodes_per_cycle": 2.0},
+    "batches of 256": {"batch_size": 256},
+    "target copied every 40 updates": {"target_update": 40},
+    "epsilon 0.2": {"epsilon_start": 0.2},
 }
 SEARCHED = {  # from, to; drawn evenly in the logarithm
     "hidden": (800, 3200),
@@ -130,13 +135,13 @@ def search(args):
 
 
 def carry_out(run):
-    """Learn until `until` is confirmed, or for MOST_UPDATES; a row of the table."""
+    """Learn until `until` is confirmed, or for MOST_UPDATES or MOST_SECONDS; a row of the table."""
     env = BitFlip(run.n_bits)
     Agent(env, "fast", run.seed, **run.fields).learn(total_timesteps=1)  # warm: compiled, and in the caches
     agent = Agent(env, "fast", run.seed, **run.fields)
     most = MOST_UPDATES[run.group]
     started = time.perf_counter()
-    agent.learn(callback=lambda agent: agent.network.updates < most)
+    agent.learn(callback=lambda agent: agent.network.updates < most and time.perf_counter() - started < MOST_SECONDS)
     seconds = time.perf_counter() - started
     found = agent.evaluate(1_000, seed=run.seed + 1_000)
     counts = {name: getattr(agent, name) for name in ("solved", "env_steps", "episodes")}
