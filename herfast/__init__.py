@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from herfast.evaluation import Evaluation
     from herfast.network import QNetwork
     from herfast.replay import HindsightReplay
+    from herfast.sweeps import sweep
 
 __all__ = [
     "Agent",
@@ -37,6 +38,7 @@ __all__ = [
     "QNetwork",
     "Trajectories",
     "pack_bits",
+    "sweep",
     "unpack_bits",
 ]
 
@@ -52,6 +54,7 @@ _ROOMS = {
     "QNetwork": "network",
     "Trajectories": "data",
     "pack_bits": "bits",
+    "sweep": "sweeps",
     "unpack_bits": "bits",
 }
 

@@ -65,9 +65,6 @@ class Agent:
         self.env = packed_game(env)
         self.preset: Preset = preset
         self.config = Config.preset(preset, self.env, **config_fields)
-        if self.config.capacity <= self.env.max_steps:
-            least = self.env.max_steps + 1
-            raise ValueError(f"capacity must be at least max_steps + 1 = {least:,}, got {self.config.capacity:,}")
         memory.check(self.env, self.config)
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         bits = (self.env.n_state_bits, self.env.n_goal_bits)

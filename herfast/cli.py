@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
-from herfast import __version__
+from herfast import __version__, grid
 from herfast.config import Config, Preset
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ class Play:
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw success, return and loss over the cycles of a run, beside its progress.csv."""
+    """Draw a run: success, return, loss over its cycles; or a sweep: success, updates, time by size, and curves."""
 
     path: tyro.conf.Positional[Path]
-    """A run's folder, or its progress.csv."""
+    """The folder of a run or of a sweep, or a run's progress.csv; the pictures go there."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Doctor:
     """A run's folder, or an agent's file; one saved without its replay shows less."""
 
 
-Command: TypeAlias = Train | Resume | Eval | Play | Plot | Doctor
+Command: TypeAlias = Train | Resume | grid.Grid | Eval | Play | Plot | Doctor
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,6 +146,7 @@ def _main(argv: Sequence[str]) -> int:
     except (TypeError, ValueError, ImportError) as error:  # Config checks its fields when tyro makes it
         return _refuse(error)
     do: dict[type[Command], Any] = {
+        grid.Grid: commands.sweep,
         Train: commands.train,
         Resume: commands.resume,
         Eval: commands.evaluate,
@@ -154,7 +155,7 @@ def _main(argv: Sequence[str]) -> int:
         Doctor: commands.doctor,
     }
     try:
-        code: int = do[type(command)](**vars(command))
+        code: int = next(do[kind] for kind in do if isinstance(command, kind))(**vars(command))
         return code
     except refusal.Refused as reason:
         return _refuse(reason)
@@ -188,6 +189,7 @@ def _parse(argv: Sequence[str]) -> Command:
         train = Annotated[Train, tyro.conf.subcommand("train", default=default, description=about)]
     commands: Any = (
         train
+        | Annotated[grid.command(), tyro.conf.subcommand("sweep", description=inspect.getdoc(grid.Grid))]
         | Annotated[Eval, tyro.conf.subcommand("eval")]
         | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]

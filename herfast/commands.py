@@ -6,6 +6,7 @@ shows its traceback. The agent, and with it Numba, is imported only by the comma
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast import __version__, runs
+from herfast import runs, sweeps
 from herfast.bits import unpack_bits
 from herfast.checks import check_integer
 from herfast.config import Config, Preset
 from herfast.data import Role, Words, n_words, stream
 from herfast.envs import BitFlip
-from herfast.refusal import refusing
+from herfast.figures import plot_sweep
+from herfast.grid import widths
+from herfast.refusal import Refused, refusing
 from herfast.training import game_of, last_cycle, run, solved
 
 if TYPE_CHECKING:
@@ -49,10 +52,8 @@ def train(
 
             fields = asdict(config)
             agent = Agent(game, preset=preset, seed=seed, **fields)
-            what = {"id": "BitFlip", "n_bits": game.n_bits, "max_steps": game.max_steps}  # as in the agent's file
-            asked = {"herfast": __version__, "environment": what, "preset": preset, "seed": seed, "config": fields}
             held.enter_context(runs.claimed(folder))
-            runs.begin(folder, asked)
+            runs.begin(folder, runs.description(game, preset, seed, fields))
         print(f"Learning {game_of(agent)}, preset {preset}, seed {seed}; the run is in {folder}", flush=True)
         return run(agent, folder, checkpoint_every)
 
@@ -74,7 +75,7 @@ def resume(
             agent.config = replace(agent.config, **anew)
             if agent.solved and until == "kept":
                 raise ValueError(f"{folder} is solved, {solved(agent)}: ask for more with --until")
-            if agent.cycles >= last_cycle(agent):
+            if agent.cycles >= last_cycle(agent.config):
                 done = agent.cycles // agent.config.cycles_per_epoch
                 raise ValueError(
                     f"{folder} has done {done:,} of {agent.config.epochs:,} epochs: ask for more with --epochs"
@@ -83,6 +84,54 @@ def resume(
         after = f"after {agent.cycles:,} cycles, preset {agent.preset}, seed {agent.seed}"
         print(f"Resuming {game_of(agent)} {after}; the run is in {folder}", flush=True)
         return run(agent, folder, checkpoint_every)
+
+
+def sweep(
+    n_bits: tuple[int, ...],
+    max_steps: int | None,
+    preset: tuple[Preset, ...],
+    seeds: int,
+    out: Path,
+    jobs: int | None,
+    scheduler: str | None,
+    **fields: tuple[Any, ...],
+) -> int:
+    """Learn the cells that are missing, and draw. 130 after Ctrl-C."""
+    from tqdm import tqdm
+
+    with refusing():
+        values = {name: list(several) for name, several in fields.items() if several}
+        if "hidden" in values:
+            values["hidden"] = [widths(text) for text in values["hidden"]]
+        plan = sweeps.planned(list(n_bits), list(preset), seeds, max_steps, values)
+        folder = sweeps.checked_folder(out)
+    print(f"{len(plan):,} cells; their runs and {sweeps.RESULTS} are in {folder}", flush=True)
+
+    def report(name: str, rows: list[dict[str, Any]]) -> None:
+        tqdm.write(f"{name}  {_cell_line(rows)}")
+        sys.stdout.flush()
+
+    try:
+        with refusing():
+            sweeps.carry_out(plan, folder, jobs, scheduler, sys.stderr.isatty(), report)
+    except KeyboardInterrupt:
+        print("Interrupted, the cells under way are saved; the same command goes on", flush=True)
+        return 130
+    try:
+        return plot(folder)
+    except Refused as reason:  # matplotlib is optional, and the sweep is complete without
+        print(f"No plots: {reason}; then herfast plot {folder}")
+    return 0
+
+
+def _cell_line(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "diverged in its first cycle"
+    last = rows[-1]
+    return (
+        f"{'all epochs done' if last['ended'] == 'epochs' else last['ended']}: greedy {last['greedy_success']:.3f}"
+        f"  epoch {last['epoch']:,}  updates {last['updates']:,}  {last['seconds']:.1f} s"
+    )
 
 
 def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
@@ -140,9 +189,10 @@ def _distance(state: NDArray[np.int8], goal: NDArray[np.int8]) -> int:
 
 
 def plot(path: Path) -> int:
-    """Draw the plots of a run and print where they are."""
+    """Draw the plots of a run or a sweep and print where they are."""
     with refusing():
-        for picture in runs.plot(path):
+        swept = (path / sweeps.RESULTS).exists()
+        for picture in plot_sweep(sweeps.read_results(path), path) if swept else runs.plot(path):
             print(picture)
     return 0
 

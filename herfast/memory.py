@@ -67,7 +67,12 @@ def available() -> int | None:
 
 
 def check(env: GoalEnv, config: Config) -> None:
-    """Raise MemoryError, naming the largest part and what to lower, if an agent needs more than is available."""
+    """Raise ValueError if the ring cannot hold an episode.
+
+    Raise MemoryError, naming the largest part and what to lower, if an agent needs more than is available.
+    """
+    if config.capacity <= env.max_steps:
+        raise ValueError(f"capacity must be at least max_steps + 1 = {env.max_steps + 1:,}, got {config.capacity:,}")
     parts, free = estimate(env, config), available()
     needed = sum(parts.values())
     if free is not None and needed > free:

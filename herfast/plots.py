@@ -97,22 +97,33 @@ def _loss(history: Columns, title: str) -> Figure:
 
 
 def _canvas(history: Columns, subject: str, title: str) -> tuple[Figure, Axes, NDArray[np.int64]]:
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise ImportError("plots need matplotlib, which is not installed: pip install 'herfast[plot]'") from error
+    figure = new_figure(9, 4)
+    from matplotlib.ticker import MaxNLocator
+
     n_cycles = len(history["success"])
-    figure = Figure(figsize=(9, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
+    tidy(axes)
     axes.set_title(f"{subject}: {title}" if title else subject, loc="left", pad=26)
     axes.set_xlabel(f"cycle{_cycle_size(history)}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlim(0, 1.01 * max(n_cycles, 2))
+    return figure, axes, np.arange(1, n_cycles + 1)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches. Raises ImportError, which says how to mend it, without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots need matplotlib, which is not installed: pip install 'herfast[plot]'") from error
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def tidy(axes: Axes) -> None:
+    """A light grid behind the curves, and no frame on two sides."""
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlim(0, 1.01 * max(n_cycles, 2))
-    return figure, axes, np.arange(1, n_cycles + 1)
 
 
 def _cycle_size(history: Columns) -> str:

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast import plots
+from herfast import __version__, plots
+from herfast.envs import BitFlip
 
 CONFIG = "config.json"
 PROGRESS = "progress.csv"
@@ -84,21 +85,33 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     for name in OWN_FILES:
         if name != CONFIG:  # which is replaced below: without it a run cannot be told from foreign files
             (folder / name).unlink(missing_ok=True)
-    _describe_as(folder, description)
+    describe_as(folder, description)
 
 
 def amend(folder: Path, config: Mapping[str, Any]) -> None:
     """Put the fields of Config that are now in force into config.json, atomically, and leave the rest as it is."""
-    _describe_as(folder, {**(describe(folder) or {}), "config": config})
+    describe_as(folder, {**(describe(folder) or {}), "config": config})
 
 
-def _describe_as(folder: Path, description: Mapping[str, Any]) -> None:
-    new = folder / f"{CONFIG}.new"
-    with new.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(description, indent=2) + "\n")
+def description(game: BitFlip, preset: str, seed: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What config.json says of a run."""
+    what = {"id": "BitFlip", "n_bits": game.n_bits, "max_steps": game.max_steps}  # as in the agent's file
+    return {"herfast": __version__, "environment": what, "preset": preset, "seed": seed, "config": fields}
+
+
+def describe_as(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write config.json, atomically."""
+    write_whole(folder / CONFIG, (json.dumps(description, indent=2) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is never there in part, in a folder that is claimed."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, folder / CONFIG)
+    os.replace(new, path)
 
 
 def describe(folder: Path) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ def run(agent: Agent, folder: Path, checkpoint_every: int) -> int:
             raise unwritten
         with refusing():
             raise unwritten
-    if not (agent.solved or agent.cycles >= last_cycle(agent)):
+    if not (agent.solved or agent.cycles >= last_cycle(agent.config)):
         print(
             f"Interrupted after {agent.cycles:,} cycles; {folder} holds {_contents(folder)}; "
             f"to go on: herfast train --resume {shlex.quote(str(folder))}"
@@ -79,7 +79,7 @@ def _learn_and_write(agent: Agent, folder: Path, checkpoint_every: int, interrup
     """
     from tqdm import tqdm
 
-    config, last = agent.config, last_cycle(agent)
+    config, last = agent.config, last_cycle(agent.config)
     with runs.Progress(folder) as progress:
         progress.write(agent.history)
 
@@ -103,8 +103,8 @@ def _learn_and_write(agent: Agent, folder: Path, checkpoint_every: int, interrup
         agent.learn(epochs, until=config.until, progress_bar=sys.stderr.isatty(), callback=after_cycle)
 
 
-def last_cycle(agent: Agent) -> int:
-    return agent.config.epochs * agent.config.cycles_per_epoch
+def last_cycle(config: Config) -> int:
+    return config.epochs * config.cycles_per_epoch
 
 
 def _epoch_line(history: Mapping[str, NDArray[Any]], config: Config) -> str:

@@ -1,0 +1,201 @@
+"""Every combination of games, presets, seeds and settings, learnt side by side into one folder.
+
+    results.csv             the rows of the cells that are finished, one a cell and epoch; see `cell.rows`
+    <bits>-<preset>-.../    the folder of a cell, as of a run of `herfast train`
+
+The cells' folders say what is done: results.csv is made of them anew when a cell ends, and replaced whole, so that a
+sweep may be killed at any moment, and does what is missing when it is called again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import threading
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from herfast import cell as cells
+from herfast import memory, runs
+from herfast.cell import Cell
+from herfast.checks import check_bool, check_integer, check_path, shown
+from herfast.config import Config, Preset
+from herfast.envs import BitFlip
+
+RESULTS = "results.csv"
+
+
+def sweep(
+    n_bits: int | list[int],
+    *,
+    out: str | os.PathLike[str],
+    preset: Preset | list[Preset] = "fast",
+    seeds: int = 1,
+    max_steps: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    progress_bar: bool = False,
+    **fields: Any,
+) -> list[dict[str, Any]]:
+    """Learn every combination into the folder `out`, all but what is finished there, and return the rows of them all.
+
+    Args:
+        n_bits: the size of the game. Here and below a list is several values, anything else one.
+        out: the folder; what an interrupted or killed sweep has left there is gone on with.
+        preset: where the defaults of Config's fields come from.
+        seeds: how many: 0, 1, ...
+        max_steps: steps after which an episode is truncated; None: n_bits.
+        jobs: cells at a time, a thread each, since the kernels leave Python free; None: as many as there are cores.
+        scheduler: address of a Dask scheduler, such as tcp://host:8786, whose workers learn the cells instead; those
+            need no common disk, and a cell whose worker dies is begun anew by another.
+        progress_bar: count the cells on stderr, with the time left.
+        **fields: fields of Config.
+
+    Returns:
+        A row for each epoch of each cell, largest games first; their keys are the columns of results.csv.
+
+    Raises:
+        TypeError, ValueError: an argument, or a combination that an agent would refuse; then nothing is learnt.
+        FileExistsError, NotADirectoryError, BlockingIOError: `out` is not the folder of a sweep, or another fills it.
+        ImportError: `scheduler` without dask.distributed.
+        KeyboardInterrupt: after Ctrl-C, when the cells under way have been saved.
+    """
+    plan = planned(n_bits, preset, seeds, max_steps, fields)
+    check_bool("progress_bar", progress_bar)
+    return carry_out(plan, checked_folder(out), jobs, scheduler, progress_bar)
+
+
+def planned(n_bits: Any, preset: Any, seeds: int, max_steps: int | None, fields: Mapping[str, Any]) -> list[Cell]:
+    """The cells, each once, longest first. Raises TypeError, ValueError, MemoryError where an agent would."""
+    lists = {"n_bits": n_bits, "preset": preset, **fields}
+    choices = {name: value if isinstance(value, list) else [value] for name, value in lists.items()}
+    for name, values in choices.items():
+        if not values:
+            raise ValueError(f"{name} must have one value or more, got []")
+    choices["seed"] = list(range(check_integer("seeds", seeds, 1, 2**20)))
+    found: dict[str, Cell] = {}
+    for chosen in itertools.product(*choices.values()):
+        settings = dict(zip(choices, chosen, strict=True))
+        game, seed = BitFlip(settings.pop("n_bits"), max_steps), settings.pop("seed")
+        name = settings.pop("preset")
+        cell = Cell(game, name, seed, Config.preset(name, game, **settings))
+        memory.check(game, cell.config)
+        found[cell.name] = cell
+    return sorted(found.values(), key=lambda cell: -cell.game.n_bits)
+
+
+def checked_folder(out: str | os.PathLike[str]) -> Path:
+    """`out`, if it is the folder of a sweep or can become one. Raises FileExistsError, NotADirectoryError."""
+    check_path(out)
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, where the folder of a sweep is wanted")
+    if (folder / runs.CONFIG).exists():
+        raise FileExistsError(f"{folder} holds a run: choose another folder for the sweep")
+    if (folder / RESULTS).exists():
+        read_results(folder)
+    return folder
+
+
+def carry_out(
+    plan: list[Cell],
+    out: Path,
+    jobs: int | None,
+    scheduler: str | None,
+    progress_bar: bool,
+    report: Callable[[str, list[dict[str, Any]]], None] = lambda name, rows: None,
+) -> list[dict[str, Any]]:
+    """Learn the cells of `plan` that are not finished in `out`; `report(name, rows)` hears of each. As `sweep`."""
+    from tqdm.auto import tqdm
+
+    jobs = check_integer("jobs", os.cpu_count() if jobs is None else jobs, 1, 2**10)
+    if not (scheduler is None or isinstance(scheduler, str)):
+        raise TypeError(f"scheduler must be the address of a Dask scheduler or None, got {shown(scheduler)}")
+    with runs.claimed(out):
+        rows: dict[str, list[dict[str, Any]]] = {}
+        _collect(out, rows)
+        missing = [cell for cell in plan if cell.name not in rows]
+        learnt = _here(missing, out, jobs) if scheduler is None else _on_cluster(missing, out, scheduler)
+        done = len(plan) - len(missing)
+        bar = tqdm(total=len(plan), initial=done, unit="cell", disable=not progress_bar, dynamic_ncols=True)
+        try:
+            with bar, closing(learnt):  # closed at once, since a traceback would keep it going
+                for cell in learnt:
+                    rows[cell.name] = cells.rows(out / cell.name)
+                    _write(out, rows)
+                    report(cell.name, rows[cell.name])
+                    bar.update()
+        finally:
+            _collect(out, rows)  # those that ended meanwhile, too
+    return [row for cell in plan for row in rows[cell.name]]
+
+
+def _here(plan: list[Cell], out: Path, jobs: int) -> Generator[Cell, None, None]:
+    """Learn the cells in threads; each as it is finished. When it is closed or fails, those under way are saved."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(cells.learn, cell, out / cell.name, stop.is_set): cell for cell in plan}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_cluster(plan: list[Cell], out: Path, scheduler: str) -> Generator[Cell, None, None]:
+    """Learn the cells on Dask's workers; each as its files have come back, which are written here alone."""
+    try:
+        from dask.distributed import Client
+        from dask.distributed import as_completed as as_returned
+    except ImportError as error:
+        raise ImportError(
+            "a scheduler needs dask.distributed, which is not installed: pip install 'herfast[cluster]'"
+        ) from error
+    with Client(scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        futures = {client.submit(_files_of, cell, key=cell.name): cell for cell in plan}
+        for future, files in as_returned(futures, with_results=True, loop=client.loop):  # type: ignore[no-untyped-call]
+            cells.store(out / futures[future].name, files)
+            yield futures[future]
+
+
+def _files_of(cell: Cell) -> dict[str, bytes]:
+    """On a worker: learn a cell, and what its folder then holds."""
+    with TemporaryDirectory() as folder:
+        cells.learn(cell, Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _collect(out: Path, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Put the finished cells that are not in `rows` there, and all into results.csv."""
+    new = [folder for folder in sorted(out.iterdir()) if folder.name not in rows and cells.ended(folder)]
+    rows |= {folder.name: cells.rows(folder) for folder in new}
+    _write(out, rows)
+
+
+def _write(out: Path, rows: Mapping[str, list[dict[str, Any]]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, cells.COLUMNS)
+    writer.writeheader()
+    writer.writerows(itertools.chain.from_iterable(rows.values()))
+    runs.write_whole(out / RESULTS, text.getvalue().encode())
+
+
+def read_results(folder: Path) -> list[dict[str, str]]:
+    """The rows of results.csv, as text. Raises ValueError if it is not that of a sweep."""
+    path = folder / RESULTS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ())[:2] == cells.COLUMNS[:2]:
+                return list(reader)
+    except (UnicodeDecodeError, csv.Error):
+        pass
+    raise ValueError(f"{path} is not the {RESULTS} of a sweep: its first line does not begin with the column 'cell'")
