@@ -104,7 +104,7 @@ def sweep(
         if "hidden" in values:
             values["hidden"] = [widths(text) for text in values["hidden"]]
         plan = sweeps.planned(list(n_bits), list(preset), seeds, max_steps, values)
-        folder = sweeps.checked_folder(out)
+        folder, at_once = sweeps.checked_folder(out), sweeps.checked_jobs(jobs, scheduler)
     print(f"{len(plan):,} cells; their runs and {sweeps.RESULTS} are in {folder}", flush=True)
 
     def report(name: str, rows: list[dict[str, Any]]) -> None:
@@ -113,7 +113,7 @@ def sweep(
 
     try:
         with refusing():
-            sweeps.carry_out(plan, folder, jobs, scheduler, sys.stderr.isatty(), report)
+            sweeps.carry_out(plan, folder, at_once, scheduler, sys.stderr.isatty(), report)
     except KeyboardInterrupt:
         print("Interrupted, the cells under way are saved; the same command goes on", flush=True)
         return 130

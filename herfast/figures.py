@@ -164,6 +164,7 @@ def _curves(cells: list[Cell]) -> Figure:
             _curve(axes, of_curve, {**styles[curve], "marker": ""}, curve)
         tidy(axes)
         axes.set_title(f"{n_bits} bits", loc="left", fontsize="medium")
+        axes.set_xlim(left=0.0)
         axes.set_ylim(-0.02, 1.04)
     for axes in panels[len(sizes) :]:
         axes.remove()
@@ -229,7 +230,7 @@ def _ticks_at_sizes(axes: Axes, cells: list[Cell]) -> None:
     sizes = sorted({cell.n_bits for cell in cells})
     step = math.ceil(len(sizes) / 16)  # more labels would run into each other
     axes.set_xticks(sizes[::step], [str(n) for n in sizes[::step]])
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
 
 
 def _styled(cells: list[Cell]) -> list[tuple[str, list[Cell], dict[str, Any]]]:
@@ -238,9 +239,10 @@ def _styled(cells: list[Cell]) -> list[tuple[str, list[Cell], dict[str, Any]]]:
 
     curves = _by(cells, "curve")
     few = len(curves) <= len(_COLOURS)
+    size = {"markersize": 5, "linewidth": 1.6} if few else {"markersize": 3, "linewidth": 1.0}
     colours = _COLOURS if few else colormaps["viridis"](np.linspace(0.0, 0.92, len(curves)))
     return [
-        (curve, of_curve, {"color": colour, "marker": marker, "linestyle": dash, "markersize": 5, "linewidth": 1.6})
+        (curve, of_curve, {"color": colour, "marker": marker, "linestyle": dash, **size})
         for (curve, of_curve), colour, marker, dash in zip(
             curves.items(), colours, itertools.cycle(_MARKERS), itertools.cycle(_DASHES), strict=False
         )

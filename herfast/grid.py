@@ -44,8 +44,9 @@ def command() -> type[Grid]:
     kinds["hidden"] = str  # since tyro knows no lists of lists
     help_["hidden"] += " Commas stand between widths: 64,32."
     flags: list[Any] = []
+    hint = "(default: the preset's)"
     for name, kind in kinds.items():
-        several: Any = Annotated[tuple[kind, ...], tyro.conf.arg(help=help_[name])]  # type: ignore[valid-type]
+        several: Any = Annotated[tuple[kind, ...], tyro.conf.arg(help=help_[name], help_behavior_hint=hint)]  # type: ignore[valid-type]
         flags.append((name, several, field(default=())))
     return make_dataclass("Grid", flags, bases=(Grid,), frozen=True, kw_only=True)
 

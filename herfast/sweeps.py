@@ -13,6 +13,7 @@ import csv
 import io
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -68,7 +69,7 @@ def sweep(
     """
     plan = planned(n_bits, preset, seeds, max_steps, fields)
     check_bool("progress_bar", progress_bar)
-    return carry_out(plan, checked_folder(out), jobs, scheduler, progress_bar)
+    return carry_out(plan, checked_folder(out), checked_jobs(jobs, scheduler), scheduler, progress_bar)
 
 
 def planned(n_bits: Any, preset: Any, seeds: int, max_steps: int | None, fields: Mapping[str, Any]) -> list[Cell]:
@@ -103,10 +104,19 @@ def checked_folder(out: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def checked_jobs(jobs: int | None, scheduler: str | None) -> int:
+    """How many cells are learnt at a time, here. Raises TypeError, ValueError, also for what is no address of a `scheduler`."""
+    if not (scheduler is None or isinstance(scheduler, str)):
+        raise TypeError(f"scheduler must be the address of a Dask scheduler or None, got {shown(scheduler)}")
+    if scheduler is not None and not re.fullmatch(r"\w+://.+:\d+/?", scheduler):
+        raise ValueError(f"scheduler must be an address such as tcp://host:8786, got {shown(scheduler)}")
+    return check_integer("jobs", os.cpu_count() if jobs is None else jobs, 1, 2**10)
+
+
 def carry_out(
     plan: list[Cell],
     out: Path,
-    jobs: int | None,
+    jobs: int,
     scheduler: str | None,
     progress_bar: bool,
     report: Callable[[str, list[dict[str, Any]]], None] = lambda name, rows: None,
@@ -114,9 +124,6 @@ def carry_out(
     """Learn the cells of `plan` that are not finished in `out`; `report(name, rows)` hears of each. As `sweep`."""
     from tqdm.auto import tqdm
 
-    jobs = check_integer("jobs", os.cpu_count() if jobs is None else jobs, 1, 2**10)
-    if not (scheduler is None or isinstance(scheduler, str)):
-        raise TypeError(f"scheduler must be the address of a Dask scheduler or None, got {shown(scheduler)}")
     with runs.claimed(out):
         rows: dict[str, list[dict[str, Any]]] = {}
         _collect(out, rows)
@@ -177,7 +184,8 @@ def _collect(out: Path, rows: dict[str, list[dict[str, Any]]]) -> None:
     """Put the finished cells that are not in `rows` there, and all into results.csv."""
     new = [folder for folder in sorted(out.iterdir()) if folder.name not in rows and cells.ended(folder)]
     rows |= {folder.name: cells.rows(folder) for folder in new}
-    _write(out, rows)
+    if rows:
+        _write(out, rows)
 
 
 def _write(out: Path, rows: Mapping[str, list[dict[str, Any]]]) -> None:

@@ -311,6 +311,7 @@ PECULIAR = {
         ("ring", ValueError, "^capacity must be at least max_steps \\+ 1 = 10, got 9$", {"capacity": 9}),
         ("jobs", ValueError, "^jobs must be from 1 to 1,024, got 0$", {"jobs": 0}),
         ("scheduler", TypeError, "^scheduler must be the address .* or None, got 8786$", {"scheduler": 8786}),
+        ("address", ValueError, "^scheduler must be an address such as tcp://.*, got 'here'$", {"scheduler": "here"}),
         ("bar", TypeError, "^progress_bar must be True or False, got 1$", {"progress_bar": 1}),
         ("out", TypeError, "^path must be a str or os.PathLike, got 3$", {"out": 3}),
         ("file", NotADirectoryError, "^text is a file, where the folder of a sweep is wanted$", {"out": "text"}),
