@@ -105,7 +105,7 @@ def checked_folder(out: str | os.PathLike[str]) -> Path:
 
 
 def checked_jobs(jobs: int | None, scheduler: str | None) -> int:
-    """How many cells are learnt at a time, here. Raises TypeError, ValueError, also for what is no address of a `scheduler`."""
+    """How many cells are learnt at a time, here. Raises TypeError, ValueError; for what is no `scheduler`, too."""
     if not (scheduler is None or isinstance(scheduler, str)):
         raise TypeError(f"scheduler must be the address of a Dask scheduler or None, got {shown(scheduler)}")
     if scheduler is not None and not re.fullmatch(r"\w+://.+:\d+/?", scheduler):
