@@ -217,7 +217,7 @@ def test_help_says_whose_defaults_it_shows_if_no_size_is_given(
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = outcome(["--help"], capsys)
     assert code == 0
-    assert "{train,eval,play,plot,doctor}" in out
+    assert "{train,sweep,eval,play,plot,doctor}" in out
     assert "--version prints the version" in " ".join(out.split())
 
 
