@@ -272,7 +272,7 @@ class Agent:
         that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written, ValueError
         where weights are not finite; the file stays as it was.
         """
-        check_path(path)
+        check_path("path", path)
         check_bool("replay", replay)
         checkpoint.write(path, *snapshot.take(self, everything=replay))
 
@@ -282,7 +282,7 @@ class Agent:
 
         Raises OSError, ValueError or MemoryError, in a sentence that names the file and the reason.
         """
-        check_path(path)
+        check_path("path", path)
         tensors, metadata = checkpoint.read(path)
         try:
             game, preset, seed, fields = snapshot.settings(metadata)
