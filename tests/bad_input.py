@@ -173,7 +173,8 @@ PECULIAR = {
     ),
     "Agent.learn": (
         lambda w, v: w.agent.learn(**{"total_timesteps": 1} | v),
-        ("callback", TypeError, "^callback must be a function of the agent, got 5$", {"callback": 5}),
+        ("callback", TypeError, "^callback must be a function .* or a list of them, got 5$", {"callback": 5}),
+        ("one of two", TypeError, "^callback must be .* a list of them, got 'a'$", {"callback": [print, "a"]}),
         ("progress_bar", TypeError, "^progress_bar must be True or False, got 'no'$", {"progress_bar": "no"}),
     ),
     "Agent.predict": (
