@@ -17,6 +17,7 @@ import gymnasium
 if TYPE_CHECKING:
     from herfast.agent import Agent
     from herfast.bits import pack_bits, unpack_bits
+    from herfast.callbacks import JsonLines
     from herfast.config import Config
     from herfast.data import Minibatches, Trajectories
     from herfast.diagnosis import Diagnosis
@@ -33,6 +34,7 @@ __all__ = [
     "Evaluation",
     "GoalEnv",
     "HindsightReplay",
+    "JsonLines",
     "Minibatches",
     "QNetwork",
     "Trajectories",
@@ -48,6 +50,7 @@ _ROOMS = {
     "Evaluation": "evaluation",
     "GoalEnv": "envs",
     "HindsightReplay": "replay",
+    "JsonLines": "callbacks",
     "Minibatches": "data",
     "QNetwork": "network",
     "Trajectories": "data",

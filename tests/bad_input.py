@@ -211,6 +211,16 @@ PECULIAR = {
         ("below a file", FileNotFoundError, "^there is no file text/x$", "text/x"),
         ("text", ValueError, "^text is not a readable herfast file: .*header", "text"),
     ),
+    "JsonLines": (
+        lambda w, v: herfast.JsonLines(v),
+        ("None", TypeError, r"^path must be a str or os\.PathLike, got None$", None),
+        ("bytes", TypeError, r"^path must be a str or os\.PathLike, got b'log'$", b"log"),
+        ("null", ValueError, r"^path must be without null characters, got 'a\\x00b'$", "a\0b"),
+        ("nothing", OSError, r"^cannot write \.: it is a folder$", ""),
+        ("folder", OSError, "^cannot write folder: it is a folder$", "folder"),
+        ("no folder", OSError, "^cannot write missing/x: there is no folder missing$", "missing/x"),
+        ("below a file", OSError, "^cannot write text/x: there is no folder text$", "text/x"),
+    ),
     "gymnasium.make": (
         lambda w, v: gymnasium.make("herfast/BitFlip-v0", **v),
         ("n_bits", TypeError, "^n_bits must be an integer from 1 to 65,535, got '9' ", {"n_bits": "9"}),

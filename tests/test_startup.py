@@ -66,7 +66,7 @@ compiled = event.RecordingListener()
 with event.install_listener("numba:compile", compiled):
     from herfast import *
     from herfast import kernels
-    Agent, BitFlip, Config, Evaluation, GoalEnv, HindsightReplay, Minibatches, QNetwork, Trajectories
+    Agent, BitFlip, Config, Evaluation, GoalEnv, HindsightReplay, JsonLines, Minibatches, QNetwork, Trajectories
 print(len(compiled.buffer), [len(f.overloads) for f in (kernels.act, kernels.fit, kernels.refold)])
 """
     result = run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
