@@ -17,7 +17,7 @@ import gymnasium
 if TYPE_CHECKING:
     from herfast.agent import Agent
     from herfast.bits import pack_bits, unpack_bits
-    from herfast.callbacks import JsonLines
+    from herfast.callbacks import JsonLines, TensorBoard
     from herfast.config import Config
     from herfast.data import Minibatches, Trajectories
     from herfast.diagnosis import Diagnosis
@@ -37,6 +37,7 @@ __all__ = [
     "JsonLines",
     "Minibatches",
     "QNetwork",
+    "TensorBoard",
     "Trajectories",
     "pack_bits",
     "unpack_bits",
@@ -53,6 +54,7 @@ _ROOMS = {
     "JsonLines": "callbacks",
     "Minibatches": "data",
     "QNetwork": "network",
+    "TensorBoard": "callbacks",
     "Trajectories": "data",
     "pack_bits": "bits",
     "unpack_bits": "bits",

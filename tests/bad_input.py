@@ -221,6 +221,14 @@ PECULIAR = {
         ("no folder", OSError, "^cannot write missing/x: there is no folder missing$", "missing/x"),
         ("below a file", OSError, "^cannot write text/x: there is no folder text$", "text/x"),
     ),
+    "TensorBoard": (
+        lambda w, v: herfast.TensorBoard(v),
+        ("None", TypeError, r"^folder must be a str or os\.PathLike, got None$", None),
+        ("bytes", TypeError, r"^folder must be a str or os\.PathLike, got b'logs'$", b"logs"),
+        ("null", ValueError, r"^folder must be without null characters, got 'a\\x00b'$", "a\0b"),
+        ("file", NotADirectoryError, "^cannot write into text: text is a file$", "text"),
+        ("below a file", NotADirectoryError, "^cannot write into text/x/y: text is a file$", "text/x/y"),
+    ),
     "gymnasium.make": (
         lambda w, v: gymnasium.make("herfast/BitFlip-v0", **v),
         ("n_bits", TypeError, "^n_bits must be an integer from 1 to 65,535, got '9' ", {"n_bits": "9"}),

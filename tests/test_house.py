@@ -51,7 +51,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "progress": "tqdm",
     "snapshot": "checkpoint checks config data envs agent",  # the agent for types only, else it would be a circle
     "faces": "checks envs gym_envs gymnasium",  # to see through its wrappers
-    "callbacks": "checks agent",  # the agent for types only
+    "callbacks": "checks agent tensorboardX",  # the agent for types only
     "agent": "checks bits faces replay network rollout evaluation diagnosis config checkpoint snapshot memory guard"
     " progress callbacks data",
     "plots": f"{AGENT} matplotlib",
@@ -62,7 +62,8 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "commands": f"{AGENT} __init__ training refusal plots runs sweep",
     "cli": f"{AGENT} __init__ plots runs sweep commands refusal tyro",
 }
-OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "torch", "tqdm"}  # imported by who needs them, then
+# imported by who needs them, then
+OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "tensorboardX", "torch", "tqdm"}
 HEADERS_MAY_INCLUDE = {
     "bits.h": "",
     "draw.h": "numpy/random/bitgen.h",

@@ -55,6 +55,7 @@ def run(code, folder, **environment):
 
 def test_importing_herfast_imports_no_heavy_package(tmp_path):
     heavy = {"numba", "llvmlite", "tyro", "tqdm", "matplotlib", "safetensors", "torch", "scipy", "dask", "joblib"}
+    heavy |= {"tensorboardX"}
     code = f"import herfast, sys; print(sorted({heavy} & sys.modules.keys()))"
     assert run(code, tmp_path).stdout == "[]\n"
 
