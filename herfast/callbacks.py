@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from herfast.checks import check_file, check_path, shown
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from herfast.agent import Agent
 
-Callback: TypeAlias = "Callable[[Agent], bool | None]"
+Callback: TypeAlias = "Callable[[Agent], bool | np.bool_ | None]"
 
 _M = TypeVar("_M", bound="_Mirror")
 
@@ -48,7 +49,7 @@ def together(callback: Callback | Sequence[Callback] | None) -> Callable[[Agent]
 
     def call(agent: Agent) -> bool:
         answers = [one(agent) for one in callbacks]
-        return not any(answer is False for answer in answers)
+        return not any(isinstance(answer, (bool, np.bool_)) and not answer for answer in answers)
 
     return call
 

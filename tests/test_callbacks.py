@@ -66,6 +66,12 @@ def test_no_callback_and_an_empty_list_are_alike():
     assert [small_agent().learn(epochs=2, callback=callback).cycles for callback in (None, [], ())] == [4, 4, 4]
 
 
+@pytest.mark.parametrize("answer", [False, np.False_])
+def test_false_stops_numpys_too(answer):
+    """Which is what a comparison with the history gives."""
+    assert small_agent().learn(epochs=2, callback=lambda agent: answer).cycles == 1
+
+
 @pytest.mark.parametrize("answer", [None, True, 0, "", np.True_])
 def test_only_false_stops(answer):
     assert small_agent().learn(epochs=2, callback=lambda agent: answer).cycles == 4
