@@ -17,6 +17,7 @@ import gymnasium
 if TYPE_CHECKING:
     from herfast.agent import Agent
     from herfast.bits import pack_bits, unpack_bits
+    from herfast.callbacks import JsonLines, TensorBoard
     from herfast.config import Config
     from herfast.data import Minibatches, Trajectories
     from herfast.diagnosis import Diagnosis
@@ -34,8 +35,10 @@ __all__ = [
     "Evaluation",
     "GoalEnv",
     "HindsightReplay",
+    "JsonLines",
     "Minibatches",
     "QNetwork",
+    "TensorBoard",
     "Trajectories",
     "pack_bits",
     "sweep",
@@ -50,8 +53,10 @@ _ROOMS = {
     "Evaluation": "evaluation",
     "GoalEnv": "envs",
     "HindsightReplay": "replay",
+    "JsonLines": "callbacks",
     "Minibatches": "data",
     "QNetwork": "network",
+    "TensorBoard": "callbacks",
     "Trajectories": "data",
     "pack_bits": "bits",
     "sweep": "sweeps",

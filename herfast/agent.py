@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from herfast import checkpoint, memory, snapshot
 from herfast.bits import pack_named
-from herfast.checks import as_array, check_bool, check_integer, check_path, one_line, shown
+from herfast.callbacks import Callback, together
+from herfast.checks import as_array, check_bool, check_integer, check_path, one_line
 from herfast.config import Config, Preset
 from herfast.data import History, Role, stream
 from herfast.diagnosis import Diagnosis, diagnose
@@ -116,14 +117,14 @@ class Agent:
         total_timesteps: int | None = None,
         until: float | None = None,
         progress_bar: bool = False,
-        callback: Callable[[Agent], bool | None] | None = None,
+        callback: Callback | Sequence[Callback] | None = None,
     ) -> Agent:
         """Learn for `epochs` or `total_timesteps` more, or until the greedy success rate is `until`; returns the agent.
 
         All limits are checked after each cycle, the first one met ends learning. Without any, Config's `epochs` and
         `until` hold; with `until` alone, Config's `epochs` is the most. `until` is judged at an epoch's end on 100
         episodes of the evaluation stream and, only if they reach it, on 1,000 more, which must reach it alone.
-        `callback(agent)` is called after each cycle; False ends learning.
+        `callback(agent)` is called after each cycle; False ends learning. Of a list of callbacks all are called.
 
         A cycle that an exception breaks off, KeyboardInterrupt too, is not counted and has no row in the history; what
         it already stored in the ring and learnt is kept, and learning can go on.
@@ -133,8 +134,7 @@ class Agent:
             FloatingPointError: loss or weights are no longer finite; names epoch, cycle, learning rate and gamma.
         """
         cycles, env_steps, until = self._limits(epochs, total_timesteps, until)
-        if not (callback is None or callable(callback)):
-            raise TypeError(f"callback must be a function of the agent, got {shown(callback)}")
+        call = together(callback)
         check_bool("progress_bar", progress_bar)
         started = time.perf_counter() - self.seconds
         with progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
@@ -146,7 +146,7 @@ class Agent:
                 self.history.append(**row, seconds=time.perf_counter() - started, greedy_success=greedy)
                 self.solved = solved
                 show(row)
-                go_on = callback is None or callback(self) is not False
+                go_on = call(self)
         return self
 
     def _cycle(self) -> dict[str, float]:
@@ -269,7 +269,7 @@ class Agent:
         that file goes on learning as this one would, bit for bit. Raises OSError where it cannot be written, ValueError
         where weights are not finite; the file stays as it was.
         """
-        check_path(path)
+        check_path("path", path)
         check_bool("replay", replay)
         checkpoint.write(path, *snapshot.take(self, everything=replay))
 
@@ -279,7 +279,7 @@ class Agent:
 
         Raises OSError, ValueError or MemoryError, in a sentence that names the file and the reason.
         """
-        check_path(path)
+        check_path("path", path)
         tensors, metadata = checkpoint.read(path)
         try:
             game, preset, seed, fields = snapshot.settings(metadata)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from herfast.checks import one_line, shown
+from herfast.checks import check_file, one_line, shown
 
 FORMAT_VERSION = 2
 MOST_HEADER = 2**24  # bytes; that of an agent takes some thousands
@@ -40,10 +40,7 @@ def write(path: str | os.PathLike[str], tensors: Tensors, metadata: dict[str, An
     path = Path(path)
     if path.is_symlink():
         path = Path(os.path.realpath(path))  # what a link points to is written, and the link stays
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    check_file(path)
     tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     texts = {key: json.dumps(value) for key, value in metadata.items()}
     texts |= {"herfast_format": str(FORMAT_VERSION), "herfast_tensors": json.dumps(_digests(tensors))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,20 @@ def check_bool(name: str, value: object) -> bool:
     return bool(value)
 
 
-def check_path(path: object) -> None:
+def check_path(name: str, path: object) -> None:
     """TypeError or ValueError unless `path` can name a file."""
     if not isinstance(path, (str, PathLike)):
-        raise TypeError(f"path must be a str or os.PathLike, got {shown(path)}")
+        raise TypeError(f"{name} must be a str or os.PathLike, got {shown(path)}")
     if "\0" in str(path):
-        raise ValueError(f"path must be without null characters, got {shown(path)}")
+        raise ValueError(f"{name} must be without null characters, got {shown(path)}")
+
+
+def check_file(path: Path) -> None:
+    """FileNotFoundError or IsADirectoryError unless `path` is in a folder, and is none."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
 
 
 def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:

@@ -64,7 +64,10 @@ def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
     if not rows:
         raise ValueError("there is nothing to plot: no cell of the sweep is finished")
     cells = _cells(rows)
-    pictures = dict(zip(FIGURES, (_figure1(cells), _curves(cells), *_efforts(cells)), strict=True))
+    presets = {row["preset"] for row in rows}
+    preset = f", preset {presets.pop()}" if len(presets) == 1 else ""
+    drawn = (_figure1(cells, preset), _curves(cells, preset), *_efforts(cells, preset))
+    pictures = dict(zip(FIGURES, drawn, strict=True))
     paths = []
     for name, figure in pictures.items():
         for kind in FORMATS if figure else ():
@@ -140,8 +143,8 @@ def _by(cells: Iterable[Cell], key: str) -> dict[Any, list[Cell]]:
 # --- the pictures ---
 
 
-def _figure1(cells: list[Cell]) -> Figure:
-    figure, axes = _canvas(cells, "Success by number of bits")
+def _figure1(cells: list[Cell], preset: str) -> Figure:
+    figure, axes = _canvas(cells, f"Success by number of bits{preset}")
     for curve, of_curve, style in _styled(cells):
         at = _by(of_curve, "n_bits")
         points = np.array([interval(np.array([cell.success[-1] for cell in some])) for some in at.values()])
@@ -152,17 +155,21 @@ def _figure1(cells: list[Cell]) -> Figure:
     return _with_legend(figure, axes)
 
 
-def _curves(cells: list[Cell]) -> Figure:
+def _curves(cells: list[Cell], preset: str) -> Figure:
     sizes = _by(cells, "n_bits")
     n_columns = math.ceil(math.sqrt(len(sizes)))
     n_rows = math.ceil(len(sizes) / n_columns)
     figure = new_figure(max(9.0, 3.2 * n_columns), max(4.5, 2.4 * n_rows))
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     panels = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
     styles = {curve: style for curve, _, style in _styled(cells)}
     for axes, (n_bits, of_size) in zip(panels, sizes.items(), strict=False):
         for curve, of_curve in _by(of_size, "curve").items():
-            _curve(axes, of_curve, {**styles[curve], "marker": ""}, curve)
+            _curve(axes, of_curve, styles[curve], curve)
         tidy(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_title(f"{n_bits} bits", loc="left", fontsize="medium")
         axes.set_xlim(left=0.0)
         axes.set_ylim(-0.02, 1.04)
@@ -170,7 +177,7 @@ def _curves(cells: list[Cell]) -> Figure:
         axes.remove()
     figure.supxlabel("updates (a cell that has ended keeps its last success)")
     figure.supylabel("success rate of greedy play")
-    figure.suptitle("Learning curves: mean over seeds, 95 % interval", x=0.01, ha="left")
+    figure.suptitle(f"Learning curves{preset}: mean over seeds, 95 % interval", x=0.01, ha="left")
     return _with_legend(figure, panels[0], list(styles))
 
 
@@ -180,16 +187,17 @@ def _curve(axes: Axes, cells: list[Cell], style: dict[str, Any], label: str) -> 
     successes = np.array([np.pad(cell.success, (0, n - len(cell.success)), "edge") for cell in cells])
     means, low, high = np.array([interval(seeds) for seeds in successes.T]).clip(0.0, 1.0).T
     x, means = np.concatenate(([0.0], longest.updates)), np.concatenate(([np.nan], means))
-    (line,) = axes.plot(x, means, label=label, **style)
+    marker = style["marker"] if n == 1 else ""  # a line through one point is invisible
+    (line,) = axes.plot(x, means, label=label, **{**style, "marker": marker})
     if len(cells) > 1:
         axes.fill_between(longest.updates, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def _efforts(cells: list[Cell]) -> tuple[Figure | None, Figure | None]:
+def _efforts(cells: list[Cell], preset: str) -> tuple[Figure | None, Figure | None]:
     if all(cell.solved is None for cell in cells):
         return None, None
-    updates = _effort(cells, "updates", "Updates to solve", "updates")
-    return updates, _effort(cells, "seconds", "Time to solve", "time, s")
+    updates = _effort(cells, "updates", f"Updates to solve{preset}", "updates")
+    return updates, _effort(cells, "seconds", f"Time to solve{preset}", "time, s")
 
 
 def _effort(cells: list[Cell], what: str, title: str, label: str) -> Figure:

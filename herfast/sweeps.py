@@ -93,7 +93,7 @@ def planned(n_bits: Any, preset: Any, seeds: int, max_steps: int | None, fields:
 
 def checked_folder(out: str | os.PathLike[str]) -> Path:
     """`out`, if it is the folder of a sweep or can become one. Raises FileExistsError, NotADirectoryError."""
-    check_path(out)
+    check_path("out", out)
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file, where the folder of a sweep is wanted")

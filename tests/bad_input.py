@@ -173,7 +173,8 @@ PECULIAR = {
     ),
     "Agent.learn": (
         lambda w, v: w.agent.learn(**{"total_timesteps": 1} | v),
-        ("callback", TypeError, "^callback must be a function of the agent, got 5$", {"callback": 5}),
+        ("callback", TypeError, "^callback must be a function .* or a list of them, got 5$", {"callback": 5}),
+        ("one of two", TypeError, "^callback must be .* a list of them, got 'a'$", {"callback": [print, "a"]}),
         ("progress_bar", TypeError, "^progress_bar must be True or False, got 'no'$", {"progress_bar": "no"}),
     ),
     "Agent.predict": (
@@ -209,6 +210,24 @@ PECULIAR = {
         ("folder", FileNotFoundError, "^there is no file folder$", "folder"),
         ("below a file", FileNotFoundError, "^there is no file text/x$", "text/x"),
         ("text", ValueError, "^text is not a readable herfast file: .*header", "text"),
+    ),
+    "JsonLines": (
+        lambda w, v: herfast.JsonLines(v),
+        ("None", TypeError, r"^path must be a str or os\.PathLike, got None$", None),
+        ("bytes", TypeError, r"^path must be a str or os\.PathLike, got b'log'$", b"log"),
+        ("null", ValueError, r"^path must be without null characters, got 'a\\x00b'$", "a\0b"),
+        ("nothing", OSError, r"^cannot write \.: it is a folder$", ""),
+        ("folder", OSError, "^cannot write folder: it is a folder$", "folder"),
+        ("no folder", OSError, "^cannot write missing/x: there is no folder missing$", "missing/x"),
+        ("below a file", OSError, "^cannot write text/x: there is no folder text$", "text/x"),
+    ),
+    "TensorBoard": (
+        lambda w, v: herfast.TensorBoard(v),
+        ("None", TypeError, r"^folder must be a str or os\.PathLike, got None$", None),
+        ("bytes", TypeError, r"^folder must be a str or os\.PathLike, got b'logs'$", b"logs"),
+        ("null", ValueError, r"^folder must be without null characters, got 'a\\x00b'$", "a\0b"),
+        ("file", NotADirectoryError, "^cannot write into text: text is a file$", "text"),
+        ("below a file", NotADirectoryError, "^cannot write into text/x/y: text is a file$", "text/x/y"),
     ),
     "gymnasium.make": (
         lambda w, v: gymnasium.make("herfast/BitFlip-v0", **v),
@@ -313,7 +332,7 @@ PECULIAR = {
         ("scheduler", TypeError, "^scheduler must be the address .* or None, got 8786$", {"scheduler": 8786}),
         ("address", ValueError, "^scheduler must be an address such as tcp://.*, got 'here'$", {"scheduler": "here"}),
         ("bar", TypeError, "^progress_bar must be True or False, got 1$", {"progress_bar": 1}),
-        ("out", TypeError, "^path must be a str or os.PathLike, got 3$", {"out": 3}),
+        ("out", TypeError, "^out must be a str or os.PathLike, got 3$", {"out": 3}),
         ("file", NotADirectoryError, "^text is a file, where the folder of a sweep is wanted$", {"out": "text"}),
     ),
     "GoalEnv": (

@@ -367,6 +367,6 @@ def test_wrappers_of_make_are_seen_through_and_others_refused():
 
 def test_learn_refuses_a_callback_that_cannot_be_called():
     agent = small_agent()
-    with pytest.raises(TypeError, match="callback must be a function of the agent, got 5"):
+    with pytest.raises(TypeError, match="callback must be a function of the agent or a list of them, got 5"):
         agent.learn(callback=5)
     assert agent.cycles == 0

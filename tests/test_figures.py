@@ -71,7 +71,7 @@ def test_rows_as_text_give_the_same_pictures(tmp_path):
 
 def test_figure_1_shows_the_last_success_with_its_interval():
     found = rows(seeds=3, success=lambda n, k, seed, epoch: (k > 0) * (0.5 + 0.1 * seed) if epoch == 4 else 0.9)
-    shown = points(figures._figure1(figures._cells(found)).axes[0])
+    shown = points(figures._figure1(figures._cells(found), "").axes[0])
     assert set(shown) == {"without HER", "HER, k = 4"}
     x, y, ends = shown["HER, k = 4"]
     assert list(x) == [5, 10]
@@ -82,13 +82,13 @@ def test_figure_1_shows_the_last_success_with_its_interval():
 
 def test_an_interval_ends_where_success_does():
     cells = figures._cells(rows(success=lambda n, k, seed, epoch: float(seed)))
-    ends = points(figures._figure1(cells).axes[0])["HER, k = 4"][2]
+    ends = points(figures._figure1(cells, "").axes[0])["HER, k = 4"][2]
     np.testing.assert_array_equal(ends, [[0.0, 1.0]] * 2)
 
 
 def test_curves_keep_the_last_success_of_a_cell_that_ended():
     found = [row for row in rows(k=(4,), n_bits=(5,)) if row["seed"] == 0 or row["epoch"] <= 2]
-    (axes,) = figures._curves(figures._cells(found)).axes
+    (axes,) = figures._curves(figures._cells(found), "").axes
     (line,) = axes.lines
     np.testing.assert_array_equal(line.get_xdata(), [0, 100, 200, 300, 400])
     np.testing.assert_array_equal(line.get_ydata()[1:], [0.25, 0.5, (0.75 + 0.5) / 2, (1 + 0.5) / 2])
@@ -99,7 +99,7 @@ def test_effort_is_that_of_the_first_epoch_that_reaches_it():
         return 0.99 if epoch >= 2 + seed and ((k > 0 and n_bits == 5) or seed) else 0.0
 
     found = rows(seeds=3, success=success)
-    updates, seconds = figures._efforts(figures._cells(found))
+    updates, seconds = figures._efforts(figures._cells(found), "")
     x, y, ends = points(updates.axes[0])["HER, k = 4"]
     assert (list(x), list(y)) == ([5, 10], [300, 350])  # of epochs 2, 3, 4; of 3, 4
     np.testing.assert_array_equal(ends, [[200, 400], [300, 400]])
@@ -112,7 +112,7 @@ def test_effort_is_that_of_the_first_epoch_that_reaches_it():
 
 def test_a_cell_is_solved_by_its_own_until():
     found = [{**row, "until": "0.5"} for row in rows()]
-    updates, _ = figures._efforts(figures._cells(found))
+    updates, _ = figures._efforts(figures._cells(found), "")
     assert list(points(updates.axes[0])["HER, k = 4"][1]) == [200, 200]
     assert "reaches 0.5" in updates.axes[0].get_ylabel()
 
@@ -136,7 +136,7 @@ def test_any_number_of_curves_has_colours_of_their_own_and_a_name_for_each(n_cur
     found = rows(k=range(n_curves), n_bits=range(5, 9))
     styles = figures._styled(figures._cells(found))
     assert len({(str(style["color"])) for _, _, style in styles}) == n_curves
-    figure = figures._figure1(figures._cells(found))
+    figure = figures._figure1(figures._cells(found), "")
     figure.savefig(tmp_path / "picture.png")
     (legend,) = figure.legends
     assert len(legend.get_texts()) == n_curves

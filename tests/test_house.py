@@ -19,7 +19,7 @@ SOURCES = [*ROOMS.values(), *C_FILES.values(), ROOT / "herfast" / "_core.pyx"]
 NETWORK = "checks data simd layers dense buffers forward update kernels config player network"
 AGENT = (
     f"{NETWORK} _core bits envs replay gym_envs rollout evaluation diagnosis checkpoint snapshot memory progress guard"
-    " faces agent"
+    " faces callbacks agent"
 )
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
@@ -51,8 +51,9 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "progress": "tqdm",
     "snapshot": "checkpoint checks config data envs agent",  # the agent for types only, else it would be a circle
     "faces": "checks envs gym_envs gymnasium",  # to see through its wrappers
+    "callbacks": "checks agent tensorboardX",  # the agent for types only
     "agent": "checks bits faces replay network rollout evaluation diagnosis config checkpoint snapshot memory guard"
-    " progress data",
+    " progress callbacks data",
     "plots": f"{AGENT} matplotlib",
     "runs": f"{AGENT} __init__ plots",
     "sb3": f"{AGENT} gymnasium stable_baselines3",
@@ -64,7 +65,8 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "commands": f"{AGENT} training refusal runs grid sweeps figures tqdm",
     "cli": f"{AGENT} __init__ grid commands refusal tyro",
 }
-OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "torch", "tqdm"}  # imported by who needs them, then
+# imported by who needs them, then
+OPTIONAL = {"matplotlib", "dask", "joblib", "stable_baselines3", "tensorboardX", "torch", "tqdm"}
 HEADERS_MAY_INCLUDE = {
     "bits.h": "",
     "draw.h": "numpy/random/bitgen.h",

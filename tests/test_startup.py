@@ -55,6 +55,7 @@ def run(code, folder, **environment):
 
 def test_importing_herfast_imports_no_heavy_package(tmp_path):
     heavy = {"numba", "llvmlite", "tyro", "tqdm", "matplotlib", "safetensors", "torch", "scipy", "dask", "joblib"}
+    heavy |= {"tensorboardX"}
     code = f"import herfast, sys; print(sorted({heavy} & sys.modules.keys()))"
     assert run(code, tmp_path).stdout == "[]\n"
 
@@ -66,7 +67,7 @@ compiled = event.RecordingListener()
 with event.install_listener("numba:compile", compiled):
     from herfast import *
     from herfast import kernels
-    Agent, BitFlip, Config, Evaluation, GoalEnv, HindsightReplay, Minibatches, QNetwork, Trajectories
+    Agent, BitFlip, Config, Evaluation, GoalEnv, HindsightReplay, JsonLines, Minibatches, QNetwork, Trajectories
 print(len(compiled.buffer), [len(f.overloads) for f in (kernels.act, kernels.fit, kernels.refold)])
 """
     result = run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
