@@ -19,13 +19,14 @@ SOURCES = [*ROOMS.values(), *C_FILES.values(), ROOT / "herfast" / "_core.pyx"]
 NETWORK = "checks data simd layers dense buffers forward update kernels config player network"
 AGENT = (
     f"{NETWORK} _core bits envs replay gym_envs rollout evaluation diagnosis checkpoint snapshot memory progress guard"
-    " faces agent"
+    " show faces agent"
 )
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
     "__main__": "cli",
     "checks": "",
     "guard": "",
+    "show": "agent",  # for types only
     "interrupts": "",
     "refusal": "",
     "data": "",

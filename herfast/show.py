@@ -1,0 +1,103 @@
+"""How a game looks in a terminal: line by line, in colour unless NO_COLOR or TERM=dumb forbid it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from herfast.agent import Agent
+
+_LABEL = 11  # characters before the bits
+_RIGHT, _WRONG = "38;5;32", "1;38;5;166"  # SGR codes: blue, and bold orange, as in the plots of a run
+_FLIPPED = "7"  # in reverse
+
+
+class Moment(NamedTuple):
+    """A game at its start or after a step."""
+
+    state: NDArray[np.int8]  # [n]
+    goal: NDArray[np.int8]  # [n]
+    flip: int  # the bit that was flipped, -1 at the start
+    to_go: int  # bits in which state and goal differ
+    end: str  # "WON AFTER 3 STEPS" or the like, empty while the game goes on
+
+
+def moments(agent: Agent, state: NDArray[np.int8], goal: NDArray[np.int8]) -> Iterator[Moment]:
+    """The game that `agent` plays greedily from `state` to `goal`, both int8[n]: its start, then each step."""
+    flip, steps = -1, 0
+    while True:
+        to_go = int((state != goal).sum())
+        over = not to_go or steps == agent.env.max_steps
+        end = f"{'LOST' if to_go else 'WON'} AFTER {steps} STEPS" if over else ""
+        yield Moment(state, goal, flip, to_go, end)
+        if over:
+            return
+        flip = int(agent.predict({"observation": state, "desired_goal": goal})[0])
+        state = state.copy()
+        state[flip] ^= 1
+        steps += 1
+
+
+def write(game: Iterator[Moment]) -> None:
+    """Write a game to stdout, as plain text unless that is a terminal."""
+    coloured = _is_terminal() and not os.environ.get("NO_COLOR")  # https://no-color.org
+    for line in _lines(game, coloured):
+        print(line)
+
+
+def _is_terminal() -> bool:
+    """Whether stdout is a terminal that takes escape sequences."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _lines(game: Iterator[Moment], coloured: bool) -> Iterator[str]:
+    """Goal, start, the state after each step with the flipped bit marked below, and how the game ended."""
+    yield "NEW GAME"
+    for state, goal, flip, to_go, end in game:
+        flipped = np.arange(len(state)) == flip
+        if flip < 0:
+            yield f"{'goal':{_LABEL}}{_bits(goal, goal, flipped, coloured)}"
+        yield f"{_label(flip)}{_bits(state, goal, flipped, coloured)}  {to_go} to go"
+        if flip >= 0:
+            yield _mark(flipped)
+        if end:
+            yield _ending(end, to_go, coloured)
+    yield ""
+
+
+def _label(flip: int) -> str:
+    return f"{'start' if flip < 0 else f'flip {flip:5d}':{_LABEL}}"
+
+
+def _bits(bits: NDArray[np.int8], goal: NDArray[np.int8], flipped: NDArray[np.bool_], coloured: bool) -> str:
+    """Bits as zeros and ones, coloured by whether they equal those of `goal`; all arrays [n]."""
+    if not coloured:
+        return text(bits)
+    styles = np.where(bits == goal, _RIGHT, _WRONG).astype(object) + np.where(flipped, f";{_FLIPPED}", "")
+    runs = groupby(zip(styles, text(bits), strict=True), key=lambda pair: pair[0])
+    return "".join(_painted("".join(bit for _, bit in run), style) for style, run in runs)
+
+
+def text(bits: NDArray[np.int8]) -> str:
+    """Bits [n] as zeros and ones."""
+    return "".join(np.where(bits, "1", "0"))
+
+
+def _mark(flipped: NDArray[np.bool_]) -> str:
+    """A ^ below the flipped bit, if there is one."""
+    return (" " * _LABEL + "".join(np.where(flipped, "^", " "))).rstrip()
+
+
+def _ending(end: str, to_go: int, coloured: bool) -> str:
+    return _painted(end, _WRONG if to_go else _RIGHT) if coloured else end
+
+
+def _painted(words: str, style: str) -> str:
+    return f"\x1b[{style}m{words}\x1b[0m"
