@@ -98,7 +98,7 @@ def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
     return 0
 
 
-def play(path: Path, games: int, seed: int) -> int:
+def play(path: Path, games: int, seed: int, watch: bool) -> int:
     """Write out `games` games: the first of those that `evaluate` counts with the same seed."""
     with refusing():
         check_integer("games", games, 1, 2**31 - 1)
@@ -108,7 +108,7 @@ def play(path: Path, games: int, seed: int) -> int:
     for _ in range(games):
         agent.env.reset(rng, *words)  # games are drawn one after the other, however many at once
         state, goal = unpack_bits(words[:, 0], agent.env.n_bits).view(np.int8)
-        show.write(show.moments(agent, state, goal))
+        show.write(show.moments(agent, state, goal), watch)
     return 0
 
 

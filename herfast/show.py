@@ -1,9 +1,11 @@
-"""How a game looks in a terminal: line by line, in colour unless NO_COLOR or TERM=dumb forbid it."""
+"""How a game looks in a terminal: line by line or moving, in colour unless NO_COLOR or TERM=dumb forbid it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,9 +16,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from herfast.agent import Agent
 
+PAUSE = 0.15  # seconds from one step to the next
+
 _LABEL = 11  # characters before the bits
 _RIGHT, _WRONG = "38;5;32", "1;38;5;166"  # SGR codes: blue, and bold orange, as in the plots of a run
 _FLIPPED = "7"  # in reverse
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[0m\x1b[?25h"  # and end a colour that was cut off
 
 
 class Moment(NamedTuple):
@@ -45,16 +50,50 @@ def moments(agent: Agent, state: NDArray[np.int8], goal: NDArray[np.int8]) -> It
         steps += 1
 
 
-def write(game: Iterator[Moment]) -> None:
-    """Write a game to stdout, as plain text unless that is a terminal."""
-    coloured = _is_terminal() and not os.environ.get("NO_COLOR")  # https://no-color.org
-    for line in _lines(game, coloured):
-        print(line)
+def write(game: Iterator[Moment], watch: bool = False) -> None:
+    """Write a game to stdout, as plain text unless that is a terminal, where it moves if you `watch`."""
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    coloured = terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
+    if terminal and watch:
+        _animate(game, coloured)
+    else:
+        for line in _lines(game, coloured):
+            print(line)
 
 
-def _is_terminal() -> bool:
-    """Whether stdout is a terminal that takes escape sequences."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def _animate(game: Iterator[Moment], coloured: bool) -> None:
+    """Draw each moment in the place of the one before."""
+    try:
+        print(_HIDE_CURSOR + "NEW GAME")
+        height = 0
+        for moment in game:
+            frame = _frame(moment, coloured)
+            back = f"\r\x1b[{height}A\x1b[J" if height else ""
+            print(back + "\n".join(frame), flush=True)
+            height = len(frame)
+            time.sleep(PAUSE)
+        print()
+    finally:
+        print(end=_SHOW_CURSOR, flush=True)
+
+
+def _frame(moment: Moment, coloured: bool) -> list[str]:
+    """The lines of a moment, which fit the terminal: of more bits than it has room for, those around the flipped."""
+    state, goal, flip, to_go, end = moment
+    size = shutil.get_terminal_size()
+    width = max(size.columns - _LABEL - 1, 1)  # the last column stays free, where some terminals begin a new line
+    page = width * max((size.lines - 2) // 3, 1)  # room for the last line and the cursor
+    first = max(flip, 0) // page * page
+    flipped = np.arange(len(state)) == flip
+    labels = f"{'goal':{_LABEL}}", _label(flip)
+    lines = []
+    for start in range(first, min(first + page, len(state)), width):
+        part = slice(start, start + width)
+        for label, bits in zip(labels, (goal, state), strict=True):
+            lines.append(label + _bits(bits[part], goal[part], flipped[part], coloured))
+        lines.append(_mark(flipped[part]))
+        labels = " " * _LABEL, " " * _LABEL
+    return [*lines, _ending(end, to_go, coloured) if end else f"{to_go} to go"]
 
 
 def _lines(game: Iterator[Moment], coloured: bool) -> Iterator[str]:

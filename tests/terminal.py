@@ -39,3 +39,43 @@ def terminal() -> Iterator[Terminal]:
         sys.stdout = before
         os.close(ours)
         written.text = text[:-1].decode().replace("\r\n", "\n")
+
+
+class Screen:
+    """What a terminal shows of a text, without its colours."""
+
+    def __init__(self, text: str, columns: int, lines: int) -> None:
+        self.rows, self.row, self.column = [[" "] * columns for _ in range(lines)], 0, 0
+        self.cursor = True  # whether it is shown
+        self.above: list[str] = []  # what was scrolled away
+        self.erased: list[list[str]] = []  # what was shown before each part of the screen was erased
+        for number, final, character in re.findall(r"\x1b\[([\d;?]*)([A-Za-z])|(.)", SGR.sub("", text), re.DOTALL):
+            if final:
+                self._escape(number + final)
+            elif character == "\r":
+                self.column = 0
+            else:
+                if character == "\n" or self.column == columns:
+                    self.row, self.column = self.row + 1, 0
+                if self.row == lines:
+                    self.above.append("".join(self.rows.pop(0)).rstrip())
+                    self.rows.append([" "] * columns)
+                    self.row -= 1
+                if character != "\n":
+                    self.rows[self.row][self.column] = character
+                    self.column += 1
+
+    def _escape(self, sequence: str) -> None:
+        if sequence == "J":
+            self.erased.append(self.shown())
+            self.rows[self.row][self.column :] = [" "] * (len(self.rows[0]) - self.column)
+            self.rows[self.row + 1 :] = [[" "] * len(self.rows[0]) for _ in self.rows[self.row + 1 :]]
+        elif sequence in ("?25l", "?25h"):
+            self.cursor = sequence == "?25h"
+        else:
+            assert re.fullmatch(r"[1-9]\d*A", sequence), sequence
+            self.row = max(self.row - int(sequence[:-1]), 0)
+
+    def shown(self) -> list[str]:
+        """Its lines but for the empty ones at the end."""
+        return "\n".join("".join(row).rstrip() for row in self.rows).rstrip("\n").split("\n")

@@ -1,15 +1,16 @@
-"""How a game looks: the lines of `herfast play`, their colours in a terminal."""
+"""How a game looks: the lines of `herfast play`, their colours in a terminal, and how they move there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from terminal import SGR, terminal
+from terminal import SGR, Screen, terminal
 
 from herfast import show
 
@@ -32,11 +33,14 @@ def game(state: str, goal: str, max_steps: int = 9, flips: tuple[int, ...] = ())
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An 80-column terminal that knows colours, whatever the tests run in."""
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A terminal of 80 x 24 that knows colours, whatever the tests run in; the pauses made, which take no time."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in (("TERM", "xterm"), ("COLUMNS", "80"), ("LINES", "24")):
         monkeypatch.setenv(name, value)
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
 
 
 WON = """\
@@ -119,3 +123,110 @@ def test_bits_are_blue_where_right_orange_where_wrong_and_in_reverse_where_flipp
     lost = ["bb", f"OO{after}", f"OB{after}"]
     expected = ["." * 8, *(label + bits for bits in won), "b" * 17, "", "." * 8, *(label + bits for bits in lost)]
     assert found == [*expected, "O" * 18, ""]
+
+
+# ---- to watch
+
+
+@pytest.mark.parametrize("dumb", [False, True])
+def test_what_cannot_move_is_written_out_without_a_pause(
+    dumb: bool, pauses: list[float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dumb:
+        monkeypatch.setenv("TERM", "dumb")
+        with terminal() as written:
+            show.write(game(*GAMES[0][0]), watch=True)
+        assert written.text == WON
+    else:
+        show.write(game(*GAMES[0][0]), watch=True)
+        assert capsys.readouterr().out == WON
+    assert pauses == []
+
+
+def watched(games: list[list[show.Moment]]) -> str:
+    with terminal() as written:
+        for moments in games:
+            show.write(iter(moments), watch=True)
+    return written.text
+
+
+def strewn(n_bits: int, max_steps: int) -> list[show.Moment]:
+    """A game in which bits from one end of the string to the other are wrong."""
+    goal = np.random.default_rng(n_bits).integers(0, 2, n_bits, dtype=np.int8)
+    state = goal.copy()
+    state[:: -(-n_bits // 7)] ^= 1
+    return list(game(show.text(state), show.text(goal), max_steps))
+
+
+def drawn(moment: show.Moment, width: int) -> list[str]:
+    """The lines of a frame that has room for all its bits."""
+    mark = " " * moment.flip + "^" if moment.flip >= 0 else ""
+    lines = []
+    for start in range(0, len(moment.state), width):
+        names = ("goal", f"flip {moment.flip:5d}" if moment.flip >= 0 else "start") if start == 0 else ("", "")
+        rows = (show.text(moment.goal), show.text(moment.state), mark)
+        lines += [
+            f"{name:11}{row[start : start + width]}".rstrip() for name, row in zip((*names, ""), rows, strict=True)
+        ]
+    return [*lines, moment.end or f"{moment.to_go} to go"]
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (132, 50), (45, 60)])
+@pytest.mark.parametrize("n_bits", [1, 20, 68, 69, 100, 256])
+def test_each_step_is_drawn_in_the_place_of_the_one_before(
+    n_bits: int, columns: int, lines: int, no_color: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COLUMNS", str(columns)), ("LINES", str(lines)), ("NO_COLOR", no_color)):
+        monkeypatch.setenv(name, value)
+    games = [strewn(n_bits, 9), strewn(n_bits, 1)]
+    text = watched(games)
+    assert bool(SGR.search(text.replace("\x1b[0m\x1b[?25h", ""))) == (not no_color)
+    screen = Screen(text, columns, lines)
+    frames = [drawn(moment, columns - 12) for moments in games for moment in moments]
+    assert len(screen.erased) == len(frames) - len(games), "all but the last of each game"
+    seen = iter([*screen.erased, screen.shown()])
+    for moments in games:
+        for moment in moments[:-1]:
+            frame = drawn(moment, columns - 12)
+            assert next(seen)[-len(frame) :] == frame
+    ends = [["NEW GAME", *drawn(moments[-1], columns - 12), ""] for moments in games]
+    assert [*screen.above, *screen.shown(), ""] == list(chain(*ends)), "and nothing else is left"
+    assert pauses == [show.PAUSE] * len(frames)
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (40, 8)])
+def test_of_a_game_larger_than_the_terminal_the_flipped_bit_is_shown(
+    columns: int, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    moments = strewn(1000, 9)
+    screen = Screen(watched([moments]), columns, lines)
+    left = [*screen.above, *screen.shown()]
+    assert sum(line.startswith("goal") for line in left) == 1
+    for moment, shown in zip(moments, [*screen.erased, left], strict=True):
+        first = max(place for place, line in enumerate(shown) if line.startswith("goal"))
+        *frame, last = shown[first:]
+        assert last == (moment.end or f"{moment.to_go} to go")
+        goal, state, mark = ("".join(line[11:].ljust(columns - 12) for line in frame[row::3]) for row in range(3))
+        start = moment.flip - mark.index("^") if moment.flip >= 0 else 0
+        for bits, row in ((moment.goal, goal), (moment.state, state)):
+            assert show.text(bits[start:]).startswith(row.rstrip())
+
+
+def test_the_cursor_is_hidden_only_while_a_game_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = watched([strewn(8, 9)])
+    assert (text.count("\x1b[?25l"), text.count("\x1b[?25h")) == (1, 1)
+    assert text.startswith("\x1b[?25l")
+    assert text.endswith("\x1b[?25h")
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    with terminal() as written, pytest.raises(KeyboardInterrupt):
+        show.write(iter(strewn(100, 9)), watch=True)
+    screen = Screen(written.text, 80, 24)
+    assert screen.cursor
+    assert (screen.row, screen.column) == (8, 0), "below the frame"
