@@ -33,7 +33,7 @@ MAY_IMPORT = {  # another room, and other packages than the standard library and
     "bits": "_core checks data",
     "envs": "_core checks data bits",
     "replay": "_core checks data bits",
-    "gym_envs": "checks data bits envs gymnasium",
+    "gym_envs": "checks data bits envs show gymnasium",
     "simd": "numba llvmlite",
     "layers": "simd numba",
     "dense": "simd layers",
