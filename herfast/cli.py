@@ -87,6 +87,8 @@ class Play:
     """Games to play."""
     seed: int = 0
     """Seed of the games: they are the first of those that `eval` plays with this seed."""
+    watch: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Let the games move, a step after the other; where stdout is no terminal, they are written out all the same."""
 
 
 @dataclass(frozen=True)

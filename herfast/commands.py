@@ -7,20 +7,18 @@ shows its traceback. The agent, and with it Numba, is imported only by the comma
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from herfast import runs, sweeps
+from herfast import runs, show, sweeps
 from herfast.bits import unpack_bits
 from herfast.checks import check_integer
 from herfast.config import Config, Preset
-from herfast.data import Role, Words, n_words, stream
+from herfast.data import Role, n_words, stream
 from herfast.envs import BitFlip
 from herfast.figures import plot_sweep
 from herfast.grid import widths
@@ -149,7 +147,7 @@ def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
     return 0
 
 
-def play(path: Path, games: int, seed: int) -> int:
+def play(path: Path, games: int, seed: int, watch: bool) -> int:
     """Write out `games` games: the first of those that `evaluate` counts with the same seed."""
     with refusing():
         check_integer("games", games, 1, 2**31 - 1)
@@ -158,34 +156,9 @@ def play(path: Path, games: int, seed: int) -> int:
     words = np.empty((2, 1, n_words(agent.env.n_bits)), np.uint64)  # the state, then the goal
     for _ in range(games):
         agent.env.reset(rng, *words)  # games are drawn one after the other, however many at once
-        for line in _game(agent, words):
-            print(line)
+        state, goal = unpack_bits(words[:, 0], agent.env.n_bits).view(np.int8)
+        show.write(show.moments(agent, state, goal), watch)
     return 0
-
-
-def _game(agent: Agent, words: Words) -> Iterator[str]:
-    """The lines of the game that starts from `words`: goal, start, the state after each step, and how it ended."""
-    state, goal = unpack_bits(words[:, 0], agent.env.n_bits).view(np.int8)
-    yield "NEW GAME"
-    yield f"goal       {_text(goal)}"
-    yield f"start      {_text(state)}  {_distance(state, goal)} to go"
-    steps = 0
-    while _distance(state, goal) and steps < agent.env.max_steps:
-        bit = int(agent.predict({"observation": state, "desired_goal": goal})[0])
-        state[bit] ^= 1
-        steps += 1
-        yield f"flip {bit:5d} {_text(state)}  {_distance(state, goal)} to go"
-        yield " " * (11 + bit) + "^"
-    yield f"{'LOST' if _distance(state, goal) else 'WON'} AFTER {steps} STEPS"
-    yield ""
-
-
-def _text(bits: NDArray[np.int8]) -> str:
-    return "".join(map(str, bits))
-
-
-def _distance(state: NDArray[np.int8], goal: NDArray[np.int8]) -> int:
-    return int((state != goal).sum())
 
 
 def plot(path: Path) -> int:

@@ -6,7 +6,7 @@ A step that is refused changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat, TypeAlias
 
 import gymnasium
@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from herfast import show
 from herfast.bits import unpack_bits
 from herfast.checks import as_actions, as_elapsed, as_goals, check_integer, shown
 from herfast.data import Words, checked_seed, n_words
@@ -24,9 +25,11 @@ from herfast.envs import BitFlip
 
 Observation: TypeAlias = dict[str, NDArray[np.int8]]
 Info: TypeAlias = dict[str, Any]
+Frame: TypeAlias = str | NDArray[np.uint8]
 
 _PARTS = ("observation", "achieved_goal", "desired_goal")
-_RENDER_MODES = ["ansi"]
+_RENDERED: dict[str, Callable[[show.Bits, show.Bits], Frame]] = {"ansi": show.line, "rgb_array": show.picture}
+_RENDER_MODES = list(_RENDERED)
 
 
 class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
@@ -41,7 +44,7 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
     metadata: dict[str, Any] = {"render_modes": _RENDER_MODES, "render_fps": 4}  # noqa: RUF012 (declared so by Gymnasium)
 
     def __init__(self, n_bits: int, max_steps: int | None = None, render_mode: str | None = None) -> None:
-        """Raises ValueError or TypeError as `BitFlip` does, and for a render mode other than None and "ansi"."""
+        """Raises ValueError or TypeError as `BitFlip` does, and for a render mode but None and those in `metadata`."""
         self.game = BitFlip(n_bits, max_steps)
         self.render_mode = _checked_render_mode(render_mode)
         self.observation_space = _observation_space(self.game)
@@ -74,9 +77,9 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
         info = {"is_success": terminated, "elapsed_steps": self._elapsed}
         return self._observe(), 0.0 if terminated else -1.0, terminated, truncated, info
 
-    def render(self) -> str | None:
-        """With render_mode="ansi" one line of state and goal, otherwise None."""
-        return None if self.render_mode is None else _lines(self._words, self.game.n_bits)[0]
+    def render(self) -> Frame | None:
+        """State and goal: for "ansi" in one line, for "rgb_array" in pixels uint8[height, width, 3]; None for None."""
+        return None if self.render_mode is None else _rendered(self._words, self.game.n_bits, self.render_mode)[0]
 
     def compute_reward(self, achieved_goal: ArrayLike, desired_goal: ArrayLike, info: object) -> Any:
         """0 where the achieved goal equals the desired one, else -1: [n] gives a float, [B, n] a float64[B]."""
@@ -131,7 +134,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         except ValueError:
             allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise ValueError(f"autoreset_mode must be one of {allowed}, got {shown(autoreset_mode)}") from None
-        self.metadata = {"render_modes": _RENDER_MODES, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {**BitFlipEnv.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = _observation_space(self.game)
         self.single_action_space = spaces.Discrete(self.game.n_actions)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -194,9 +197,9 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
             self._over = over
         return self._observe(), rewards, terminated, truncated, infos
 
-    def render(self) -> tuple[str, ...] | None:
-        """With render_mode="ansi" one line of state and goal for every game, otherwise None."""
-        return None if self.render_mode is None else _lines(self._words, self.game.n_bits)
+    def render(self) -> tuple[Frame, ...] | None:
+        """A tuple of what `BitFlipEnv.render` returns for each game, or None."""
+        return None if self.render_mode is None else _rendered(self._words, self.game.n_bits, self.render_mode)
 
     def _begin(self, games: NDArray[np.intp]) -> None:
         """Draw new starts and goals for `games`, ascending indices."""
@@ -253,12 +256,13 @@ def _infos(is_success: NDArray[np.bool_], elapsed_steps: NDArray[np.int64], mask
     return {**infos, **{f"_{name}": mask.copy() for name in infos}}
 
 
-def _lines(words: Words, n_bits: int) -> tuple[str, ...]:
-    texts = np.where(unpack_bits(words, n_bits), "1", "0")
-    return tuple(f"state {''.join(state)} goal {''.join(goal)}" for state, goal in zip(*texts, strict=True))
+def _rendered(words: Words, n_bits: int, render_mode: str) -> tuple[Frame, ...]:
+    """A frame for each of the games whose states and goals are uint64[2, E, W]."""
+    states, goals = unpack_bits(words, n_bits).view(np.int8)
+    return tuple(map(_RENDERED[render_mode], states, goals))
 
 
 def _checked_render_mode(render_mode: str | None) -> str | None:
     if render_mode is not None and render_mode not in _RENDER_MODES:
-        raise ValueError(f"render_mode must be None or 'ansi', got {shown(render_mode)}")
+        raise ValueError(f"render_mode must be None, 'ansi' or 'rgb_array', got {shown(render_mode)}")
     return render_mode

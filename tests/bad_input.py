@@ -242,7 +242,7 @@ PECULIAR = {
     ),
     "BitFlipEnv": (
         lambda w, v: BitFlipEnv(N, render_mode=v),
-        ("render_mode", ValueError, "^render_mode must be None or 'ansi', got 'human'$", "human"),
+        ("render_mode", ValueError, "^render_mode must be None, 'ansi' or 'rgb_array', got 'human'$", "human"),
     ),
     "BitFlipEnv.step": (
         lambda w, v: w.env.step(v) if not isinstance(v, str) else getattr(w, v).step(0),

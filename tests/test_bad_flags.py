@@ -122,6 +122,7 @@ USAGE = [  # what tyro tells in a box: a word that stands there
     (f"{TRAIN} --gama 0.9", "--gama"),
     (f"{TRAIN} --overwrite=yes", "yes"),
     ("eval run --no-revisit=yes", "yes"),
+    ("play run --watch=yes", "yes"),
     *((f"{TRAIN} --{flag} maybe", "maybe") for flag in ("double-q", "dueling", "clip-targets", "mask-terminal")),
     (f"{TRAIN} --hindsight-bound maybe", "maybe"),
     *((f"{TRAIN} {flag}", flag) for flag in ("--max-steps", "--preset", "--seed", "--out", "--gamma", "--epochs")),

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from terminal import SGR, terminal
 
 import herfast
 from herfast import checkpoint, cli, runs
@@ -912,6 +913,34 @@ def test_play_repeats_with_its_seed(run: Path, capsys: pytest.CaptureFixture[str
     first, again, other = (outcome(["play", "run", "--seed", seed], capsys)[1] for seed in "002")
     assert first == again != other
     assert len(games(first)) == 3
+
+
+def test_play_watched_shows_the_same_games(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setenv("TERM", "xterm")
+    _, plain, _ = outcome(["play", "run"], capsys)
+    assert outcome(["play", "run", "--watch"], capsys) == (0, plain, "")
+    assert pauses == []
+    with terminal() as written:
+        assert cli.main(["play", "run", "--watch"]) == 0
+    ends = [[end for end in text.splitlines() if end.startswith("WON")] for text in (plain, SGR.sub("", written.text))]
+    assert ends[0] == ends[1]
+    assert len(pauses) == plain.count("to go")
+
+
+def test_ctrl_c_ends_a_watched_game_and_shows_the_cursor(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal() as written:
+        assert cli.main(["play", "run", "--watch"]) == 130
+    assert written.text.startswith("\x1b[?25lNEW GAME\n")
+    assert written.text.endswith("\x1b[?25h")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**200])

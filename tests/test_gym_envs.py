@@ -10,9 +10,11 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import RenderCollection
 
 import herfast  # noqa: F401  (registers the ids)
 from herfast.gym_envs import BitFlipEnv, BitFlipVectorEnv
+from herfast.show import picture
 
 NAMES = ("observation", "achieved_goal", "desired_goal")
 
@@ -46,9 +48,12 @@ def same(ours: Any, theirs: Any, where: str = "") -> None:
 # ---- one game
 
 
+@pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
 @pytest.mark.parametrize("n_bits", [2, 8, 64, 65])
-def test_gymnasiums_checker_accepts_the_game_without_a_warning(n_bits: int) -> None:
-    check_env(gymnasium.make("herfast/BitFlip-v0", n_bits=n_bits).unwrapped)
+def test_gymnasiums_checker_accepts_the_game_without_a_warning(n_bits: int, render_mode: str | None) -> None:
+    env = gymnasium.make("herfast/BitFlip-v0", n_bits=n_bits, render_mode=render_mode)
+    assert env.metadata["render_modes"] == ["ansi", "rgb_array"], "all of which it checks"
+    check_env(env.unwrapped)
 
 
 def test_the_id_is_found_through_the_module_prefix() -> None:
@@ -159,8 +164,19 @@ def test_ansi_renders_one_line() -> None:
     state, goal = ("".join(map(str, observation[name])) for name in NAMES[1:])
     assert env.render() == f"state {state} goal {goal}"
     assert BitFlipEnv(4).render() is None
-    with pytest.raises(ValueError, match="None or 'ansi', got 'human'"):
+    with pytest.raises(ValueError, match="None, 'ansi' or 'rgb_array', got 'human'"):
         BitFlipEnv(4, render_mode="human")
+
+
+def test_the_pictures_of_a_game_can_be_collected() -> None:
+    env = RenderCollection(gymnasium.make("herfast/BitFlip-v0", n_bits=40, render_mode="rgb_array"))
+    observation, _ = env.reset(seed=1)
+    seen = [observation]
+    for bit in wrong_bits(observation):
+        seen.append(env.step(np.int64(bit))[0])
+    frames = env.render()
+    same(frames, [picture(observation["achieved_goal"], observation["desired_goal"]) for observation in seen])
+    assert {frame.shape for frame in frames} == {frames[0].shape}
 
 
 # ---- the goal rules, single and batched
@@ -421,7 +437,7 @@ def test_a_batch_not_begun_refuses_a_step_and_a_partial_reset() -> None:
         ({"num_envs": 2, "n_bits": 0}, "n_bits must be from 1"),
         ({"num_envs": 2, "n_bits": 4, "max_steps": 0}, "max_steps must be from 1"),
         ({"num_envs": 2, "n_bits": 4, "autoreset_mode": "never"}, "'NextStep', 'SameStep', 'Disabled', got 'never'"),
-        ({"num_envs": 2, "n_bits": 4, "render_mode": "human"}, "None or 'ansi', got 'human'"),
+        ({"num_envs": 2, "n_bits": 4, "render_mode": "human"}, "None, 'ansi' or 'rgb_array', got 'human'"),
     ],
 )
 def test_bad_arguments_of_a_batch_are_refused(kwargs: Any, message: str) -> None:
@@ -439,3 +455,13 @@ def test_a_batch_renders_one_line_per_game() -> None:
         assert line == f"state {state} goal {goal}"
     assert len(lines) == 3
     assert BitFlipVectorEnv(3, n_bits=4).render() is None
+
+
+def test_a_batch_renders_one_picture_per_game() -> None:
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=3, n_bits=40, render_mode="rgb_array")
+    assert envs.metadata["render_modes"] == ["ansi", "rgb_array"]
+    observations, _ = envs.reset(seed=0)
+    frames = envs.render()
+    assert isinstance(frames, tuple)
+    same(frames, tuple(map(picture, observations["achieved_goal"], observations["desired_goal"])))
+    assert not np.array_equal(frames[0], frames[1])

@@ -19,20 +19,21 @@ SOURCES = [*ROOMS.values(), *C_FILES.values(), ROOT / "herfast" / "_core.pyx"]
 NETWORK = "checks data simd layers dense buffers forward update kernels config player network"
 AGENT = (
     f"{NETWORK} _core bits envs replay gym_envs rollout evaluation diagnosis checkpoint snapshot memory progress guard"
-    " faces callbacks agent"
+    " show faces callbacks agent"
 )
 MAY_IMPORT = {  # another room, and other packages than the standard library and NumPy
     "__init__": "gymnasium",
     "__main__": "cli",
     "checks": "",
     "guard": "",
+    "show": "agent",  # for types only
     "interrupts": "",
     "refusal": "",
     "data": "",
     "bits": "_core checks data",
     "envs": "_core checks data bits",
     "replay": "_core checks data bits",
-    "gym_envs": "checks data bits envs gymnasium",
+    "gym_envs": "checks data bits envs show gymnasium",
     "simd": "numba llvmlite",
     "layers": "simd numba",
     "dense": "simd layers",
