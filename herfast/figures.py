@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.config import config_fields
-from herfast.plots import new_figure, tidy
+from herfast.plots import new_figure, save, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 FIGURES = ("figure1", "curves", "updates-to-solve", "time-to-solve")
-FORMATS = ("png", "svg")
 SOLVED = 0.99  # greedy success, of cells that set no `until` of their own
 
 # Okabe and Ito's colours, told apart without colour vision; markers and dashes tell them apart in grey.
@@ -68,13 +67,7 @@ def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
     preset = f", preset {presets.pop()}" if len(presets) == 1 else ""
     drawn = (_figure1(cells, preset), _curves(cells, preset), *_efforts(cells, preset))
     pictures = dict(zip(FIGURES, drawn, strict=True))
-    paths = []
-    for name, figure in pictures.items():
-        for kind in FORMATS if figure else ():
-            path = Path(folder) / f"{name}.{kind}"
-            figure.savefig(path, metadata={"Date": None} if kind == "svg" else {})  # type: ignore[union-attr]
-            paths.append(path)
-    return paths
+    return [path for name, figure in pictures.items() if figure for path in save(figure, Path(folder) / name)]
 
 
 def interval(values: NDArray[Any]) -> tuple[float, float, float]:

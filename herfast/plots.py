@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, NDArray[Any]]
 
-FILES = ("success.png", "return.png", "loss.png")
+FORMATS = ("png", "svg")
+FILES = tuple(f"{name}.{kind}" for name in ("success", "return", "loss") for kind in FORMATS)
 RETURN_WINDOW, LOSS_WINDOW = 50, 100  # cycles of the rolling means, the notebook's
 
 _COLOUR, _SECOND_COLOUR = "#1f5fa8", "#d1600a"  # blue and orange, told apart without colour vision and in grey
@@ -29,7 +30,7 @@ _DOTS: dict[str, Any] = {"marker": "o", "markersize": 4}
 
 
 def plot_run(history: Columns, folder: Path | str, title: str = "") -> list[Path]:
-    """Draw success.png, return.png and loss.png into `folder`, which must exist.
+    """Draw success, return and loss, each as PNG and SVG, into `folder`, which must exist.
 
     Args:
         history: columns [cycles]: success, return and loss, and if there are any greedy_success (NaN where not
@@ -49,10 +50,19 @@ def plot_run(history: Columns, folder: Path | str, title: str = "") -> list[Path
         raise ValueError(f"the plots need the columns success, return and loss, and {missing[0]!r} is missing")
     if not len(history["success"]):
         raise ValueError("there is nothing to plot: no cycle has been finished")
-    figures = (_success(history, title), _return(history, title), _loss(history, title))
-    paths = [Path(folder) / name for name in FILES]
-    for figure, path in zip(figures, paths, strict=True):
-        figure.savefig(path)
+    drawn = {"success": _success, "return": _return, "loss": _loss}
+    figures = {name: draw(history, title) for name, draw in drawn.items()}
+    return [path for name, figure in figures.items() for path in save(figure, Path(folder) / name)]
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure as PNG and SVG; `path` has no suffix. The same figure gives the same files."""
+    from matplotlib import rc_context
+
+    paths = [path.with_name(f"{path.name}.{kind}") for kind in FORMATS]
+    with rc_context({"svg.hashsalt": "herfast"}):  # else its ids are random
+        for file in paths:
+            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else {})
     return paths
 
 

@@ -5,7 +5,7 @@
     progress.csv            the history, one row a cycle, each written as soon as the cycle ends
     agent.safetensors       the agent, to play with
     checkpoint.safetensors  everything, to go on learning from as if the run had never been stopped
-    success.png, return.png, loss.png
+    success, return and loss, each as .png and .svg
 
 A run never touches a file that is not its own.
 """

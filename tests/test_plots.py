@@ -45,18 +45,23 @@ def test_rolling_mean_is_the_mean_of_what_there_is(window: int) -> None:
     assert plots.rolling_mean(np.array([]), window).shape == (0,)
 
 
-def test_a_run_gives_three_pictures(tmp_path: Path) -> None:
+def test_a_run_gives_three_pictures_of_two_kinds(tmp_path: Path) -> None:
     assert plots.plot_run(history(30), tmp_path, "8 bits") == [tmp_path / name for name in plots.FILES]
     for name in plots.FILES:
         data = (tmp_path / name).read_bytes()
-        assert data.startswith(b"\x89PNG")
+        assert data.startswith(b"\x89PNG" if name.endswith(".png") else b"<?xml")
         assert len(data) > 5000
-    assert len({(tmp_path / name).read_bytes() for name in plots.FILES}) == 3
+    files = {name: (tmp_path / name).read_bytes() for name in plots.FILES}
+    assert len(set(files.values())) == 6
+    plots.plot_run(history(30), tmp_path, "8 bits")
+    assert {
+        name: (tmp_path / name).read_bytes() for name in plots.FILES if name.endswith(".png")
+    }.items() <= files.items()
 
 
 @pytest.mark.parametrize("n_cycles", [1, 2, 3, 11, 700])
 def test_runs_of_any_length_are_drawn(n_cycles: int, tmp_path: Path) -> None:
-    assert len(plots.plot_run(history(n_cycles), tmp_path)) == 3
+    assert len(plots.plot_run(history(n_cycles), tmp_path)) == 6
 
 
 def test_the_lines_are_the_history() -> None:
@@ -93,7 +98,7 @@ def test_axes_say_what_they_show() -> None:
 
 def test_a_history_without_the_optional_columns_is_drawn(tmp_path: Path) -> None:
     columns = {name: history(5)[name] for name in ("success", "return", "loss")}
-    assert len(plots.plot_run(columns, tmp_path)) == 3
+    assert len(plots.plot_run(columns, tmp_path)) == 6
     assert list(lines(plots._success(columns, ""))) == ["while exploring, each cycle"]
 
 
@@ -116,4 +121,4 @@ def test_a_missing_matplotlib_is_named_with_its_remedy(tmp_path: Path, monkeypat
 
 def test_drawing_never_touches_pyplot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it now fails
-    assert len(plots.plot_run(history(3), tmp_path)) == 3
+    assert len(plots.plot_run(history(3), tmp_path)) == 6

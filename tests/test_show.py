@@ -77,7 +77,7 @@ def test_a_game_in_plain_text(arguments: Any, lines: str, capsys: pytest.Capture
 
 
 def test_each_moment_has_a_state_of_its_own() -> None:
-    assert [show.text(moment.state) for moment in game("000", "111")] == ["000", "100", "110", "111"]
+    assert [show.text(moment.state) for moment in list(game("000", "111"))] == ["000", "100", "110", "111"]
 
 
 # ---- in a terminal
