@@ -30,14 +30,14 @@ def test_without_hindsight_it_learns_nothing(seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_fast_learns_50_bits_within_20_000_updates(seed):
     agent = Agent(BitFlip(50), "fast", seed)
-    assert (agent.config.batch_size, agent.config.epsilon_start) == (128, 0.2)
+    assert (agent.config.batch_size, agent.config.epsilon_start) == (128, 0.35)
     agent.learn(epochs=30)  # a fixed number, since `until` stops at a lucky moment
     evaluation = agent.evaluate(1000, seed=seed + 100)
     assert agent.network.updates == 12_000
     assert evaluation.success_rate >= 0.98, evaluation
 
 
-@pytest.mark.parametrize(("n_bits", "updates"), [(20, 3_000), (50, 6_000), (100, 15_000)])
+@pytest.mark.parametrize(("n_bits", "updates"), [(20, 2_400), (50, 4_000), (100, 10_000)])
 def test_fast_stops_by_itself(n_bits, updates):
     agent = Agent(BitFlip(n_bits), "fast", 0).learn()
     assert agent.solved
