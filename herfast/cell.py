@@ -1,7 +1,7 @@
 """One cell of a sweep: a game, a preset, a seed and all settings; how it is learnt in a folder, and the rows it gives.
 
-Its folder is that of a run of `herfast train`. "ended" in config.json, written last, says that the cell is finished;
-its checkpoint is then removed.
+Its folder is that of a run of `herfast train`, and has the cell's name. "ended" in config.json, written last, says that
+it is finished, and "cycles" how long its history is; its checkpoint is then removed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from herfast import runs
 from herfast.config import Config, Preset, config_fields
@@ -30,6 +31,7 @@ ENDED, MACHINE = "ended", "machine"  # in config.json, of a cell that is finishe
 
 _WHAT, _WHERE = ("cell", "n_bits", "max_steps", "preset", "seed"), (ENDED, MACHINE, "version")
 _MEANS, _LAST = ("success", "return", "loss"), ("greedy_success", "env_steps", "episodes", "updates", "seconds")
+_NOTHING = {"epoch": 0, **dict.fromkeys((*_MEANS, "greedy_success"), float("nan")), **dict.fromkeys(_LAST[1:], 0)}
 COLUMNS = (*_WHAT, *config_fields(), "epoch", *_MEANS, *_LAST, *_WHERE)
 
 
@@ -55,46 +57,53 @@ class Cell:
         return runs.description(self.game, self.preset, self.seed, asdict(self.config))
 
 
-def ended(folder: Path) -> bool:
-    """Whether the cell in `folder` is finished."""
-    return ENDED in (runs.describe(folder) or {})
-
-
 def learn(cell: Cell, folder: Path, stopped: Callable[[], bool] = lambda: False) -> None:
     """Learn `cell` to its end in `folder`, from its last checkpoint if there is one; or until `stopped`, and save it.
 
-    Learning that diverges is an end, too. Raises BlockingIOError if another process learns it, OSError if it cannot be
-    written.
+    Learning that diverges is an end, too. Raises BlockingIOError if another process learns it, FileExistsError if the
+    folder holds something else, OSError if it cannot be written.
     """
     with runs.claimed(folder):
-        agent = _resumed(folder) or _begun(cell, folder)
+        there = runs.describe(folder)
+        if there is not None and _settings(there) != _settings(cell.description):
+            raise FileExistsError(f"{folder} holds another run than the cell of that name: move it away")
+        agent = _resumed(cell, folder) or _begun(cell, folder)
         try:
             _learn(agent, folder, stopped)
         except FloatingPointError:
-            _end(folder, cell, "diverged")
+            _end(folder, cell, "diverged", agent.cycles)
             return
         agent.save(folder / runs.AGENT)
         if agent.solved or agent.cycles >= last_cycle(agent.config):
-            _end(folder, cell, "solved" if agent.solved else "epochs")
+            _end(folder, cell, "solved" if agent.solved else "epochs", agent.cycles)
         else:
             agent.save(folder / runs.CHECKPOINT, replay=True)
+
+
+def _settings(description: Mapping[str, Any]) -> Any:
+    """What of a description makes the numbers, as config.json holds it."""
+    names = ("environment", "preset", "seed", "config")
+    return loads(dumps([description.get(name) for name in names], sort_keys=True))
 
 
 def _begun(cell: Cell, folder: Path) -> Agent:
     from herfast.agent import Agent
 
+    runs.check_free(folder, overwrite=True)
     runs.begin(folder, cell.description)
     return Agent(cell.game, cell.preset, cell.seed, **asdict(cell.config))
 
 
-def _resumed(folder: Path) -> Agent | None:
-    """The agent of the checkpoint. None without one that can be read: then the cell gives the same from the start."""
+def _resumed(cell: Cell, folder: Path) -> Agent | None:
+    """The agent of the checkpoint, if it can be read and is the cell's under way: else it is learnt from the start."""
     from herfast.agent import Agent
 
     try:
-        return Agent.load(folder / runs.CHECKPOINT)
+        agent = Agent.load(folder / runs.CHECKPOINT)
     except (OSError, ValueError):
         return None
+    same = Cell(agent.env, agent.preset, agent.seed, agent.config).name == cell.name
+    return agent if same and agent.cycles < last_cycle(cell.config) else None
 
 
 def _learn(agent: Agent, folder: Path, stopped: Callable[[], bool]) -> None:
@@ -105,7 +114,7 @@ def _learn(agent: Agent, folder: Path, stopped: Callable[[], bool]) -> None:
         def after_cycle(agent: Agent) -> bool:
             progress.write(agent.history)
             epoch, within = divmod(agent.cycles, config.cycles_per_epoch)
-            go_on = agent.cycles < last and not stopped()
+            go_on = agent.cycles < last and not agent.solved and not stopped()
             if go_on and within == 0 and epoch % CHECKPOINT_EVERY == 0:
                 agent.save(folder / runs.CHECKPOINT, replay=True)
             return go_on
@@ -113,36 +122,58 @@ def _learn(agent: Agent, folder: Path, stopped: Callable[[], bool]) -> None:
         agent.learn(config.epochs, until=config.until, callback=after_cycle)
 
 
-def _end(folder: Path, cell: Cell, how: str) -> None:
+def _end(folder: Path, cell: Cell, how: str, cycles: int) -> None:
     machine = f"{platform.node()} ({platform.machine()}, {os.cpu_count()} cores)"
-    runs.describe_as(folder, {**cell.description, ENDED: how, MACHINE: machine})
+    runs.describe_as(folder, {**cell.description, ENDED: how, "cycles": cycles, MACHINE: machine})
     (folder / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
-def store(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a cell that was learnt elsewhere, the one that says so last."""
+def store(cell: Cell, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of `cell`, which was learnt elsewhere, the one that says so last."""
     with runs.claimed(folder):
+        runs.check_free(folder, overwrite=True)
+        runs.begin(folder, cell.description)
         for name in sorted(files, key=lambda name: name == runs.CONFIG):
             runs.write_whole(folder / name, files[name])
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The finished cell's rows, one an epoch: what it is, every field of Config, what came of it, where and by what.
+def warm_up() -> None:
+    """Compile the kernels, or load them, so that no cell's seconds hold the time for that."""
+    from herfast.agent import Agent
+
+    small = {"hidden": (8,), "episodes_per_cycle": 1, "updates_per_cycle": 1, "batch_size": 1, "capacity": 2}
+    Agent(BitFlip(1), "notebook", 0, **small).learn(total_timesteps=1)
+
+
+def rows(folder: Path) -> list[dict[str, Any]] | None:
+    """The rows of the cell in `folder`, one an epoch: what it is, each field of Config, what came of it, and where.
 
     success, return and loss are means over the epoch's cycles, greedy_success that at its end, counts and seconds are
-    since the start. `hidden` is text, as the command line takes it.
+    since the start. `hidden` is text, as the command line takes it. A cell that diverges in its first cycle has a row
+    for epoch 0. None unless the cell is finished and all of it is there, in a folder of its name.
     """
     description = runs.describe(folder) or {}
-    game, config = description["environment"], description["config"]
-    what = (folder.name, game["n_bits"], game["max_steps"], description["preset"], description["seed"])
-    where = (description[ENDED], description[MACHINE], description["herfast"])
-    fixed = {**dict(zip(_WHAT, what, strict=True)), **config, "hidden": ",".join(map(str, config["hidden"]))}
-    history = runs.read_progress(folder / runs.PROGRESS)
-    found = []
-    for epoch in np.unique(history["epoch"]).tolist():
-        cycles = history["epoch"] == epoch
-        means = {name: float(history[name][cycles].mean()) for name in _MEANS}
-        last = {name: history[name][cycles][-1].item() for name in _LAST}
-        row = {**fixed, "epoch": epoch, **means, **last, **dict(zip(_WHERE, where, strict=True))}
-        found.append({name: row.get(name) for name in COLUMNS})
-    return found
+    if ENDED not in description:
+        return None
+    try:
+        game, config = description["environment"], description["config"]
+        bits = BitFlip(game["n_bits"], game["max_steps"])
+        cell = Cell(bits, description["preset"], description["seed"], Config(**config))
+        history = runs.read_progress(folder / runs.PROGRESS)
+        if cell.name != folder.name or len(history["epoch"]) != description["cycles"]:
+            return None
+        what = (cell.name, bits.n_bits, bits.max_steps, cell.preset, cell.seed)
+        where = (description[ENDED], description[MACHINE], description["herfast"])
+        fixed = {**dict(zip(_WHAT, what, strict=True)), **config, "hidden": ",".join(map(str, config["hidden"]))}
+        fixed |= dict(zip(_WHERE, where, strict=True))
+        epochs = [history["epoch"] == epoch for epoch in np.unique(history["epoch"])]
+        found = [{**fixed, **_epoch(history, cycles)} for cycles in epochs] or [{**fixed, **_NOTHING}]
+        return [{name: row[name] for name in COLUMNS} for row in found]
+    except (KeyError, TypeError, ValueError, OSError):  # damaged, or of another version
+        return None
+
+
+def _epoch(history: Mapping[str, NDArray[Any]], cycles: NDArray[np.bool_]) -> dict[str, Any]:
+    """What came of the epoch that has these cycles."""
+    means = {name: float(history[name][cycles].mean()) for name in _MEANS}
+    return {**means, **{name: history[name][cycles][-1].item() for name in ("epoch", *_LAST)}}

@@ -110,10 +110,13 @@ def sweep(
         sys.stdout.flush()
 
     try:
+        sweeps.carry_out(plan, folder, at_once, scheduler, sys.stderr.isatty(), report)
+    except OSError as error:
         with refusing():
-            sweeps.carry_out(plan, folder, at_once, scheduler, sys.stderr.isatty(), report)
+            raise error
     except KeyboardInterrupt:
-        print("Interrupted, the cells under way are saved; the same command goes on", flush=True)
+        under_way = "saved" if scheduler is None else "given up"
+        print(f"Interrupted, the cells under way are {under_way}; the same command goes on", flush=True)
         return 130
     try:
         return plot(folder)

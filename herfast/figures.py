@@ -54,7 +54,7 @@ def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
         folder: where the pictures go; older ones are replaced.
 
     Returns:
-        The paths of the pictures. What no cell solved has no picture of the effort.
+        The paths of the pictures. What no cell solved has no picture of the effort. Learning that diverged ends at 0.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -95,6 +95,8 @@ def _cells(rows: Rows) -> list[Cell]:
         success, updates, seconds = (
             np.array([float(line[name]) for line in lines]) for name in ("greedy_success", "updates", "seconds")
         )
+        if lines[0]["ended"] == "diverged":
+            success[-1] = 0.0
         threshold = float(lines[0]["until"] or SOLVED)
         solved = np.flatnonzero(success >= threshold)
         first = int(solved[0]) if len(solved) else None

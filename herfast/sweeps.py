@@ -15,21 +15,22 @@ import itertools
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from herfast import cell as cells
-from herfast import memory, runs
+from herfast import cluster, memory, runs
 from herfast.cell import Cell
 from herfast.checks import check_bool, check_integer, check_path, shown
 from herfast.config import Config, Preset
 from herfast.envs import BitFlip
 
 RESULTS = "results.csv"
+_WRITE_EVERY = 5.0  # seconds; each time all of it is written
 
 
 def sweep(
@@ -105,11 +106,13 @@ def checked_folder(out: str | os.PathLike[str]) -> Path:
 
 
 def checked_jobs(jobs: int | None, scheduler: str | None) -> int:
-    """How many cells are learnt at a time, here. Raises TypeError, ValueError; for what is no `scheduler`, too."""
+    """How many cells are learnt at a time, here. Raises TypeError, ValueError, ImportError; for `scheduler`, too."""
     if not (scheduler is None or isinstance(scheduler, str)):
         raise TypeError(f"scheduler must be the address of a Dask scheduler or None, got {shown(scheduler)}")
     if scheduler is not None and not re.fullmatch(r"\w+://.+:\d+/?", scheduler):
         raise ValueError(f"scheduler must be an address such as tcp://host:8786, got {shown(scheduler)}")
+    if scheduler is not None:
+        cluster.check()
     return check_integer("jobs", os.cpu_count() if jobs is None else jobs, 1, 2**10)
 
 
@@ -125,67 +128,50 @@ def carry_out(
     from tqdm.auto import tqdm
 
     with runs.claimed(out):
-        rows: dict[str, list[dict[str, Any]]] = {}
-        _collect(out, rows)
+        rows = {folder.name: found for folder in sorted(out.iterdir()) if (found := cells.rows(folder)) is not None}
         missing = [cell for cell in plan if cell.name not in rows]
-        learnt = _here(missing, out, jobs) if scheduler is None else _on_cluster(missing, out, scheduler)
-        done = len(plan) - len(missing)
+        learnt = _here(missing, out, jobs) if scheduler is None else cluster.learn(missing, out, scheduler)
+        done, written = len(plan) - len(missing), 0.0
         bar = tqdm(total=len(plan), initial=done, unit="cell", disable=not progress_bar, dynamic_ncols=True)
         try:
             with bar, closing(learnt):  # closed at once, since a traceback would keep it going
                 for cell in learnt:
-                    rows[cell.name] = cells.rows(out / cell.name)
-                    _write(out, rows)
+                    rows[cell.name] = cells.rows(out / cell.name) or []
+                    if time.monotonic() - written > _WRITE_EVERY:
+                        _write(out, rows)
+                        written = time.monotonic()
                     report(cell.name, rows[cell.name])
                     bar.update()
         finally:
-            _collect(out, rows)  # those that ended meanwhile, too
+            rows |= {cell.name: cells.rows(out / cell.name) or [] for cell in missing}  # some ended meanwhile
+            if any(rows.values()):
+                _write(out, rows)
     return [row for cell in plan for row in rows[cell.name]]
 
 
 def _here(plan: list[Cell], out: Path, jobs: int) -> Generator[Cell, None, None]:
-    """Learn the cells in threads; each as it is finished. When it is closed or fails, those under way are saved."""
-    stop = threading.Event()
+    """Learn the cells in threads; each as it is finished. When it is closed, those under way are saved.
+
+    Raises OSError at the end, for the first cell that could not be learnt; the others are.
+    """
+    stop, refused = threading.Event(), None
+    if plan:
+        cells.warm_up()
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(cells.learn, cell, out / cell.name, stop.is_set): cell for cell in plan}
         try:
             for future in as_completed(futures):
-                future.result()
+                try:
+                    future.result()
+                except OSError as error:
+                    refused = refused or error
+                    continue
                 yield futures[future]
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _on_cluster(plan: list[Cell], out: Path, scheduler: str) -> Generator[Cell, None, None]:
-    """Learn the cells on Dask's workers; each as its files have come back, which are written here alone."""
-    try:
-        from dask.distributed import Client
-        from dask.distributed import as_completed as as_returned
-    except ImportError as error:
-        raise ImportError(
-            "a scheduler needs dask.distributed, which is not installed: pip install 'herfast[cluster]'"
-        ) from error
-    with Client(scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        futures = {client.submit(_files_of, cell, key=cell.name): cell for cell in plan}
-        for future, files in as_returned(futures, with_results=True, loop=client.loop):  # type: ignore[no-untyped-call]
-            cells.store(out / futures[future].name, files)
-            yield futures[future]
-
-
-def _files_of(cell: Cell) -> dict[str, bytes]:
-    """On a worker: learn a cell, and what its folder then holds."""
-    with TemporaryDirectory() as folder:
-        cells.learn(cell, Path(folder))
-        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
-def _collect(out: Path, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """Put the finished cells that are not in `rows` there, and all into results.csv."""
-    new = [folder for folder in sorted(out.iterdir()) if folder.name not in rows and cells.ended(folder)]
-    rows |= {folder.name: cells.rows(folder) for folder in new}
-    if rows:
-        _write(out, rows)
+    if refused:
+        raise refused
 
 
 def _write(out: Path, rows: Mapping[str, list[dict[str, Any]]]) -> None:
@@ -201,9 +187,9 @@ def read_results(folder: Path) -> list[dict[str, str]]:
     path = folder / RESULTS
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ())[:2] == cells.COLUMNS[:2]:
+            reader = csv.DictReader(file, strict=True)
+            if tuple(reader.fieldnames or ()) == cells.COLUMNS:
                 return list(reader)
     except (UnicodeDecodeError, csv.Error):
         pass
-    raise ValueError(f"{path} is not the {RESULTS} of a sweep: its first line does not begin with the column 'cell'")
+    raise ValueError(f"{path} is not the {RESULTS} of a sweep, or is damaged: move it away, a sweep makes it anew")

@@ -13,13 +13,13 @@ import pytest
 pytestmark = pytest.mark.slow
 
 CELLS = "--preset notebook --n-bits 6 8 --k 0 1 --seeds 3 --epochs 8 --hidden 64"
-QUIET = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "3"}
 
 
 def started(stack, *argv, says):
     """A process, and what it wrote up to the line that `says` is found in."""
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=QUIET)
-    stack.callback(process.communicate)  # what it writes until then fits the pipe
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    stack.callback(process.stdout.close)
+    stack.callback(process.wait)
     stack.callback(process.kill)
     lines = []
     for line in process.stdout:
@@ -35,24 +35,65 @@ def rows(folder):
     return sorted(found, key=lambda row: (row["cell"], int(row["epoch"])))
 
 
+SWEEP = (sys.executable, "-m", "herfast", "sweep")
+DASK = (sys.executable, "-m", "dask")
+
+
+def cluster(stack, folder, n_workers):
+    """A scheduler, its address, and workers of one thread."""
+    local = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    scheduler, lines = started(stack, *DASK, "scheduler", *local, says="Scheduler at:")
+    address = re.search(r"tcp://\S+", lines[-1]).group()
+    alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
+    workers = [started(stack, *DASK, "worker", address, *alone, says="Registered to")[0] for _ in range(n_workers)]
+    return scheduler, address, workers
+
+
 def test_a_worker_that_is_killed_costs_no_cell(tmp_path):
-    herfast = (sys.executable, "-m", "herfast", "sweep", *CELLS.split(), "--out")
-    dask = (sys.executable, "-m", "dask")
     with ExitStack() as stack:
-        local = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        _, lines = started(stack, *dask, "scheduler", *local, says="Scheduler at:")
-        address = re.search(r"tcp://\S+", lines[-1]).group()
-        alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path))
-        workers = [started(stack, *dask, "worker", address, *alone, says="Registered to")[0] for _ in range(2)]
-        swept, lines = started(stack, *herfast, str(tmp_path / "there"), "--scheduler", address, says="all epochs done")
+        _, address, workers = cluster(stack, tmp_path, 2)
+        flags = (*CELLS.split(), "--out", str(tmp_path / "there"), "--scheduler", address)
+        swept, lines = started(stack, *SWEEP, *flags, says="all epochs done")
         workers[0].send_signal(signal.SIGKILL)  # when the first cell has come back, so that it is busy with another
         assert workers[0].wait() == -signal.SIGKILL
         lines += swept.stdout.readlines()
         assert swept.wait() == 0, "".join(lines)
     assert sum("all epochs done" in line for line in lines) == 12, "".join(lines)
-    subprocess.run([*herfast, str(tmp_path / "here")], check=True, capture_output=True)
+    subprocess.run([*SWEEP, *CELLS.split(), "--out", str(tmp_path / "here")], check=True, capture_output=True)
     assert len(rows(tmp_path / "here")) == 12 * 8
     assert rows(tmp_path / "there") == rows(tmp_path / "here")
+
+
+def begun(stack, address, folder):
+    """A sweep whose first cell has come back, and whose second, which never ends, comes next."""
+    flags = ["--preset", "notebook", "--n-bits", "4", "--hidden", "8", "--epochs", "1", "1000000"]
+    return started(stack, *SWEEP, *flags, "--scheduler", address, "--out", str(folder / "endless"), says="epoch 1 ")[0]
+
+
+def test_an_interrupted_sweep_frees_the_workers(tmp_path):
+    with ExitStack() as stack:
+        _, address, _ = cluster(stack, tmp_path, 1)
+        endless = begun(stack, address, tmp_path)
+        endless.send_signal(signal.SIGINT)
+        said = endless.stdout.read()
+        assert endless.wait() == 130, said
+        assert said.endswith("the cells under way are given up; the same command goes on\n")
+        quick = ["--preset", "notebook", "--n-bits", "3", "--hidden", "8", "--epochs", "1"]
+        swept, lines = started(
+            stack, *SWEEP, *quick, "--scheduler", address, "--out", str(tmp_path / "quick"), says="epoch 1 "
+        )
+        assert swept.wait() == 0, lines
+
+
+def test_a_scheduler_that_goes_away_is_told_in_a_sentence(tmp_path):
+    with ExitStack() as stack:
+        scheduler, address, _ = cluster(stack, tmp_path, 1)
+        endless = begun(stack, address, tmp_path)
+        scheduler.kill()
+        said = endless.stdout.read()
+        assert endless.wait() == 2, said
+        assert said.endswith(f"herfast: error: the Dask scheduler {address} went away; the same command goes on\n")
+    assert len(rows(tmp_path / "endless")) == 1
 
 
 def test_a_scheduler_that_is_not_there_is_refused_in_a_sentence(tmp_path):

@@ -25,7 +25,7 @@ def rows(n_bits=(5, 10), k=(0, 4), seeds=2, presets=("paper",), success=rising, 
         settings = dict.fromkeys(config_fields(), preset) | {"k": goals, "until": None, "hidden": str(n)}
         cell = {"cell": f"{n}-{goals}-{preset}-{seed}", "n_bits": n, "max_steps": n, "preset": preset, "seed": seed}
         for epoch in range(1, epochs + 1):
-            counts = {"updates": 100 * epoch, "seconds": (1.0 + seed) * epoch}
+            counts = {"updates": 100 * epoch, "seconds": (1.0 + seed) * epoch, "ended": "epochs"}
             greedy = {"greedy_success": success(n, goals, seed, epoch)}
             found.append({**cell, **settings, "epoch": epoch, **greedy, **counts})
     return found
@@ -84,6 +84,17 @@ def test_an_interval_ends_where_success_does():
     cells = figures._cells(rows(success=lambda n, k, seed, epoch: float(seed)))
     ends = points(figures._figure1(cells, "").axes[0])["HER, k = 4"][2]
     np.testing.assert_array_equal(ends, [[0.0, 1.0]] * 2)
+
+
+def test_learning_that_diverged_ends_at_0():
+    found = rows(k=(4,), n_bits=(5,))
+    for row in found:
+        if row["seed"] == 1:
+            row |= {"ended": "diverged", "greedy_success": float("nan") if row["epoch"] == 4 else row["greedy_success"]}
+    cells = figures._cells(found)
+    assert list(points(figures._figure1(cells, "").axes[0])["preset paper"][1]) == [0.5]
+    (line,) = figures._curves(cells, "").axes[0].lines
+    np.testing.assert_array_equal(line.get_ydata()[1:], [0.25, 0.5, 0.75, 0.5])
 
 
 def test_curves_keep_the_last_success_of_a_cell_that_ended():

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import herfast
-from herfast import Agent, BitFlip, Config, cell, runs, sweeps
+from herfast import Agent, BitFlip, Config, QNetwork, cell, runs, sweeps
 
 TINY = {"preset": "notebook", "hidden": (8,), "cycles_per_epoch": 2, "updates_per_cycle": 2, "batch_size": 8}
 TINY |= {"epochs": 3, "episodes_per_cycle": 2}
@@ -91,45 +92,181 @@ def test_the_same_call_again_learns_nothing_and_more_seeds_only_those(tmp_path, 
 def test_a_cell_that_was_stopped_goes_on_from_its_checkpoint(tmp_path):
     """Stopped after one cycle and again and again, it ends as one that never was."""
     (what,) = planned(3)
-    cell.learn(what, tmp_path / "whole")
+    whole, stopped = (tmp_path / name / what.name for name in ("whole", "stopped"))
+    cell.learn(what, whole)
     for cycle in range(1, 6):
-        cell.learn(what, tmp_path / "stopped", lambda: True)
-        assert not cell.ended(tmp_path / "stopped")
-        assert Agent.load(tmp_path / "stopped" / runs.CHECKPOINT).cycles == cycle
-    cell.learn(what, tmp_path / "stopped", lambda: True)  # the sixth and last
-    assert cell.ended(tmp_path / "stopped")
-    whole, stopped = (without_time(cell.rows(tmp_path / name)) for name in ("whole", "stopped"))
-    assert [{**row, "cell": "stopped"} for row in whole] == stopped
-    assert not (tmp_path / "stopped" / runs.CHECKPOINT).exists()
+        cell.learn(what, stopped, lambda: True)
+        assert cell.rows(stopped) is None
+        assert Agent.load(stopped / runs.CHECKPOINT).cycles == cycle
+    cell.learn(what, stopped, lambda: True)  # the sixth and last
+    assert without_time(cell.rows(stopped)) == without_time(cell.rows(whole))
+    assert not (stopped / runs.CHECKPOINT).exists()
+
+
+def solving(what, folder, stopped=lambda: False):
+    """Learn `what`, which is solved in its tenth epoch, when a checkpoint is due."""
+    judge = Agent._judge
+
+    def judged(agent, until):
+        return (1.0, True) if agent.cycles + 1 == 20 else judge(agent, until)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Agent, "_judge", judged)
+        cell.learn(what, folder, stopped)
+
+
+def test_a_cell_killed_as_it_is_solved_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    (what,) = planned(6, epochs=30, until=1.0)
+    solving(what, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Agent, "save", lambda *args, **kwargs: killed() if kwargs else None)  # the checkpoint, at the end
+        patch.setattr(cell, "_end", lambda *args: killed())
+        with pytest.raises(Killed):
+            solving(what, tmp_path / what.name)
+    solving(what, tmp_path / what.name)
+    whole, again = (runs.describe(tmp_path / name) for name in ("whole", what.name))
+    assert (whole["ended"], whole["cycles"]) == ("solved", 20)
+    assert again == whole
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed():
+    raise Killed
+
+
+@pytest.mark.parametrize("change", [{"epochs": 9}, {"gamma": 0.5}])
+def test_a_folder_with_another_run_is_left_alone_and_the_others_are_learnt(change, tmp_path):
+    """As after `herfast train --resume` with other limits in a cell's folder."""
+    first, second = planned(3, seeds=2)
+    (other,) = planned(3, **change)
+    cell.learn(other, tmp_path / first.name, lambda: True)
+    before = {path.name: path.read_bytes() for path in (tmp_path / first.name).iterdir()}
+    with pytest.raises(FileExistsError, match=rf"{first.name} holds another run than the cell of"):
+        sweeps.carry_out([first, second], tmp_path, 1, None, False)
+    assert {path.name: path.read_bytes() for path in (tmp_path / first.name).iterdir()} == before
+    assert {row["cell"] for row in table(tmp_path)} == {second.name}
+
+
+@pytest.mark.parametrize("checkpoint", ["of another cell", "at its end"])
+def test_a_checkpoint_that_is_not_the_cells_own_is_not_gone_on_from(checkpoint, tmp_path):
+    (what,) = planned(3)
+    cell.learn(what, tmp_path / "right")
+    cell.learn(what, tmp_path / what.name, lambda: True)
+    agent = Agent(BitFlip(4 if checkpoint == "of another cell" else 3), seed=0, **TINY).learn()
+    agent.save(tmp_path / what.name / runs.CHECKPOINT, replay=True)
+    cell.learn(what, tmp_path / what.name)
+    assert runs.describe(tmp_path / what.name)["cycles"] == 6
+    right, found = (
+        {
+            name: column
+            for name, column in runs.read_progress(tmp_path / name_ / runs.PROGRESS).items()
+            if name != "seconds"
+        }
+        for name_ in ("right", what.name)
+    )
+    np.testing.assert_equal(found, right)
+
+
+def damaged_by(damage, folder):
+    progress = folder / runs.PROGRESS
+    lines = progress.read_text().splitlines(keepends=True)
+    if damage == "gone":
+        progress.unlink()
+    elif damage == "description":
+        (folder / runs.CONFIG).write_text('{"herfast": "x", "ended": "epochs"}')
+        for name in (runs.PROGRESS, runs.AGENT):
+            (folder / name).unlink()
+    else:
+        progress.write_text({"rubbish": "a,b\n1\n", "empty": lines[0], "cut off": "".join(lines[:-1])}[damage])
+
+
+@pytest.mark.parametrize("damage", ["gone", "rubbish", "empty", "cut off"])
+def test_a_damaged_cell_is_learnt_again(damage, tmp_path):
+    first = without_time(herfast.sweep(3, out=tmp_path, seeds=2, **TINY))
+    damaged_by(damage, tmp_path / first[0]["cell"])
+    assert without_time(herfast.sweep(3, out=tmp_path, seeds=2, **TINY)) == first
+    assert len(table(tmp_path)) == len(first)
+
+
+def test_copies_and_other_folders_are_no_cells(tmp_path):
+    first = herfast.sweep(3, out=tmp_path, **TINY)
+    shutil.copytree(tmp_path / first[0]["cell"], tmp_path / "copy")
+    shutil.copytree(tmp_path / first[0]["cell"], tmp_path / "foreign")
+    damaged_by("description", tmp_path / "foreign")
+    assert herfast.sweep(3, out=tmp_path, **TINY) == first
+    assert len(table(tmp_path)) == len(first)
+
+
+def test_files_of_others_in_a_cells_folder_stay(tmp_path):
+    (what,) = planned(3)
+    (tmp_path / what.name).mkdir()
+    (tmp_path / what.name / runs.CONFIG).write_text("mine")
+    with pytest.raises(FileExistsError, match="not of a run of herfast"):
+        sweeps.carry_out([what], tmp_path, 1, None, False)
+    assert (tmp_path / what.name / runs.CONFIG).read_text() == "mine"
+
+
+def test_a_cell_that_another_process_learns_costs_no_other(tmp_path):
+    first, second = planned(3, seeds=2)
+    with runs.claimed(tmp_path / first.name), pytest.raises(BlockingIOError, match=first.name):
+        sweeps.carry_out([first, second], tmp_path, 1, None, False)
+    assert {row["cell"] for row in table(tmp_path)} == {second.name}
 
 
 def test_a_checkpoint_that_cannot_be_read_costs_only_time(tmp_path):
-    (what,) = sweeps.planned(3, "notebook", 1, None, {k: v for k, v in TINY.items() if k != "preset"})
-    cell.learn(what, tmp_path / "a", lambda: True)
-    (tmp_path / "a" / runs.CHECKPOINT).write_bytes(b"rubbish")
-    cell.learn(what, tmp_path / "a")
-    cell.learn(what, tmp_path / "b")
-    assert without_time(cell.rows(tmp_path / "a"))[-1] == {**without_time(cell.rows(tmp_path / "b"))[-1], "cell": "a"}
+    (what,) = planned(3)
+    whole, spoilt = (tmp_path / name / what.name for name in ("whole", "spoilt"))
+    cell.learn(what, spoilt, lambda: True)
+    (spoilt / runs.CHECKPOINT).write_bytes(b"rubbish")
+    for folder in (spoilt, whole):
+        cell.learn(what, folder)
+    assert without_time(cell.rows(spoilt)) == without_time(cell.rows(whole))
 
 
-def test_learning_that_diverges_is_an_end_and_stops_nothing_else(tmp_path):
-    rows = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], gamma=0.999, **{**TINY, "epochs": 400})
-    assert {row["learning_rate"]: row["ended"] for row in rows}[1e-3] == "epochs"
+def test_learning_that_diverges_is_an_end_and_stops_nothing_else(tmp_path, monkeypatch):
+    """Here the one with the large step size, in its fourth cycle."""
+    finite = QNetwork.is_finite
+    monkeypatch.setattr(
+        QNetwork, "is_finite", lambda self: finite(self) and (self.config.learning_rate < 1 or self.updates < 8)
+    )
+    rows = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], **TINY)
+    ends = {row["learning_rate"]: (row["ended"], row["epoch"], row["updates"]) for row in rows}
+    assert ends == {1.0: ("diverged", 2, 6), 1e-3: ("epochs", 3, 12)}
+    monkeypatch.setattr(cell, "learn", None)
+    again = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], **TINY)  # it is not tried again
+    assert repr(again) == repr(rows)  # NaN is not equal to itself
 
 
-def test_interrupted_it_saves_what_is_under_way(tmp_path, monkeypatch):
-    """The first cell ends, then Ctrl-C: no other is begun, and those under way can go on."""
+def test_learning_that_diverges_at_once_has_a_row_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(QNetwork, "is_finite", lambda self: self.updates < 2)
+    (row,) = herfast.sweep(4, out=tmp_path, **TINY)
+    assert (row["ended"], row["epoch"], row["updates"], row["env_steps"]) == ("diverged", 0, 0, 0)
+    assert np.isnan([row[name] for name in ("success", "return", "loss", "greedy_success")]).all()
+
+
+def test_interrupted_it_saves_what_is_under_way(tmp_path):
+    """The short cell ends, then Ctrl-C: the long one beside it is saved, the third is not begun."""
+    long, third, short = planned(4, epochs=3_000) + planned(3, epochs=3_001) + planned(2)
     with pytest.raises(KeyboardInterrupt):
-        sweeps.carry_out(
-            planned(3, seeds=6, epochs=50),
-            tmp_path, 2, None, False, interrupt,
-        )  # fmt: skip
+        sweeps.carry_out([long, short, third], tmp_path, 2, None, False, interrupt)
     assert [thread.name for thread in threading.enumerate() if "Pool" in thread.name] == []
-    begun = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
-    open_ = [folder for folder in begun if not cell.ended(folder)]
-    assert 1 <= len(begun) < 6
-    assert all((folder / runs.CHECKPOINT).exists() for folder in open_)
-    assert {row["cell"] for row in table(tmp_path)} == {folder.name for folder in begun} - {f.name for f in open_}
+    assert cell.rows(tmp_path / long.name) is None
+    assert 0 < Agent.load(tmp_path / long.name / runs.CHECKPOINT).cycles < 6_000
+    assert cell.rows(tmp_path / third.name) is None
+    assert {row["cell"] for row in table(tmp_path)} == {short.name}
+
+
+def test_what_ends_after_an_interruption_is_in_the_table_too(tmp_path, monkeypatch):
+    """Both end before the first is reported."""
+    both = threading.Barrier(2)
+    learn = cell.learn
+    monkeypatch.setattr(cell, "learn", lambda *args: (learn(*args), both.wait()))
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.carry_out(planned(3, seeds=2), tmp_path, 2, None, False, interrupt)
+    assert len({row["cell"] for row in table(tmp_path)}) == 2
 
 
 def interrupt(name, rows):
