@@ -3,8 +3,8 @@
     results.csv             the rows of the cells that are finished, one a cell and epoch; see `cell.rows`
     <bits>-<preset>-.../    the folder of a cell, as of a run of `herfast train`
 
-The cells' folders say what is done: results.csv is made of them anew when a cell ends, and replaced whole, so that a
-sweep may be killed at any moment, and does what is missing when it is called again.
+The cells' folders say what is done: results.csv is made of them anew, every few seconds and at the end, and replaced
+whole, so that a sweep may be killed at any moment, and does what is missing when it is called again.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def sweep(
 
     Raises:
         TypeError, ValueError: an argument, or a combination that an agent would refuse; then nothing is learnt.
-        FileExistsError, NotADirectoryError, BlockingIOError: `out` is not the folder of a sweep, or another fills it.
+        FileExistsError, NotADirectoryError, BlockingIOError: `out` is not the folder of a sweep, or another fills it;
+            or so is the folder of a cell, and then the other cells are learnt before this is raised.
         ImportError: `scheduler` without dask.distributed.
         KeyboardInterrupt: after Ctrl-C, when the cells under way have been saved.
     """
