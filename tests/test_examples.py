@@ -97,11 +97,3 @@ def test_what_is_stored_is_one_clean_run():
     assert len(text) < 400_000
     assert [cell["id"] for cell in notebook["cells"] if cell["metadata"]] == []  # such as the time it was run at
     assert re.findall(r"/(?:home|Users|root|tmp)/|site-packages|\\u001b", text) == []  # of one machine, or colours
-
-
-def test_its_cells_are_clean():
-    pytest.importorskip("ruff")  # of the extra `dev`
-    for command in (["check"], ["format", "--check"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", ROOT / "pyproject.toml", NOTEBOOK]
-        result = subprocess.run(ruff, capture_output=True, text=True, timeout=60)
-        assert result.returncode == 0, result.stdout + result.stderr
