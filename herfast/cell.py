@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from herfast import runs
 from herfast.config import Config, Preset, config_fields
 from herfast.envs import BitFlip
-from herfast.training import last_cycle
+from herfast.training import last_cycle, learn_in
 
 if TYPE_CHECKING:
     from herfast.agent import Agent
@@ -68,8 +68,13 @@ def learn(cell: Cell, folder: Path, stopped: Callable[[], bool] = lambda: False)
         if there is not None and _settings(there) != _settings(cell.description):
             raise FileExistsError(f"{folder} holds another run than the cell of that name: move it away")
         agent = _resumed(cell, folder) or _begun(cell, folder)
+
+        def after_epoch(epoch: int, go_on: bool) -> None:
+            if go_on and epoch % CHECKPOINT_EVERY == 0:
+                agent.save(folder / runs.CHECKPOINT, replay=True)
+
         try:
-            _learn(agent, folder, stopped)
+            learn_in(agent, folder, stopped, after_epoch)
         except FloatingPointError:
             _end(folder, cell, "diverged", agent.cycles)
             return
@@ -104,22 +109,6 @@ def _resumed(cell: Cell, folder: Path) -> Agent | None:
         return None
     same = Cell(agent.env, agent.preset, agent.seed, agent.config).name == cell.name
     return agent if same and agent.cycles < last_cycle(cell.config) else None
-
-
-def _learn(agent: Agent, folder: Path, stopped: Callable[[], bool]) -> None:
-    config, last = agent.config, last_cycle(agent.config)
-    with runs.Progress(folder) as progress:
-        progress.write(agent.history)
-
-        def after_cycle(agent: Agent) -> bool:
-            progress.write(agent.history)
-            epoch, within = divmod(agent.cycles, config.cycles_per_epoch)
-            go_on = agent.cycles < last and not agent.solved and not stopped()
-            if go_on and within == 0 and epoch % CHECKPOINT_EVERY == 0:
-                agent.save(folder / runs.CHECKPOINT, replay=True)
-            return go_on
-
-        agent.learn(config.epochs, until=config.until, callback=after_cycle)
 
 
 def _end(folder: Path, cell: Cell, how: str, cycles: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,12 +73,37 @@ def _save(agent: Agent, folder: Path) -> None:
 
 
 def _learn_and_write(agent: Agent, folder: Path, checkpoint_every: int, interruption: Interruption) -> None:
-    """Learn until the end or a signal, writing the history as it grows, a line an epoch and now and then a checkpoint.
+    """Learn until the end or a signal, with a line an epoch and now and then a checkpoint.
 
     A checkpoint that cannot be written is no reason to stop while the one before is there.
     """
     from tqdm import tqdm
 
+    def after_epoch(epoch: int, go_on: bool) -> None:
+        tqdm.write(_epoch_line(agent.history, agent.config))  # a plain print would break the progress bar
+        sys.stdout.flush()
+        if go_on and epoch % checkpoint_every == 0:
+            try:
+                _save(agent, folder)
+            except OSError as error:
+                if not (folder / runs.CHECKPOINT).exists():
+                    raise
+                tqdm.write(f"herfast: warning: {error}", file=sys.stderr)
+
+    learn_in(agent, folder, lambda: bool(interruption), after_epoch, progress_bar=sys.stderr.isatty())
+
+
+def learn_in(
+    agent: Agent,
+    folder: Path,
+    stopped: Callable[[], bool],
+    after_epoch: Callable[[int, bool], None],
+    progress_bar: bool = False,
+) -> None:
+    """Learn up to Config's `epochs` and `until`, or until `stopped`, writing the history into `folder` as it grows.
+
+    `after_epoch` is told how many epochs are done, and whether learning goes on.
+    """
     config, last = agent.config, last_cycle(agent.config)
     with runs.Progress(folder) as progress:
         progress.write(agent.history)
@@ -86,21 +111,13 @@ def _learn_and_write(agent: Agent, folder: Path, checkpoint_every: int, interrup
         def after_cycle(agent: Agent) -> bool:
             progress.write(agent.history)
             epoch, within = divmod(agent.cycles, config.cycles_per_epoch)
-            go_on = agent.cycles < last and not interruption
+            go_on = agent.cycles < last and not agent.solved and not stopped()
             if within == 0:
-                tqdm.write(_epoch_line(agent.history, config))  # a plain print would break the progress bar
-                sys.stdout.flush()
-                if go_on and epoch % checkpoint_every == 0:
-                    try:
-                        _save(agent, folder)
-                    except OSError as error:
-                        if not (folder / runs.CHECKPOINT).exists():
-                            raise
-                        tqdm.write(f"herfast: warning: {error}", file=sys.stderr)
+                after_epoch(epoch, go_on)
             return go_on
 
         epochs = -(-(last - agent.cycles) // config.cycles_per_epoch)  # one begun counts, `after_cycle` ends it in time
-        agent.learn(epochs, until=config.until, progress_bar=sys.stderr.isatty(), callback=after_cycle)
+        agent.learn(epochs, until=config.until, progress_bar=progress_bar, callback=after_cycle)
 
 
 def last_cycle(config: Config) -> int:
