@@ -11,7 +11,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ def learn(cell: Cell, folder: Path, stopped: Callable[[], bool] = lambda: False)
     """
     with runs.claimed(folder):
         there = runs.describe(folder)
-        if there is not None and _settings(there) != _settings(cell.description):
+        if there is not None and _described(there) != cell:
             raise FileExistsError(f"{folder} holds another run than the cell of that name: move it away")
         agent = _resumed(cell, folder) or _begun(cell, folder)
 
@@ -85,10 +85,13 @@ def learn(cell: Cell, folder: Path, stopped: Callable[[], bool] = lambda: False)
             agent.save(folder / runs.CHECKPOINT, replay=True)
 
 
-def _settings(description: Mapping[str, Any]) -> Any:
-    """What of a description makes the numbers, as config.json holds it."""
-    names = ("environment", "preset", "seed", "config")
-    return loads(dumps([description.get(name) for name in names], sort_keys=True))
+def _described(description: Mapping[str, Any]) -> Cell | None:
+    """The cell that config.json describes; None for what is none, or has other settings than those of this version."""
+    try:
+        game = BitFlip(description["environment"]["n_bits"], description["environment"]["max_steps"])
+        return Cell(game, description["preset"], description["seed"], Config(**description["config"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _begun(cell: Cell, folder: Path) -> Agent:
@@ -107,7 +110,7 @@ def _resumed(cell: Cell, folder: Path) -> Agent | None:
         agent = Agent.load(folder / runs.CHECKPOINT)
     except (OSError, ValueError):
         return None
-    same = Cell(agent.env, agent.preset, agent.seed, agent.config).name == cell.name
+    same = Cell(agent.env, agent.preset, agent.seed, agent.config) == cell
     return agent if same and agent.cycles < last_cycle(cell.config) else None
 
 
@@ -142,23 +145,21 @@ def rows(folder: Path) -> list[dict[str, Any]] | None:
     for epoch 0. None unless the cell is finished and all of it is there, in a folder of its name.
     """
     description = runs.describe(folder) or {}
-    if ENDED not in description:
+    cell = _described(description)
+    if ENDED not in description or cell is None or cell.name != folder.name:
         return None
     try:
-        game, config = description["environment"], description["config"]
-        bits = BitFlip(game["n_bits"], game["max_steps"])
-        cell = Cell(bits, description["preset"], description["seed"], Config(**config))
         history = runs.read_progress(folder / runs.PROGRESS)
-        if cell.name != folder.name or len(history["epoch"]) != description["cycles"]:
+        if len(history["epoch"]) != description["cycles"]:
             return None
-        what = (cell.name, bits.n_bits, bits.max_steps, cell.preset, cell.seed)
+        what = (cell.name, cell.game.n_bits, cell.game.max_steps, cell.preset, cell.seed)
         where = (description[ENDED], description[MACHINE], description["herfast"])
-        fixed = {**dict(zip(_WHAT, what, strict=True)), **config, "hidden": ",".join(map(str, config["hidden"]))}
-        fixed |= dict(zip(_WHERE, where, strict=True))
+        fixed = {**dict(zip(_WHAT, what, strict=True)), **asdict(cell.config)}
+        fixed |= {"hidden": ",".join(map(str, cell.config.hidden)), **dict(zip(_WHERE, where, strict=True))}
         epochs = [history["epoch"] == epoch for epoch in np.unique(history["epoch"])]
         found = [{**fixed, **_epoch(history, cycles)} for cycles in epochs] or [{**fixed, **_NOTHING}]
         return [{name: row[name] for name in COLUMNS} for row in found]
-    except (KeyError, TypeError, ValueError, OSError):  # damaged, or of another version
+    except (KeyError, ValueError, OSError):  # damaged
         return None
 
 

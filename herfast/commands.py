@@ -126,8 +126,6 @@ def sweep(
 
 
 def _cell_line(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return "diverged in its first cycle"
     last = rows[-1]
     return (
         f"{'all epochs done' if last['ended'] == 'epochs' else last['ended']}: greedy {last['greedy_success']:.3f}"

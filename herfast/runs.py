@@ -20,13 +20,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast import __version__, plots
-from herfast.envs import BitFlip
+
+if TYPE_CHECKING:
+    from herfast.envs import BitFlip
 
 CONFIG = "config.json"
 PROGRESS = "progress.csv"
@@ -161,9 +163,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._file:  # closed, whatever comes
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
 
 def read_progress(path: Path) -> dict[str, NDArray[Any]]:

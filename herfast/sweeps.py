@@ -144,7 +144,8 @@ def carry_out(
                     report(cell.name, rows[cell.name])
                     bar.update()
         finally:
-            rows |= {cell.name: cells.rows(out / cell.name) or [] for cell in missing}  # some ended meanwhile
+            unread = [cell.name for cell in missing if cell.name not in rows]  # some of them ended meanwhile
+            rows |= {name: cells.rows(out / name) or [] for name in unread}
             if any(rows.values()):
                 _write(out, rows)
     return [row for cell in plan for row in rows[cell.name]]
