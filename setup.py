@@ -1,6 +1,7 @@
-"""Builds the extension `herfast._core` from herfast/_core.pyx and the headers in csrc/; all else is in pyproject.toml.
+"""Build the extension `herfast._core` from herfast/_core.pyx and the headers in csrc/. The rest is in pyproject.toml.
 
-HERFAST_DEBUG=1 builds it with asserts, bounds checks and no optimisation.
+The extension is also left beside its source, so that Python started in the root of a clone finds it. With
+HERFAST_DEBUG=1 it is built with asserts, bounds checks and no optimisation, and not left there: build it in a copy.
 """
 
 import os
@@ -9,6 +10,7 @@ from glob import glob
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 debug = os.environ.get("HERFAST_DEBUG") == "1"
 
@@ -22,7 +24,19 @@ core = Extension(
     extra_compile_args=["-std=c11", "-O0", "-g", "-UNDEBUG"] if debug else ["-std=c11", "-O3", "-g0", "-DNDEBUG"],
 )
 
+
+
+class BuildExt(build_ext):
+    """Build the extension and, but for a debug build, copy it beside its source."""
+
+    def run(self):
+        super().run()
+        if not (self.inplace or debug):  # an editable install copies it anyway
+            self.copy_extensions_to_source()
+
+
 setup(
+    cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         [core],
         compiler_directives={

@@ -28,14 +28,14 @@ def test_greedy_step(benchmark, n_bits, n_games):
     states, goals = np.zeros((STEPS + 1, n_games, words), np.uint64), np.zeros((n_games, words), np.uint64)
     env.reset(rng, states[0], goals)
     actions, active, terminated = np.zeros(n_games, np.uint16), np.arange(n_games), np.zeros(n_games, np.bool_)
-    play(env, network.player(n_games), states, goals, actions, active, terminated)
+    play(env, network.greedy_policy(n_games), states, goals, actions, active, terminated)
 
     params = {name: array.astype(np.float64) for name, array in network.parameters().items()}
     x = twin.inputs(states[STEPS - 1], goals, n_bits, n_bits, np.float64)
     q = twin.forward(params, x)[1]
     np.testing.assert_allclose(q[np.arange(n_games), actions], q.max(axis=1), atol=1e-4)
 
-    player = network.player(n_games)
+    player = network.greedy_policy(n_games)
     benchmark(play, env, player, states, goals, actions, active, terminated)
     ns = benchmark.stats.stats.median / (STEPS * n_games) * 1e9
     benchmark.extra_info.update(ns_per_step=ns, steps_per_second=1e9 / ns)

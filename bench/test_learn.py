@@ -11,8 +11,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from herfast import Agent, BitFlip, kernels
-from herfast.bits import _core
+from herfast import Agent, BitFlip
+from herfast.common.bits import _core
+from herfast.networks.kernels import entry_points
 
 
 class Clock:
@@ -32,8 +33,8 @@ class Clock:
 
 
 COMPILED = {
-    "updates": [(kernels, "fit")],
-    "acting": [(kernels, "act")],
+    "updates": [(entry_points, "fit")],
+    "acting": [(entry_points, "act")],
     "core": [(_core, "bitflip_reset"), (_core, "bitflip_step"), (_core, "ring_add"), (_core, "ring_sample")],
 }
 

@@ -9,7 +9,7 @@ from reference import ring
 from trajectories import add_to_twin, assert_same_samples
 
 from herfast import HindsightReplay, Trajectories, pack_bits
-from herfast.data import Role, stream
+from herfast.common.seeding import Role, stream
 
 UPDATES, BATCH = 40, 128
 

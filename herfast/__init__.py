@@ -9,23 +9,26 @@ Importing herfast registers the Gymnasium ids and compiles nothing; each public 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import gymnasium
 
+from herfast.common.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from herfast.agent import Agent
-    from herfast.bits import pack_bits, unpack_bits
-    from herfast.callbacks import JsonLines, TensorBoard
+    from herfast.callbacks.tensorboard import TensorBoard
+    from herfast.callbacks.text_logs import JsonLines
+    from herfast.common.batches import Minibatches, Trajectories
+    from herfast.common.bits import pack_bits, unpack_bits
     from herfast.config import Config
-    from herfast.data import Minibatches, Trajectories
-    from herfast.diagnosis import Diagnosis
-    from herfast.envs import BitFlip, GoalEnv
-    from herfast.evaluation import Evaluation
-    from herfast.network import QNetwork
-    from herfast.replay import HindsightReplay
-    from herfast.sweeps import sweep
+    from herfast.dqn.agent import Agent
+    from herfast.dqn.diagnosis import Diagnosis
+    from herfast.dqn.evaluation import Evaluation
+    from herfast.envs.base import GoalEnv
+    from herfast.envs.bit_flip import BitFlip
+    from herfast.experiments.sweep import sweep
+    from herfast.networks.q_network import QNetwork
+    from herfast.replay.hindsight_replay import HindsightReplay
 
 __all__ = [
     "Agent",
@@ -45,40 +48,35 @@ __all__ = [
     "unpack_bits",
 ]
 
-_ROOMS = {
-    "Agent": "agent",
-    "BitFlip": "envs",
+_EXPORTS = {
+    "Agent": "dqn.agent",
+    "BitFlip": "envs.bit_flip",
     "Config": "config",
-    "Diagnosis": "diagnosis",
-    "Evaluation": "evaluation",
-    "GoalEnv": "envs",
-    "HindsightReplay": "replay",
-    "JsonLines": "callbacks",
-    "Minibatches": "data",
-    "QNetwork": "network",
-    "TensorBoard": "callbacks",
-    "Trajectories": "data",
-    "pack_bits": "bits",
-    "sweep": "sweeps",
-    "unpack_bits": "bits",
+    "Diagnosis": "dqn.diagnosis",
+    "Evaluation": "dqn.evaluation",
+    "GoalEnv": "envs.base",
+    "HindsightReplay": "replay.hindsight_replay",
+    "JsonLines": "callbacks.text_logs",
+    "Minibatches": "common.batches",
+    "QNetwork": "networks.q_network",
+    "TensorBoard": "callbacks.tensorboard",
+    "Trajectories": "common.batches",
+    "pack_bits": "common.bits",
+    "sweep": "experiments.sweep",
+    "unpack_bits": "common.bits",
 }
-
-try:
-    __version__ = version("herfast")
-except PackageNotFoundError:  # imported from a source folder that was never installed; `_core` will say so
-    __version__ = "0+unknown"
 
 gymnasium.register(
     id="herfast/BitFlip-v0",
-    entry_point="herfast.gym_envs:BitFlipEnv",
-    vector_entry_point="herfast.gym_envs:BitFlipVectorEnv",
+    entry_point="herfast.envs.gym_env:BitFlipEnv",
+    vector_entry_point="herfast.envs.gym_vector_env:BitFlipVectorEnv",
 )
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ROOMS:
+    if name not in _EXPORTS:
         raise AttributeError(f"module 'herfast' has no attribute {name!r}")
-    value: object = getattr(import_module(f"herfast.{_ROOMS[name]}"), name)
+    value: object = getattr(import_module(f"herfast.{_EXPORTS[name]}"), name)
     globals()[name] = value
     return value
 

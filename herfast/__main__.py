@@ -1,6 +1,6 @@
 """`python -m herfast` is the command `herfast`."""
 
-from herfast.cli import main
+from herfast.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.data import Words
+from herfast.common.batches import Words
 
 _Bytes = NDArray[np.uint8]
 _Bools = NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Every choice of the agent in one frozen dataclass, its presets, and the schedules that follow from it.
+"""Every setting of the agent in one frozen dataclass, and the schedules that follow from it.
 
 The command line is this dataclass: each field is a flag of `herfast train`, its docstring the flag's help.
 """
@@ -6,29 +6,19 @@ The command line is this dataclass: each field is a flag of `herfast train`, its
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.checks import check_bool, check_choice, check_integer, shown
-from herfast.data import Strategy
+from herfast.common.batches import Strategy
+from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
+from herfast.presets import Preset, Sized, preset_fields
 
-Preset: TypeAlias = Literal["fast", "paper", "notebook"]
 Init: TypeAlias = Literal["dense", "sparse_pairs"]
 EpsilonSchedule: TypeAlias = Literal["constant", "hyperbola", "linear"]
 Evaluator: TypeAlias = Literal["online", "target"]
-
-
-class Sized(Protocol):
-    """What a preset needs to know of an environment."""
-
-    @property
-    def n_state_bits(self) -> int: ...
-    @property
-    def max_steps(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +113,11 @@ class Config:
         is solved. It starts from sparse pairs, so its initial weights already tell the network which goal bit belongs
         to which state bit.
         """
-        check_choice("preset", name, get_args(Preset))
-        if not (hasattr(env, "n_state_bits") and hasattr(env, "max_steps")):
-            raise TypeError(f"env must have n_state_bits and max_steps, as a BitFlip has, got {shown(env)}")
+        values = preset_fields(name, env)
         unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise TypeError(f"{unknown[0]!r} is not a field of Config; the fields are {', '.join(config_fields())}")
-        return cls(**{**_PRESETS[name](env), **fields})
+        return cls(**{**values, **fields})
 
     def epsilon_at(self, env_steps: int) -> float:
         """The exploration rate after `env_steps` completed environment steps."""
@@ -162,16 +150,16 @@ def config_fields() -> tuple[str, ...]:
 
 def _checked_widths(value: object) -> tuple[int, ...]:
     if not isinstance(value, (list, tuple)):  # a list, as from JSON, is welcome
-        raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {shown(value)}")
+        raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
     if not 1 <= len(value) <= 8:
-        raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {shown(value)}")
+        raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
     return tuple(check_integer("hidden", width, 1, 65_536) for width in value)
 
 
 def _checked_real(name: str, value: object, interval: str) -> float:
     """`value` as a float, if it lies in `interval`, written as in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number in {interval}, got {shown(value)}")
+        raise TypeError(f"{name} must be a number in {interval}, got {short_repr(value)}")
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
@@ -207,48 +195,3 @@ _REALS = {
     "polyak": "[0, 1)",
 }
 _BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")
-
-
-def _notebook(env: Sized) -> dict[str, Any]:
-    # The notebook's ring of 100,000 rows holds each transition twice; a record more per episode holds its last state.
-    return {"capacity": max(math.ceil(50_000 * (env.max_steps + 1) / env.max_steps), env.max_steps + 1)}
-
-
-def _paper(env: Sized) -> dict[str, Any]:
-    return {
-        "double_q": False,
-        "clip_targets": True,
-        "mask_terminal": False,
-        "epsilon": "constant",
-        "epsilon_start": 0.2,
-        "polyak": 0.95,
-        "evaluate_with": "target",
-        "capacity": 1_000_000,
-        "epochs": 200,
-    }
-
-
-def _fast(env: Sized) -> dict[str, Any]:
-    # What grows with n was found by bench/beyond.py, and docs/beyond.md tells what each is worth: width above all, then
-    # a falling step size. About 3,200 steps a cycle are enough data for its updates at any size.
-    n_bits = env.n_state_bits
-    return {
-        "hidden": (64 * min(64, max(4, math.ceil(n_bits / 5))),),
-        "gamma": 0.999,
-        "hindsight_bound": True,
-        "advantage_gap": 0.5,
-        "init": "sparse_pairs",
-        "epsilon": "constant",
-        "epsilon_start": 0.35,
-        "target_update": 20,
-        "learning_rate_end": 2e-5,
-        "learning_rate_decay_updates": 150 * max(100, n_bits),
-        "episodes_per_cycle": min(64, max(16, 3_200 // env.max_steps)),
-        "capacity": max(200_000, env.max_steps + 1),
-        "cycles_per_epoch": 10,
-        "epochs": 500,
-        "until": 0.99 if n_bits <= 100 else 0.98,
-    }
-
-
-_PRESETS = {"notebook": _notebook, "paper": _paper, "fast": _fast}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from herfast import BitFlip, HindsightReplay, Trajectories
-from herfast.data import Role, stream
+from herfast.common.seeding import Role, stream
 
 FILE = Path(__file__).with_suffix(".json")
 

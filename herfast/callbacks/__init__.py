@@ -1,0 +1,1 @@
+"""What `Agent.learn` can call after a cycle: JSON lines, CSV, TensorBoard."""

@@ -1,0 +1,1 @@
+"""The command line, imported by `herfast.__main__` only."""

@@ -1,0 +1,1 @@
+"""What several subpackages share: bits, array containers, seeding, validation, files and the history."""

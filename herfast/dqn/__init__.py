@@ -1,0 +1,1 @@
+"""The agent: rollout, training loop, evaluation, diagnosis, checkpoint."""

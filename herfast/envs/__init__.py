@@ -1,0 +1,1 @@
+"""Packed goal environments, their Gymnasium interfaces, and adapters for other environments."""

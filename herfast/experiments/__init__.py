@@ -1,0 +1,1 @@
+"""Run folders, trials, sweeps, and their execution on Dask."""

@@ -1,0 +1,1 @@
+"""The Q-network and its greedy policy."""

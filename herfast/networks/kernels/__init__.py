@@ -1,0 +1,1 @@
+"""All code that Numba compiles, and nothing else."""

@@ -1,0 +1,46 @@
+"""What the C headers and the Cython file may include, and that headers neither allocate nor keep state."""
+
+import re
+
+import pytest
+from architecture.source_tree import C_FILES, HEADERS, PACKAGE  # noqa: F401
+
+HEADERS_MAY_INCLUDE = {
+    "bits.h": "",
+    "draw.h": "numpy/random/bitgen.h",
+    "bitflip.h": "bits.h draw.h",
+    "replay.h": "bits.h draw.h",
+    "hindsight.h": "bits.h draw.h bitflip.h replay.h",
+}
+STANDARD_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "assert.h"}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_who_may_include_whom(header):
+    found = set(re.findall(r"^\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", HEADERS[header].read_text(), re.MULTILINE))
+    assert header in HEADERS_MAY_INCLUDE, f"say in HEADERS_MAY_INCLUDE what {header} may include"
+    assert found - STANDARD_HEADERS - set(HEADERS_MAY_INCLUDE[header].split()) == set()
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_allocate_nothing_and_keep_nothing(header):
+    code = HEADERS[header].read_text().replace("__extension__ ", "")
+    code = re.sub(r"/\*.*?\*/|//[^\n]*", "", code, flags=re.DOTALL)
+    assert not re.search(r"\b(malloc|calloc|realloc|free|Py\w+)\s*\(", code)
+    functions = re.findall(r"^(?!typedef|#|\s|[{}])[^;{=]*\([^;{]*\)\s*\{", code, re.MULTILINE)
+    assert functions
+    for function in functions:
+        assert function.startswith("static inline "), function
+    globals_ = re.findall(r"^(?!typedef|#|\s|[{}]|static inline|struct|enum).*;", code, re.MULTILINE)
+    assert [line for line in globals_ if not line.startswith("static const ")] == []
+
+
+def test_the_core_imports_only_headers_and_pythons_own():
+    text = (PACKAGE / "_core.pyx").read_text()
+    included = set(re.findall(r"^cdef extern from \"<?([^\">]+)>?\"", text, re.MULTILINE))
+    assert included <= {*HEADERS, "stdbool.h", "numpy/random/bitgen.h"}
+    assert len(included) > 3
+    cimported = set(re.findall(r"^\s*(?:from\s+([\w.]+)\s+cimport|cimport\s+([\w.]+))", text, re.MULTILINE))
+    packages = {(a or b).partition(".")[0] for a, b in cimported}
+    assert packages <= {"cpython", "libc", "numpy"}
+    assert not re.search(r"^\s*(?:import|from\s+[\w.]+\s+import)\s", text, re.MULTILINE)

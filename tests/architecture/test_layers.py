@@ -1,0 +1,143 @@
+"""Which module may import which. The order of the subpackages themselves is import-linter's, in pyproject.toml."""
+
+import ast
+
+import pytest
+from architecture.source_tree import MODULES, PACKAGE, ROOT, imports, imports_of, parsed, subpackage, third_party
+
+# Packages other than NumPy and the standard library, and how they may be imported: "at import" or only "in a function".
+THIRD_PARTY = {
+    "__init__": {"gymnasium": "at import"},
+    "common": {"safetensors": "at import"},
+    "envs": {"gymnasium": "at import"},
+    "networks": {"numba": "at import", "llvmlite": "at import"},
+    "callbacks": {"tensorboardX": "in a function"},
+    "plotting": {"matplotlib": "in a function"},
+    "dqn": {"tqdm": "in a function"},
+    "experiments": {"tqdm": "in a function", "dask": "in a function"},
+    "cli": {"tyro": "at import", "tqdm": "in a function"},
+}
+ONLY_IN = {  # modules, as the beginnings of their names
+    "numba": "herfast.networks.kernels.",
+    "llvmlite": "herfast.networks.kernels.",
+    "safetensors": "herfast.common.tensor_file",
+    "gymnasium": ("herfast.envs.gym_", "herfast.envs.adapters", "herfast"),
+}
+
+
+def test_the_reader_sees_every_kind_of_import():
+    code = """
+import os, numba.core
+from herfast import _core, BitFlip
+from herfast.common.bits import pack_bits
+from herfast.networks.kernels import entry_points
+from . import sweep
+from .trial import Trial
+from ..common.batches import Words
+if TYPE_CHECKING:
+    import types_
+def f():
+    try:
+        import late.part
+    except ImportError:
+        from herfast.cli import main
+class C:
+    import early
+"""
+    found = {(name, when) for name, when in imports(ast.parse(code), "herfast.experiments.run")}
+    at_import = {
+        "os",
+        "numba.core",
+        "herfast._core",
+        "herfast",
+        "herfast.common.bits",
+        "early",
+        "herfast.common.batches",
+    }
+    at_import |= {"herfast.networks.kernels.entry_points", "herfast.experiments.sweep", "herfast.experiments.trial"}
+    assert found == {
+        *((name, "at import") for name in at_import),
+        ("types_", "for types"),
+        ("late.part", "in a function"),
+        ("herfast.cli.main", "in a function"),
+    }
+
+
+def test_no_module_imports_itself_in_a_circle_not_even_for_types():
+    """Of all imports but those that the package itself makes for its public names."""
+    below = {module: imports_of(module) & MODULES.keys() - {"herfast"} for module in MODULES if module != "herfast"}
+    while below:
+        free = [module for module, needed in below.items() if not needed & below.keys()]
+        assert free, f"these import each other: {sorted(below)}"
+        for module in free:
+            del below[module]
+
+
+def test_no_module_imports_the_package_itself():
+    """Public names are resolved there when they are first used, so that would be a circle."""
+    assert [module for module in MODULES if "herfast" in imports_of(module)] == []
+
+
+def test_only_common_bits_imports_the_compiled_core():
+    assert [module for module in MODULES if "herfast._core" in imports_of(module)] == ["herfast.common.bits"]
+
+
+def test_networks_need_no_bits_and_so_no_compiled_core():
+    found = {module for module in MODULES if module.startswith("herfast.networks")}
+    reached = set()
+    while found - reached:
+        reached |= found
+        found = set().union(*(imports_of(module, "at import", "in a function") & MODULES.keys() for module in found))
+    assert "herfast.common.bits" not in reached
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_third_party_packages(module):
+    allowed = THIRD_PARTY.get(subpackage(module), {})
+    found = third_party(imports_of(module, "at import", "in a function"))
+    assert found - allowed.keys() == set()
+    at_import = third_party(imports_of(module, "at import"))
+    assert {package for package in at_import if allowed[package] != "at import"} == set()
+    for package in found & ONLY_IN.keys():
+        assert module == "herfast" or module.startswith(ONLY_IN[package])
+
+
+@pytest.mark.parametrize(
+    "package", sorted(path.parent for path in PACKAGE.glob("**/__init__.py")), ids=lambda p: p.name
+)
+def test_an_init_file_is_a_docstring_and_nothing_else(package):
+    if package != PACKAGE:
+        (docstring,) = parsed(package / "__init__.py").body
+        assert isinstance(docstring, ast.Expr)
+        assert isinstance(docstring.value.value, str)
+
+
+def test_no_module_is_named_as_a_public_name():
+    """Once imported, it would take the name's place in the package."""
+    import herfast
+
+    assert {subpackage(module) for module in MODULES if "." in module} & set(herfast.__all__) == set()
+
+
+def test_the_digest_of_the_compiled_code_covers_all_that_it_is_made_of():
+    """Else Numba would run code of an older module from its cache."""
+    entry_points = "herfast.networks.kernels.entry_points"
+    reached, new = set(), {entry_points}
+    while new:
+        reached |= new
+        new = set().union(*map(imports_of, new)) & MODULES.keys() - reached
+    kernels = {module for module, path in MODULES.items() if path.parent == MODULES[entry_points].parent}
+    init = "herfast.networks.kernels"
+    assert reached == {*kernels - {init}, "herfast.common.batches"}
+    (digest,) = (node for node in parsed(MODULES[entry_points]).body if getattr(node, "name", "") == "_digest")
+    assert 'sorted(folder.glob("*.py"))' in ast.unparse(digest).replace("'", '"')
+    assert '/ "common" / "batches.py"' in ast.unparse(digest).replace("'", '"')
+
+
+def test_twins_never_import_what_they_are_compared_with():
+    twins = sorted((ROOT / "tests" / "reference").glob("*.py"))
+    assert len(twins) > 3
+    for path in twins:
+        names = {found.name for found in imports(parsed(path))}
+        assert third_party(names) <= {"reference"}, path.name
+        assert not any(name.startswith("herfast") for name in names), path.name

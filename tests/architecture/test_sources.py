@@ -1,0 +1,104 @@
+"""What is written in one place only: compilation, its flags; and what must not be there at all."""
+
+import ast
+import re
+
+import pytest
+from architecture.source_tree import MODULES, PACKAGE, ROOT, dotted, parsed
+from mutation.mutate import MUTATIONS
+
+SIMD = "herfast.networks.kernels.simd"
+ENTRY_POINTS = "herfast.networks.kernels.entry_points"
+
+
+def is_name(node, name):
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def called(node):
+    """The name of the function that a call or a decorator without arguments names."""
+    function = node.func if isinstance(node, ast.Call) else node
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def compilations(tree):
+    """Each use of one of Numba's compilers, as a call or as a bare decorator."""
+    compilers = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "jit_module", "generated_jit"}
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Call, ast.Name, ast.Attribute)) and called(node) in compilers
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_simd_and_entry_points_compile(module):
+    if module not in (SIMD, ENTRY_POINTS):
+        assert compilations(parsed(MODULES[module])) == []
+
+
+@pytest.mark.parametrize(("module", "where"), [(SIMD, "inner"), (ENTRY_POINTS, "_entry_points")])
+def test_they_compile_in_one_place_with_the_same_flags(module, where):
+    tree = parsed(MODULES[module])
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == where)
+    assert len(compilations(tree)) == len(compilations(function)) > 0
+    for call in compilations(function):
+        if isinstance(call, ast.Call):
+            options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert options.get("fastmath", "set(FASTMATH)") == "set(FASTMATH)"
+            assert options.get("error_model", "'numpy'") == "'numpy'"
+            assert "parallel" not in options
+
+
+def test_there_is_one_fastmath_constant():
+    assigned = [
+        (module, ast.unparse(node.value))
+        for module, path in MODULES.items()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Assign) and any(is_name(target, "FASTMATH") for target in node.targets)
+    ]
+    assert assigned == [(SIMD, "('contract', 'nsz')")]
+    for path in MODULES.values():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.keyword) and node.arg in ("fastmath", "flags"):
+                assert ast.unparse(node.value) in ("set(FASTMATH)", "FASTMATH"), path.name
+            assert not (isinstance(node, ast.Constant) and node.value in ("nnan", "ninf", "fast-math")), path.name
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
+def test_mutations_still_find_their_place(mutation):
+    """tests/mutation/mutate.py is run by hand, and must not rot meanwhile."""
+    assert (ROOT / mutation.file).read_text().count(mutation.before) == 1
+    assert len(MUTATIONS) == 10
+
+
+def test_nothing_is_left_to_do():
+    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")  # in pieces, since this file is searched too
+    folders = (ROOT / folder for folder in ("herfast", "csrc", "tests", "bench"))
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".pyx", ".h")]
+    assert len(files) > 40
+    assert [path for path in files if marks.search(path.read_text())] == []
+
+
+def test_no_test_folder_is_a_package():
+    assert [*ROOT.glob("tests/**/__init__.py"), *ROOT.glob("bench/**/__init__.py")] == []
+    assert not (ROOT / "conftest.py").exists()
+    assert not (ROOT / "__init__.py").exists()
+
+
+def test_every_folder_with_a_module_is_a_package():
+    """Else setuptools would leave it out of the wheel."""
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [dotted(folder / "__init__.py") for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_tests_start_no_process_in_the_folder_that_they_run_in():
+    """In the root of a clone Python would find the source folder instead of the installed package."""
+    calls = [
+        (path.name, node.lineno, {keyword.arg for keyword in node.keywords})
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.run", "subprocess.Popen")
+    ]
+    assert len(calls) > 10
+    assert [call for call in calls if "cwd" not in call[2]] == []

@@ -1,0 +1,241 @@
+"""What the command `herfast` cannot take, flag by flag: exit code 2, flag and value named, nothing written."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from herfast import Config
+from herfast.cli import main, options
+from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PROGRESS_FILE
+
+TRAIN = "train --n-bits 9"
+SMALL = "--hidden 8 --epochs 1 --cycles-per-epoch 1 --capacity 200 --episodes-per-cycle 4 --updates-per-cycle 1"
+LONG = "x" * 300
+
+PARSED = {  # what is no value of the flag's type: a usage error that names flag and value
+    TRAIN: {
+        "--max-steps": ("nine", "9.5", "True"),
+        "--preset": ("quick", "Fast", "3"),
+        "--seed": ("1.5", "nan", "True", "x"),
+        "--strategy": ("first", "Future"),
+        "--init": ("zero",),
+        "--epsilon": ("cosine", "0.2"),
+        "--evaluate-with": ("both",),
+        "--hidden": ("wide", "8.5", "8,8"),
+        "--k": ("four", "1.5", "True"),
+        "--gamma": ("much", "0,9"),
+        "--advantage-gap": ("True",),
+        "--epsilon-start": ("x",),
+        "--epsilon-end": ("x",),
+        "--epsilon-decay-steps": ("1e3",),
+        "--learning-rate": ("1e-3e",),
+        "--learning-rate-end": ("x",),
+        "--learning-rate-decay-updates": ("2.5",),
+        "--target-update": ("x",),
+        "--polyak": ("x",),
+        "--batch-size": ("128.0",),
+        "--capacity": ("1e6",),
+        "--episodes-per-cycle": ("x",),
+        "--updates-per-cycle": ("x",),
+        "--cycles-per-epoch": ("x",),
+        "--epochs": ("six", "6.5"),
+        "--until": ("soon",),
+        "--checkpoint-every": ("x", "2.5"),
+    },
+    "train": {"--n-bits": ("nine", "9.5", "nan", "True", "0x9")},
+    "train --resume run": {"--epochs": ("many", "1.5"), "--until": ("soon",), "--checkpoint-every": ("often",)},
+    "eval run": {"--episodes": ("1e3", "True"), "--seed": ("x", "1.5")},
+    "play run": {"--games": ("2.5", "x"), "--seed": ("x",)},
+}
+REFUSED = {  # what is out of range: one sentence that names field and value, and says what is allowed
+    TRAIN: {
+        "--max-steps": ("0", "-1", "70000"),
+        "--seed": ("-1",),
+        "--hidden": ("0", "-8", "65537"),
+        "--k": ("-1", "1000001"),
+        "--gamma": ("1", "-0.1", "nan", "inf"),
+        "--advantage-gap": ("1", "nan"),
+        "--epsilon-start": ("1.5", "-inf"),
+        "--epsilon-end": ("-0.5", "nan"),
+        "--epsilon-decay-steps": ("0",),
+        "--learning-rate": ("0", "2", "nan"),
+        "--learning-rate-end": ("0", "nan"),
+        "--learning-rate-decay-updates": ("0",),
+        "--target-update": ("0",),
+        "--polyak": ("1", "nan"),
+        "--batch-size": ("0", "-128"),
+        "--capacity": ("1", "9"),
+        "--episodes-per-cycle": ("0",),
+        "--updates-per-cycle": ("0",),
+        "--cycles-per-epoch": ("0",),
+        "--epochs": ("0", "-6"),
+        "--until": ("0", "1.5", "nan"),
+        "--checkpoint-every": ("0", "-1"),
+    },
+    "train": {"--n-bits": ("0", "-9", "65536")},
+    "train --resume run": {"--epochs": ("0", "-2"), "--until": ("0", "2", "nan"), "--checkpoint-every": ("0",)},
+    "eval run": {"--episodes": ("0", "-1", "99999999999999"), "--seed": ("-1",)},
+    "play run": {"--games": ("0", "-1", "99999999999"), "--seed": ("-1",)},
+}
+SENTENCES = [  # what else cannot be done: the whole sentence, as a regex
+    (f"{TRAIN} --hidden", r"hidden must be a tuple of 1 to 8 layer widths, got \(\)"),
+    (f"{TRAIN} --hidden 8 8 8 8 8 8 8 8 8", r"hidden must be a tuple of 1 to 8 layer widths, got \(8, .*"),
+    (f"{TRAIN} --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True: .*"),
+    (f"{TRAIN} --capacity 1000000000000", ".* GB of memory is available and .* for the ring: lower capacity"),
+    (f"{TRAIN} --out text", "text is a file, where the folder of a run is wanted"),
+    (f"{TRAIN} --out text/run", "Not a directory: text/run"),
+    (f"{TRAIN} --out {LONG}", f"File name too long: {LONG}"),
+    (f"{TRAIN} --out run", "run already holds a run: --resume goes on with it, --overwrite replaces it"),
+    (f"{TRAIN} --out foreign", r"foreign holds a config\.json that is not of a run of herfast: choose another --out"),
+    (f"{TRAIN} --out foreign --overwrite", r"foreign holds a config\.json that is not of .*: choose another --out"),
+    ("train --resume none", r"none is not the folder of a run: it holds no config\.json of herfast"),
+    ("train --resume text", r"text is not the folder of a run: .*"),
+    ("train --resume folder", r"folder is not the folder of a run: .*"),
+    ("train --resume foreign", r"foreign is not the folder of a run: .*"),
+    ("train --resume broken", r"broken/checkpoint\.safetensors is not a readable herfast file: .*"),
+    ("train --resume run", "run has done 1 of 1 epochs: ask for more with --epochs"),
+    ("train --resume run --gamma 0.5", "--gamma cannot be given with --resume: .*"),
+    ("train --resume run --n-bits 9", "--n-bits cannot be given with --resume: .*"),
+    ("train --resume run --out other", "--out cannot be given with --resume: .*"),
+    *(
+        (f"{command} {path}", sentence)
+        for command in ("eval", "play", "doctor")
+        for path, sentence in (
+            ("none", "none does not exist"),
+            ("text", "text is not a readable herfast file: .*"),
+            ("folder", r"folder holds no agent\.safetensors, so it is not the folder of a run"),
+            ("broken", r"broken/\w+\.safetensors is not a readable herfast file: .*"),
+            ("run/config.json", r"run/config\.json is not a readable herfast file: .*"),
+            (LONG, f"File name too long: {LONG}.*"),
+        )
+    ),
+    ("plot none", "none does not exist"),
+    ("plot text", "text is not the progress of a run: its first line names no column 'success'"),
+    ("plot folder", r"folder holds no progress\.csv, so it is not the folder of a run"),
+    ("plot foreign", "Is a directory: foreign/progress.csv"),
+]
+USAGE = [  # what tyro tells in a box: a word that stands there
+    ("", "Missing subcommand"),
+    ("learn", "learn"),
+    ("train", "--n-bits"),
+    (f"{TRAIN} more", "more"),
+    (f"{TRAIN} --gama 0.9", "--gama"),
+    (f"{TRAIN} --overwrite=yes", "yes"),
+    ("eval run --no-revisit=yes", "yes"),
+    ("play run --watch=yes", "yes"),
+    *((f"{TRAIN} --{flag} maybe", "maybe") for flag in ("double-q", "dueling", "clip-targets", "mask-terminal")),
+    (f"{TRAIN} --hindsight-bound maybe", "maybe"),
+    *((f"{TRAIN} {flag}", flag) for flag in ("--max-steps", "--preset", "--seed", "--out", "--gamma", "--epochs")),
+    ("train --n-bits", "--n-bits"),
+    ("train --resume", "--resume"),
+    ("train --resume run more", "more"),
+    *((command, "PATH") for command in ("eval", "play", "plot", "doctor")),
+    *((f"{command} run --bits 3", "--bits") for command in ("eval", "play", "plot", "doctor")),
+    *((f"{command} run more", "more") for command in ("eval", "play", "plot", "doctor")),
+]
+
+
+def lines_of(table):
+    return [
+        (f"{start} {flag} {value}", flag, value)
+        for start, flags in table.items()
+        for flag, values in flags.items()
+        for value in values
+    ]
+
+
+def named(rows):
+    """Each row under its command line."""
+    return [pytest.param(*row, id=row[0].replace(LONG, "x...") or "nothing") for row in rows]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder that holds a finished run, one whose agents cannot be read, a file, and folders of other kinds."""
+    place = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr("herfast.experiments.run.plot_run", lambda *_: [])  # which takes most of the time
+        for folder in ("run", "broken"):
+            assert main.main(f"{TRAIN} {SMALL} --out {folder}".split()) == 0
+        for name in (AGENT_FILE, CHECKPOINT_FILE):
+            Path("broken", name).write_bytes(Path("run", name).read_bytes()[:1000])
+        Path("text").write_text("neither an agent nor a run\n")
+        Path("folder").mkdir()
+        Path("foreign", PROGRESS_FILE).mkdir(parents=True)
+        Path("foreign", CONFIG_FILE).write_text("{}")
+    return place
+
+
+@pytest.fixture
+def refuse(place, monkeypatch, capsys):
+    """Runs a command line that must exit with 2 and change nothing; gives what it says."""
+
+    def run(line):
+        monkeypatch.chdir(place)
+        before = contents(place)
+        capsys.readouterr()
+        try:
+            code = main.main(line.split())
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        assert (code, out) == (2, "")
+        assert "Traceback" not in err
+        assert contents(place) == before
+        return err
+
+    return run
+
+
+def contents(place):
+    return {path: path.read_bytes() if path.is_file() else None for path in place.rglob("*")}
+
+
+def sentence(err):
+    """The one line that begins with `herfast: error:`, without that."""
+    assert err.count("\n") == 1
+    return re.fullmatch("herfast: error: (.*)\n", err)[1]
+
+
+def boxed(err):
+    """The text of tyro's box, in one line."""
+    assert "herfast: error:" not in err
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
+
+
+@pytest.mark.parametrize(("line", "flag", "value"), named(lines_of(PARSED)))
+def test_a_value_of_another_type_is_named_with_its_flag(line, flag, value, refuse):
+    said = boxed(refuse(line))
+    assert flag in said
+    assert value in said
+
+
+@pytest.mark.parametrize(("line", "flag", "value"), named(lines_of(REFUSED)))
+def test_a_value_out_of_range_is_refused_with_what_is_allowed(line, flag, value, refuse):
+    field, said = flag[2:].replace("-", "_"), sentence(refuse(line))
+    got = value if re.search("nan|inf", value) else f"{float(value) if '.' in said else int(value):,}"
+    assert re.search(rf"{field} must be (from .* to .*|in [\[(].*, .*[\])]|at least .*|None or .*), got {got}$", said)
+
+
+@pytest.mark.parametrize(("line", "expected"), named(SENTENCES))
+def test_what_cannot_be_done_is_refused_in_one_sentence(line, expected, refuse):
+    said = sentence(refuse(line))
+    assert re.fullmatch(expected, said), said
+
+
+@pytest.mark.parametrize(("line", "word"), named(USAGE))
+def test_what_is_no_command_line_is_told_in_a_box(line, word, refuse):
+    assert word in boxed(refuse(line))
+
+
+def test_every_flag_has_its_cases():
+    lines = [line for line, *_ in (*lines_of(PARSED), *lines_of(REFUSED), *SENTENCES, *USAGE)]
+    tried = {word.partition("=")[0] for line in lines for word in line.split() if word.startswith("--")}
+    fields = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)}
+    commands = (options.Train, options.Resume, options.Eval, options.Play)
+    own = {f"--{field.name.replace('_', '-')}" for command in commands for field in dataclasses.fields(command)}
+    assert tried >= fields | own - {"--config", "--path", "--folder"} | {"--resume"}
+    assert len(set(lines)) == len(lines)

@@ -1,0 +1,146 @@
+"""Random streams by role, and the columns of a history."""
+
+import numpy as np
+import pytest
+
+from herfast.common.batches import n_words
+from herfast.common.history import History
+from herfast.common.seeding import Role, stream
+
+
+def draws(seed, role):
+    return stream(seed, role).integers(0, 2**63, 8).tolist()
+
+
+def test_roles_are_numbered_for_good():
+    assert {role.name: role.value for role in Role} == {
+        "ENVIRONMENT": 0,
+        "EXPLORATION": 1,
+        "REPLAY": 2,
+        "WEIGHTS": 3,
+        "EVALUATION": 4,
+        "TEST": 5,
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_stream_is_numpys_own(role):
+    twin = np.random.Generator(np.random.PCG64(np.random.SeedSequence(7, spawn_key=(role.value,))))
+    assert draws(7, role) == twin.integers(0, 2**63, 8).tolist()
+    assert draws(7, role) == draws(np.uint64(7), role) == draws(np.int8(7), role)
+
+
+def test_no_two_streams_are_alike():
+    seeds = [0, 1, 2**32, 2**64, 2**200]
+    assert len({tuple(draws(seed, role)) for seed in seeds for role in Role}) == len(seeds) * len(Role)
+
+
+def test_without_a_seed_every_stream_is_another():
+    assert draws(None, Role.REPLAY) != draws(None, Role.REPLAY)
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"),
+    [
+        (True, TypeError),
+        (np.True_, TypeError),
+        ("7", TypeError),
+        (7.0, TypeError),
+        ([7], TypeError),
+        (-1, ValueError),
+        (np.int64(-1), ValueError),
+    ],
+)
+def test_bad_seeds_are_refused_in_one_sentence(seed, error):
+    with pytest.raises(error) as caught:
+        stream(seed, Role.REPLAY)
+    assert str(caught.value) in {
+        f"seed must be None or an integer >= 0, got {text}" for text in (repr(seed), str(seed))
+    }
+
+
+@pytest.mark.parametrize(
+    ("n_bits", "words"),
+    [(0, 0), (1, 1), (9, 1), (63, 1), (64, 1), (65, 2), (127, 2), (128, 2), (129, 3), (65_535, 1024)],
+)
+def test_n_words(n_bits, words):
+    assert n_words(n_bits) == words
+
+
+# --- History ----------------------------------------------------------------------------------------------------------
+
+
+def history_of(n_rows):
+    history = History(updates=np.int64, loss=np.float64)
+    for row in range(n_rows):
+        history.append(loss=row / 4, updates=row)
+    return history
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 63, 64, 65, 128, 129, 300])
+def test_history_keeps_all_rows(n_rows):
+    history = history_of(n_rows)
+    assert history["updates"].tolist() == list(range(n_rows))
+    assert history["loss"].tolist() == [row / 4 for row in range(n_rows)]
+    assert (history["updates"].dtype, history["loss"].dtype) == (np.int64, np.float64)
+
+
+def test_history_is_a_mapping_of_columns():
+    history = history_of(3)
+    assert list(history) == ["updates", "loss"]
+    assert len(history) == 2
+    assert "loss" in history
+    assert "success" not in history
+    with pytest.raises(KeyError):
+        history["success"]
+
+
+def test_columns_are_read_only_and_stay_as_they_were():
+    history = history_of(64)
+    before = history["loss"]
+    with pytest.raises(ValueError, match="read-only"):
+        before[0] = 1
+    history.append(loss=-1.0, updates=64)
+    history.append(loss=-1.0, updates=65)
+    assert before.tolist() == [row / 4 for row in range(64)]
+    assert history["loss"][-2:].tolist() == [-1.0, -1.0]
+
+
+@pytest.mark.parametrize("row", [{"loss": 1.0}, {"loss": 1.0, "updates": 1, "success": 1.0}, {}])
+def test_a_row_names_every_column(row):
+    history = history_of(2)
+    with pytest.raises(ValueError, match="a row has the columns updates, loss, got"):
+        history.append(**row)
+    assert history["updates"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 64, 65, 100])
+def test_history_goes_on_after_restore(n_rows):
+    saved = {name: column.copy() for name, column in history_of(n_rows).items()}
+    history = history_of(7)
+    history.load_state_dict(saved)
+    for column in saved.values():
+        column[:] = -1  # the history has its own copy
+    for row in range(n_rows, n_rows + 70):
+        history.append(loss=row / 4, updates=row)
+    assert history["updates"].tolist() == list(range(n_rows + 70))
+    assert history["loss"].tolist() == [row / 4 for row in range(n_rows + 70)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"loss": np.zeros(3)}, "history has the columns updates, loss, got loss"),
+        ({"updates": np.zeros(3), "loss": np.zeros(3), "more": np.zeros(3)}, "got updates, loss, more"),
+        ({"updates": np.zeros(3), "loss": np.zeros(4)}, "equally long"),
+        ({"updates": np.zeros((3, 1)), "loss": np.zeros((3, 1))}, "equally long"),
+        ({"updates": np.array(1), "loss": np.array(1.0)}, "equally long"),
+    ],
+)
+def test_wrong_columns_are_refused_and_change_nothing(columns, message):
+    history = history_of(5)
+    with pytest.raises(ValueError, match=message):
+        history.load_state_dict(columns)
+    assert history["updates"].tolist() == [0, 1, 2, 3, 4]
+    history.append(loss=0.0, updates=5)
+    assert history["updates"].tolist() == [0, 1, 2, 3, 4, 5]

@@ -1,0 +1,372 @@
+"""The agent: learning's bookkeeping, its limits, evaluation, prediction, files, and what it refuses."""
+
+import copy
+import pickle
+
+import gymnasium
+import numpy as np
+import pytest
+
+from herfast import Agent, BitFlip
+from herfast.common import tensor_file
+from herfast.common.history import COLUMNS
+from herfast.common.seeding import Role, stream
+from herfast.dqn.rollout import rollout
+
+SMALL = {"hidden": (32,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 16}
+
+
+def small_agent(seed=0, n_bits=6, preset="fast", **fields):
+    return Agent(BitFlip(n_bits), preset, seed, **{**SMALL, "until": None, **fields})
+
+
+def weights(agent, which="online"):
+    return np.concatenate([array.ravel() for array in agent.network.parameters(which).values()])
+
+
+def test_history_has_a_row_a_cycle():
+    agent = small_agent().learn(epochs=3)
+    assert list(agent.history) == list(COLUMNS)
+    assert agent.history["epoch"].tolist() == [1, 1, 2, 2, 3, 3]
+    assert agent.history["episodes"].tolist() == [4, 8, 12, 16, 20, 24]
+    assert agent.history["updates"].tolist() == [3, 6, 9, 12, 15, 18]
+    assert (np.diff(agent.history["env_steps"]) >= 4).all()
+    assert agent.history["env_steps"][-1] == agent.env_steps == agent.replay.cursor[1] - agent.episodes
+    assert np.isnan(agent.history["greedy_success"]).tolist() == [True, False] * 3
+    assert (np.diff(agent.history["seconds"]) > 0).all()
+    assert (-agent.history["return"] <= 6).all()
+    assert ((agent.history["success"] * 4) % 1 == 0).all()
+
+
+def test_same_seed_same_bits():
+    agents = [small_agent(seed=7).learn(epochs=3) for _ in range(2)]
+    for which in ("online", "target", "moment1", "moment2"):
+        assert (weights(agents[0], which) == weights(agents[1], which)).all()
+    assert (agents[0].replay.records == agents[1].replay.records).all()
+    assert agents[0].history["loss"].tolist() == agents[1].history["loss"].tolist()
+    assert (weights(agents[0]) != weights(small_agent(seed=8).learn(epochs=3))).any()
+
+
+def test_a_drawn_seed_can_be_used_again():
+    first = small_agent(seed=None).learn(epochs=1)
+    second = small_agent(seed=first.seed).learn(epochs=1)
+    assert (weights(first) == weights(second)).all()
+    assert small_agent(seed=None).seed != first.seed
+
+
+def test_learning_in_parts_equals_learning_at_once():
+    parts = small_agent().learn(epochs=1)
+    parts.predict(gymnasium.make("herfast/BitFlip-v0", n_bits=6).reset(seed=0)[0])
+    parts.evaluate(5, seed=3)
+    parts.learn(epochs=2)
+    whole = small_agent().learn(epochs=3)
+    assert (weights(parts) == weights(whole)).all()
+    assert parts.history["greedy_success"].tolist()[1::2] == whole.history["greedy_success"].tolist()[1::2]
+
+
+def test_evaluation_on_the_agents_own_stream_leaves_training_alone():
+    parts = small_agent().learn(epochs=1)
+    parts.evaluate(20)
+    parts.learn(epochs=1)
+    assert (weights(parts) == weights(small_agent().learn(epochs=2))).all()
+
+
+def test_limits():
+    agent = small_agent()
+    agent.learn(epochs=2)
+    assert agent.cycles == 4
+    before = agent.env_steps
+    agent.learn(total_timesteps=1)
+    assert agent.cycles == 5
+    agent.learn(total_timesteps=60)
+    assert agent.env_steps >= before + 60
+    cycles = agent.cycles
+    agent.learn(epochs=5, callback=lambda a: a.cycles < cycles + 3)
+    assert agent.cycles == cycles + 3
+    assert small_agent(epochs=4).learn().cycles == 8  # without limits, Config's
+    assert small_agent(epochs=4).learn(epochs=1, total_timesteps=10**6).cycles == 2
+
+
+def test_until_is_judged_at_an_epochs_end_and_confirmed(monkeypatch):
+    asked = []
+
+    def evaluate(self, n_episodes, seed=None):
+        asked.append(n_episodes)
+        rate = {1: 0.5, 2: 0.9, 3: 0.7, 4: 0.9, 5: 0.8}[len(asked)]
+        return type("Evaluation", (), {"success_rate": rate})
+
+    monkeypatch.setattr(Agent, "evaluate", evaluate)
+    agent = small_agent(epochs=50, until=0.8).learn()
+    assert asked == [100, 100, 1000, 100, 1000]  # 0.5; 0.9 that 0.7 does not confirm; 0.9 that 0.8 does
+    assert agent.history["greedy_success"][1::2].tolist() == [0.5, 0.7, 0.8]
+    assert agent.cycles == 6
+
+
+def test_solved_says_whether_the_last_learn_ended_by_a_confirmed_until(monkeypatch, tmp_path):
+    rates = iter([0.5, 0.9, 0.7, 0.9, 0.8, 0.9])
+    monkeypatch.setattr(
+        Agent, "evaluate", lambda self, n, seed=None: type("Evaluation", (), {"success_rate": next(rates)})
+    )
+    agent = small_agent()
+    seen = []
+    agent.learn(epochs=3, until=0.8, callback=lambda a: seen.append(a.solved))
+    assert seen == [False, False, False, False, False, True]
+    assert agent.solved is True
+    agent.save(tmp_path / "all", replay=True)
+    agent.save(tmp_path / "agent")
+    assert Agent.load(tmp_path / "all").solved is True
+    assert Agent.load(tmp_path / "agent").solved is False
+    with pytest.raises(ValueError, match="epochs"):
+        agent.learn(epochs=0)
+    assert agent.solved
+    agent.learn(epochs=1)  # asks for no success rate
+    assert not agent.solved
+
+
+def test_limits_given_to_learn_replace_those_of_config():
+    agent = small_agent(n_bits=2, epochs=3, until=0.01)
+    assert agent.learn(epochs=5).cycles == 10
+    assert small_agent(n_bits=2, epochs=60).learn(until=0.9).cycles < 120
+
+
+def test_until_ends_at_the_latest_with_configs_epochs():
+    assert small_agent(n_bits=30, epochs=2).learn(until=1.0).cycles == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "message"),
+    [
+        ({"epochs": 0}, ValueError, "epochs must be from 1 to .*, got 0"),
+        ({"epochs": 1.5}, TypeError, r"epochs must be an integer from 1 to .*, got 1\.5"),
+        ({"epochs": True}, TypeError, "epochs"),
+        ({"total_timesteps": -3}, ValueError, "total_timesteps must be from 1 to .*, got -3"),
+        ({"until": 1.5}, ValueError, r"until must be in \(0, 1\], got 1.5"),
+        ({"until": "0.9"}, TypeError, "until"),
+    ],
+)
+def test_bad_limits_are_refused(limits, error, message):
+    agent = small_agent()
+    with pytest.raises(error, match=message):
+        agent.learn(**limits)
+    assert agent.cycles == 0
+
+
+def test_evaluation():
+    agent = small_agent().learn(epochs=10)
+    once, again, other = agent.evaluate(50, seed=1), agent.evaluate(50, seed=1), agent.evaluate(50, seed=2)
+    assert once == again != other
+    assert once.n_episodes == 50
+    assert once.mean_return == pytest.approx(once.success_rate - once.mean_length)
+    assert 0 <= once.loop_share <= 1 - once.success_rate
+    assert agent.evaluate(50) != agent.evaluate(50)  # the next games of the agent's own stream
+
+
+def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
+    streams = {role.name: stream(3, role).bit_generator.state for role in Role}
+    seen = []
+
+    def spy(env, network, n_episodes, rng, **kwargs):
+        seen.append([name for name, state in streams.items() if state == rng.bit_generator.state])
+        return rollout(env, network, n_episodes, rng, **kwargs)
+
+    monkeypatch.setattr("herfast.dqn.evaluation.rollout", spy)
+    agent = small_agent(seed=3)
+    agent.evaluate(5)
+    agent.evaluate(5, seed=3)
+    assert seen == [["EVALUATION"], ["TEST"]]
+
+
+def test_evaluation_in_portions_plays_the_same_games(monkeypatch):
+    whole = small_agent().evaluate(50, seed=1)
+    monkeypatch.setattr("herfast.dqn.evaluation.MAX_PARALLEL_EPISODES", 7)
+    assert small_agent().evaluate(50, seed=1) == whole
+
+
+def test_the_target_network_evaluates_and_predicts_if_config_says_so():
+    agent = small_agent(preset="paper").learn(epochs=2)
+    assert agent.config.evaluate_with == "target"
+    observation = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=40, n_bits=6).reset(seed=0)[0]
+    played = agent.predict(observation)[0]
+    for array in agent.network.parameters("online").values():
+        array[...] = 0
+    assert (agent.predict(observation)[0] == played).all()
+    assert len(set(played.tolist())) > 1
+    before = agent.evaluate(30, seed=0)
+    for array in agent.network.parameters("target").values():
+        array[...] *= -1
+    agent.network.refresh()
+    assert agent.evaluate(30, seed=0) != before
+
+
+def test_predict_single_and_batched():
+    agent = small_agent()
+    batch, _ = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=5, n_bits=6).reset(seed=0)
+    actions, state = agent.predict(batch)
+    assert state is None
+    assert actions.shape == (5,)
+    assert actions.dtype == np.int64
+    for e in range(5):
+        action, _ = agent.predict({name: array[e] for name, array in batch.items()})
+        assert isinstance(action, np.int64)
+        assert action == actions[e]
+
+
+GOOD = {"observation": np.zeros(6, np.int8), "desired_goal": np.ones(6, np.int8)}
+
+
+@pytest.mark.parametrize(
+    ("observation", "error", "message"),
+    [
+        ({"observation": GOOD["observation"]}, TypeError, "desired_goal, got .'observation'."),
+        ({**GOOD, "observation": np.zeros(7, np.int8)}, ValueError, r"observation must have shape \(6,\).*\(7,\)"),
+        ({**GOOD, "desired_goal": np.zeros((2, 6), np.int8)}, ValueError, "desired_goal"),
+        ({**GOOD, "observation": np.full(6, 2, np.int8)}, ValueError, "2"),
+        ({**GOOD, "observation": np.full(6, 0.5)}, TypeError, "float64"),
+        (np.zeros(6), TypeError, "must be a dict.*got ndarray"),
+    ],
+)
+def test_bad_observations_are_refused(observation, error, message):
+    with pytest.raises(error, match=message):
+        small_agent().predict(observation)
+
+
+def test_our_own_gymnasium_faces_are_accepted():
+    env = gymnasium.make("herfast/BitFlip-v0", n_bits=6, max_steps=9)
+    assert Agent(env, seed=0).env == BitFlip(6, 9)
+    assert Agent(gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6), seed=0).env == BitFlip(6)
+
+
+@pytest.mark.parametrize("env", [gymnasium.make("CartPole-v1"), "herfast/BitFlip-v0", None, 50])
+def test_other_environments_are_refused(env):
+    with pytest.raises(TypeError, match="env must be a BitFlip"):
+        Agent(env)
+
+
+def test_a_ring_smaller_than_an_episode_is_refused():
+    with pytest.raises(ValueError, match="capacity must be at least max_steps \\+ 1 = 7, got 6"):
+        small_agent(capacity=6)
+    small_agent(capacity=7).learn(epochs=1)
+
+
+def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
+    monkeypatch.setattr("herfast.dqn.memory_budget.available_memory", lambda: 10_000_000)
+    with pytest.raises(MemoryError, match=r"needs .* GB; .* for the ring: lower capacity"):
+        Agent(BitFlip(50), capacity=10**9)
+    with pytest.raises(MemoryError, match=r"trajectories.*lower max_steps or episodes_per_cycle"):
+        Agent(BitFlip(50, max_steps=60_000), capacity=60_001, episodes_per_cycle=1000)
+    Agent(BitFlip(4), **SMALL, capacity=1000)
+
+
+def test_divergence_stops_learning():
+    agent = small_agent(learning_rate=1.0, learning_rate_end=None)
+    agent.learn(epochs=1)
+    agent.network.parameters()["hidden1.weight"][0, 0] = np.inf
+    with pytest.raises(FloatingPointError, match=r"epoch 2, cycle 3, with learning rate 1 and gamma 0.999"):
+        agent.learn(epochs=1)
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
+def test_a_saved_agent_plays_the_same_games(tmp_path, preset):
+    agent = small_agent(preset=preset).learn(epochs=2)
+    agent.save(tmp_path / "agent.safetensors")
+    loaded = Agent.load(tmp_path / "agent.safetensors")
+    assert (loaded.env, loaded.config, loaded.preset, loaded.seed) == (agent.env, agent.config, preset, 0)
+    assert loaded.evaluate(30, seed=4) == agent.evaluate(30, seed=4)
+    for which in ("online", "target"):
+        assert (weights(loaded, which) == weights(agent, which)).all()
+    assert len(loaded.replay) == 0
+    assert loaded.learn(epochs=1).cycles == 2
+
+
+def test_a_seed_of_numpy_is_saved(tmp_path):
+    agent = small_agent(seed=np.int64(5))
+    agent.save(tmp_path / "agent", replay=True)
+    assert Agent.load(tmp_path / "agent").seed == 5
+
+
+@pytest.mark.parametrize("capacity", [40, 5000])
+def test_a_full_checkpoint_goes_on_bit_for_bit(tmp_path, capacity):
+    fields = {"capacity": capacity, "epsilon": "linear", "learning_rate_end": 1e-4, "learning_rate_decay_updates": 20}
+    whole = small_agent(**fields).learn(epochs=4)
+    half = small_agent(**fields).learn(epochs=2)
+    half.save(tmp_path / "checkpoint.safetensors", replay=True)
+    resumed = Agent.load(tmp_path / "checkpoint.safetensors").learn(epochs=2)
+    for which in ("online", "target", "moment1", "moment2"):
+        assert (weights(resumed, which) == weights(whole, which)).all(), which
+    assert (resumed.replay.records == whole.replay.records).all()
+    for name in COLUMNS:
+        if name != "seconds":
+            np.testing.assert_array_equal(resumed.history[name], whole.history[name], err_msg=name)
+    assert resumed.evaluate(10) == whole.evaluate(10)
+
+
+def test_a_file_that_holds_no_agent_is_refused(tmp_path):
+
+    tensor_file.write_tensors(tmp_path / "other.safetensors", {"x": np.zeros(3)}, {"environment": {"n_bits": 5}})
+    with pytest.raises(ValueError, match=r"other\.safetensors does not hold an agent"):
+        Agent.load(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Agent.load(tmp_path / "nowhere.safetensors")
+
+
+def test_progress_bar_shows_success_loss_and_rate(capfd):
+    small_agent().learn(epochs=1, progress_bar=True)
+    shown = capfd.readouterr().err
+    assert "success=" in shown
+    assert "loss=" in shown
+    assert "steps/s" in shown
+    assert "2/2" in shown
+    small_agent().learn(total_timesteps=30, progress_bar=True)
+    assert "30/30" in capfd.readouterr().err
+    small_agent().learn(epochs=1)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
+def test_a_copy_learns_as_the_original_would(preset, copied):
+    agent = small_agent(preset=preset).learn(epochs=1)
+    twin = copied(agent)
+    agent.learn(epochs=2)
+    twin.learn(epochs=2)
+    for which in ("online", "target", "moment1", "moment2"):
+        assert (weights(twin, which) == weights(agent, which)).all(), which
+    assert twin.evaluate(20) == agent.evaluate(20)
+    assert (twin.network.updates, twin.env_steps) == (agent.network.updates, agent.env_steps)
+
+
+def test_a_cycle_that_is_broken_off_is_not_counted(monkeypatch):
+    agent = small_agent().learn(epochs=1)
+    fit = type(agent.network).fit
+
+    def interrupted(network, batches):
+        fit(network, batches)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(agent.network), "fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(epochs=1)
+    assert agent.cycles == len(agent.history["epoch"]) == 2
+    assert (agent.env_steps, agent.episodes) == (agent.history["env_steps"][-1], agent.history["episodes"][-1])
+    agent.learn(epochs=1)
+    assert agent.history["epoch"].tolist() == [1, 1, 2, 2]
+    assert not np.isnan(agent.history["greedy_success"][-1])
+
+
+def test_wrappers_of_make_are_seen_through_and_others_refused():
+    limited = gymnasium.make("herfast/BitFlip-v0", n_bits=20, max_episode_steps=5)
+    assert Agent(limited, seed=0).env == BitFlip(20, 5)
+    assert Agent(gymnasium.wrappers.TimeLimit(limited, 7), seed=0).env == BitFlip(20, 5)
+    assert Agent(gymnasium.wrappers.TimeLimit(limited.unwrapped, 7), seed=0).env == BitFlip(20, 7)
+    with pytest.raises(TypeError, match="env must be a BitFlip"):
+        Agent(gymnasium.wrappers.TransformReward(limited, lambda reward: reward + 1))
+
+
+def test_learn_refuses_a_callback_that_cannot_be_called():
+    agent = small_agent()
+    with pytest.raises(TypeError, match="callback must be a function of the agent or a list of them, got 5"):
+        agent.learn(callback=5)
+    assert agent.cycles == 0

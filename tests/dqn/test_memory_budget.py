@@ -1,0 +1,120 @@
+"""The memory estimate against what is really allocated, and the refusal that comes before any allocation."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from herfast import Agent, BitFlip, Config
+from herfast.dqn import memory_budget
+from herfast.dqn.rollout import rollout
+from herfast.networks.kernels.arrays import Scratch, Workspace, scratch, workspace
+
+SHAPES = [
+    (50, {}),
+    (20, {"preset": "notebook"}),
+    (130, {"preset": "paper", "capacity": 131}),
+    (20, {"hidden": (64,) * 8}),
+    (20, {"hidden": (400, 33), "dueling": False, "batch_size": 1000}),
+    (10, {"hidden": (96,), "batch_size": 4096, "episodes_per_cycle": 1}),
+    (5, {"hidden": (33, 700), "episodes_per_cycle": 1000}),
+    (1000, {"hidden": (32,), "batch_size": 1, "episodes_per_cycle": 1}),
+]
+
+
+def n_bytes(arrays):
+    """Of all arrays in a nested tuple."""
+    return arrays.nbytes if isinstance(arrays, np.ndarray) else sum(map(n_bytes, arrays))
+
+
+def allocated(agent):
+    """Bytes of the arrays that a cycle of this agent holds; a view counts nothing."""
+    network, config, env = agent.network, agent.config, agent.env
+    trajectories = rollout(env, network, config.episodes_per_cycle, np.random.default_rng(0))
+    agent.replay.add(trajectories)
+    sizes = (env.n_state_bits, env.n_goal_bits)
+    scratches = [
+        workspace(config.batch_size, network._shape, sizes),
+        scratch(config.episodes_per_cycle, network._shape, sizes),
+    ]
+    policy = network.greedy_policy(config.episodes_per_cycle)
+    networks = [network._online, network._target, network._adam]
+    if not config.dueling:
+        networks = [networks[0].params, networks[1].params, networks[2]._replace(d_head=())]
+    return {
+        "trajectories": n_bytes(trajectories),
+        "ring": agent.replay.records.nbytes,
+        "minibatches": n_bytes(agent.replay.sample(config.updates_per_cycle, config.batch_size)),
+        "network": n_bytes((*networks, *scratches, policy._z)),
+    }
+
+
+def test_a_workspace_begins_as_a_scratch():
+    assert Workspace._fields[: len(Scratch._fields)] == Scratch._fields
+
+
+@pytest.mark.parametrize(("n_bits", "settings"), SHAPES)
+def test_the_estimate_is_right(n_bits, settings):
+    agent = Agent(BitFlip(n_bits), seed=0, **settings)
+    found = memory_budget.estimate_memory(agent.env, agent.config)
+    expected = allocated(agent)
+    assert found.keys() == expected.keys()
+    for part, size in expected.items():
+        assert found[part] == pytest.approx(size, rel=0.12), part
+
+
+TOO_LARGE = [
+    (BitFlip(50, 65_535), {"episodes_per_cycle": 2**20}, "trajectories", "max_steps or episodes_per_cycle"),
+    (BitFlip(50), {"capacity": 2**40}, "ring", "capacity"),
+    (BitFlip(50), {"updates_per_cycle": 2**20, "batch_size": 2**14}, "minibatches", "updates_per_cycle or batch_size"),
+    (BitFlip(50), {"hidden": (65_536, 65_536)}, "network", "hidden"),
+    (BitFlip(65_535), {"hidden": (1024,)}, "trajectories", "max_steps or episodes_per_cycle"),
+    (BitFlip(65_535), {"episodes_per_cycle": 1, "hidden": (64,)}, "ring", "capacity"),
+    (BitFlip(65_535), {"episodes_per_cycle": 1, "capacity": 65_536}, "network", "hidden"),
+]
+
+
+@pytest.mark.parametrize(("env", "settings", "part", "remedy"), TOO_LARGE)
+def test_too_much_is_refused_before_it_is_allocated(monkeypatch, env, settings, part, remedy):
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: 10**9)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MemoryError) as caught:
+            Agent(env, seed=0, **settings)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    message = str(caught.value)
+    assert message.startswith("1.0 GB of memory is available and the agent needs ")
+    assert message.endswith(f" GB of that for the {part}: lower {remedy}")
+    assert peak < 10_000_000
+
+
+def test_exactly_enough_is_enough(monkeypatch):
+    env, config = BitFlip(20), Config()
+    needed = sum(memory_budget.estimate_memory(env, config).values())
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: needed)
+    memory_budget.check_memory(env, config)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: needed - 1)
+    with pytest.raises(MemoryError):
+        memory_budget.check_memory(env, config)
+
+
+def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: None)
+    memory_budget.check_memory(BitFlip(65_535), Config(capacity=2**40, hidden=(65_536,) * 8))
+
+
+def test_available_is_what_the_system_says():
+    assert 10**7 < memory_budget.available_memory() < 10**14
+
+
+def test_available_where_there_is_no_proc(monkeypatch):
+    def missing(self):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(memory_budget.Path, "read_text", missing)
+    monkeypatch.setattr(memory_budget.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name])
+    assert memory_budget.available_memory() == 4_096_000
+    monkeypatch.delattr(memory_budget.os, "sysconf")  # as on Windows
+    assert memory_budget.available_memory() is None

@@ -1,0 +1,172 @@
+"""The vector type, function by function, against NumPy."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from herfast.networks.kernels.simd import (
+    FASTMATH,
+    LANES,
+    NARROW,
+    add,
+    fma,
+    get,
+    load,
+    load_narrow,
+    lowest_bit,
+    mul,
+    narrowed,
+    splat,
+    store,
+    store_sums,
+    sub,
+    where_positive,
+)
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3.4e38, -3.4e38]
+OPERATIONS = ["load", "add", "sub", "mul", "fma", "where_positive"]
+
+
+def _operations(load, lanes):
+    @njit
+    def every(a, b, c, first, out):
+        """out[i] = operation i of the elements of a, b and c from `first` on."""
+        x, y, z = load(a, first), load(b, first), load(c, first)
+        store(out, 0 * lanes, x)
+        store(out, 1 * lanes, add(x, y))
+        store(out, 2 * lanes, sub(x, y))
+        store(out, 3 * lanes, mul(x, y))
+        store(out, 4 * lanes, fma(x, y, z))
+        store(out, 5 * lanes, where_positive(x, y))
+
+    return every
+
+
+EVERY = {LANES: _operations(load, LANES), NARROW: _operations(load_narrow, NARROW)}
+
+
+@njit
+def _narrowed(a, first, out):
+    store(out, 0, narrowed(load(a, first)))
+
+
+@njit
+def _store_sums(a, first, stride, out, index):
+    one, two = load_narrow(a, first), load_narrow(a, first + stride)
+    three, four = load_narrow(a, first + 2 * stride), load_narrow(a, first + 3 * stride)
+    store_sums(out, index, one, two, three, four)
+
+
+@njit
+def _get(array, index):
+    return get(array, index)
+
+
+@njit
+def _store(array, index, value):
+    store(array, index, splat(value))
+
+
+@njit
+def _lowest_bit(word):
+    return lowest_bit(word)
+
+
+def evaluated(a, b, c, first=0, lanes=LANES):
+    out = np.full((len(OPERATIONS), lanes), 99, np.float32)
+    EVERY[lanes](a, b, c, first, out)
+    return dict(zip(OPERATIONS, out, strict=True))
+
+
+def padded(values):
+    return np.resize(np.array(values, np.float32), LANES)
+
+
+@pytest.mark.parametrize("lanes", [LANES, NARROW])
+def test_arithmetic(lanes):
+    a, b, c = np.random.default_rng(0).normal(size=(3, 100)).astype(np.float32)
+    for first in (0, 1, 37, 68):  # no alignment is needed
+        x, y, z = (v[first : first + lanes] for v in (a, b, c))
+        found = evaluated(a, b, c, first, lanes)
+        assert found["load"].tolist() == x.tolist()
+        assert found["add"].tolist() == (x + y).tolist()
+        assert found["sub"].tolist() == (x - y).tolist()
+        assert found["mul"].tolist() == (x * y).tolist()
+        fused = (x.astype(float) * y + z).astype(np.float32)
+        assert ((found["fma"] == fused) | (found["fma"] == x * y + z)).all()
+        assert found["where_positive"].tolist() == np.where(x > 0, y, 0).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("lanes", [LANES, NARROW])
+def test_nan_and_infinity_pass_through(lanes):
+    x, y = (v.ravel().astype(np.float32) for v in np.meshgrid(SPECIAL, SPECIAL))
+    x, y = np.resize(x, 4 * LANES), np.resize(y, 4 * LANES)
+    for first in range(0, 4 * LANES, lanes):
+        a, b = x[first : first + lanes], y[first : first + lanes]
+        found = evaluated(x, y, y, first, lanes)
+        np.testing.assert_array_equal(found["add"], a + b)
+        np.testing.assert_array_equal(found["sub"], a - b)
+        np.testing.assert_array_equal(found["mul"], a * b)
+        assert np.isnan(found["fma"][np.isnan(a * b + b)]).all()
+        np.testing.assert_array_equal(found["where_positive"], np.where(a <= 0, 0, b))
+
+
+def test_where_positive_is_relu_and_its_gradient_even_at_nan():
+    a, b = padded([np.nan, -0.0, 0.0, 1e-45, -1.0]), padded([7.0, 8.0, 9.0, 10.0, np.nan])
+    assert evaluated(a, b, b)["where_positive"][:5].tolist() == [7.0, 0.0, 0.0, 10.0, 0.0]
+    relu = evaluated(a, a, b)["where_positive"][:5]
+    assert np.isnan(relu[0])
+    assert relu[1:].tolist() == [0, 0, np.float32(1e-45), 0]
+    assert not np.signbit(relu[1:]).any()
+
+
+def test_narrowed_adds_the_quarters():
+    a = np.random.default_rng(0).integers(-999, 999, 100).astype(np.float32)
+    for first in (0, 1, 37, 68):
+        out = np.full(NARROW + 1, 99, np.float32)
+        _narrowed(a, first, out)
+        assert out.tolist() == [*a[first : first + LANES].reshape(4, NARROW).sum(axis=0), 99]
+    a[32] = np.nan
+    _narrowed(a, 8, out)
+    assert np.isnan(out).tolist() == [True] + [False] * NARROW
+
+
+def test_store_sums_keeps_four_sums_apart():
+    a = np.random.default_rng(0).integers(-999, 999, (4, 11)).astype(np.float32)
+    for first in (0, 3):
+        out = np.full(7, 99, np.float32)
+        _store_sums(a, first, 11, out, 2)
+        assert out.tolist() == [99, 99, *a[:, first : first + NARROW].sum(axis=1), 99]
+    for lane in range(NARROW):
+        a[:] = 0
+        a[2, lane] = np.nan
+        _store_sums(a, 0, 11, out, 2)
+        assert np.isnan(out).tolist() == [False] * 4 + [True] + [False] * 2
+
+
+def test_store_writes_32_elements_and_no_more():
+    array = np.zeros(LANES + 2, np.float32)
+    _store(array, 1, np.float32(3))
+    assert array.tolist() == [0, *[3] * LANES, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint64])
+def test_get_counts_elements_from_the_first(dtype):
+    array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    for index in range(24):
+        value = _get(array, index)
+        assert value == index
+    assert _get(np.array([2**64 - 1], np.uint64), 0) == 2**64 - 1
+
+
+@pytest.mark.parametrize("position", range(64))
+def test_lowest_bit(position):
+    higher = int(np.random.default_rng(position).integers(0, 2**63)) << 1
+    for word in (1, 1 | higher, 2**64 - 1):
+        assert _lowest_bit(np.uint64(word << position & 2**64 - 1)) == position
+
+
+def test_fastmath_keeps_nan_infinity_and_the_order_of_sums():
+    assert set(FASTMATH) == {"contract", "nsz"}

@@ -1,0 +1,141 @@
+"""Processes that die or are interrupted at any moment: their files stay readable, and what goes on is sound."""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from herfast import Agent, BitFlip, _core
+from herfast.common import tensor_file
+from herfast.networks.kernels import entry_points
+
+SETTINGS = {
+    "hidden": (16,),
+    "episodes_per_cycle": 2,
+    "updates_per_cycle": 2,
+    "cycles_per_epoch": 1,
+    "batch_size": 16,
+    "capacity": 40_001,
+    "until": None,
+}
+KILLS, SEED = 50, 7
+# Imports once, and then, for each path it reads, lets a child learn and save there as fast as it can; the child says
+# how many cycles each file that it completed holds.
+NURSERY = """
+import os, sys
+from herfast import Agent
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        agent = Agent.load(line.strip())
+        while True:
+            agent.learn(epochs=1)
+            agent.save(line.strip(), replay=True)
+            os.write(1, b"%d\\n" % agent.cycles)
+    os.write(1, b"child %d\\n" % child)
+    os.waitpid(child, 0)
+    os.write(1, b"dead\\n")
+"""
+
+
+def learnt_from(path):
+    """What a file holds, but for the seconds."""
+    tensors, metadata = tensor_file.read_tensors(path)
+    tensors.pop("history.seconds")
+    return {name: array.tobytes() for name, array in tensors.items()} | metadata
+
+
+@pytest.mark.slow
+def test_a_writer_killed_at_any_moment_leaves_its_last_file(tmp_path):
+    """50 times: after some saves and a random moment more, the file is read, and is what a run never killed has."""
+    rng, path = random.Random(SEED), tmp_path / "agent.safetensors"
+    path.write_bytes(b"")
+    Agent(BitFlip(8), "fast", 0, **SETTINGS).save(path, replay=True)
+    never_killed = Agent(BitFlip(8), "fast", 0, **SETTINGS)
+    within_a_write = 0
+    with subprocess.Popen(
+        [sys.executable, "-c", NURSERY], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as nursery:
+        for kill in range(KILLS):
+            nursery.stdin.write(b"%s\n" % os.fsencode(path))
+            nursery.stdin.flush()
+            child = int(nursery.stdout.readline().split()[1])
+            completed = [int(nursery.stdout.readline()) for _ in range(rng.randrange(1, 5))][-1]
+            time.sleep(rng.uniform(0, 0.01))
+            os.kill(child, signal.SIGKILL)
+            for line in iter(nursery.stdout.readline, b"dead\n"):
+                completed = int(line)
+            within_a_write += any(tmp_path.glob(".agent.safetensors.*.tmp"))
+            agent = Agent.load(path)
+            assert completed <= agent.cycles <= completed + 1, f"kill {kill} of seed {SEED}"
+            never_killed.learn(epochs=agent.cycles - never_killed.cycles)
+            never_killed.save(tmp_path / "never killed", replay=True)
+            assert learnt_from(path) == learnt_from(tmp_path / "never killed"), f"kill {kill} of seed {SEED}"
+        nursery.stdin.close()
+    assert within_a_write > 0, "no kill came while a file was written"
+    agent.save(path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["agent.safetensors", "never killed"]
+
+
+# --- KeyboardInterrupt in Python --------------------------------------------------------------------------------------
+
+
+def check_sound(agent, path):
+    """It can be saved and loaded, goes on learning, and all its parts count alike."""
+    assert len({len(column) for column in agent.history.values()}) == 1
+    assert _core.ring_is_valid(agent.replay.records, agent.replay.cursor, agent.env.n_bits, agent.env.n_bits)
+    agent.save(path, replay=True)
+    loaded = Agent.load(path)
+    for one in (agent, loaded):
+        one.learn(epochs=1)
+    for which in ("online", "target", "moment1", "moment2"):
+        for name, array in agent.network.parameters(which).items():
+            np.testing.assert_array_equal(array, loaded.network.parameters(which)[name])
+    np.testing.assert_array_equal(agent.replay.records, loaded.replay.records)
+
+
+def test_an_interrupt_at_any_moment_leaves_the_agent_sound(tmp_path):
+    """Between any two steps of Python, which is where a Ctrl-C is heard."""
+    agent, rng = Agent(BitFlip(8), "fast", 0, **SETTINGS), random.Random(SEED)
+    agent.learn(epochs=1)
+    broken_off = 0
+    for _ in range(100):
+        countdown = itertools.count(rng.randrange(1, 4_000), -1)
+
+        def interrupt(frame, event, argument, countdown=countdown):
+            if next(countdown) == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            frame.f_trace_opcodes = True
+            return interrupt
+
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            agent.learn(epochs=3, callback=lambda agent: agent.save(tmp_path / "agent", replay=True))
+        except KeyboardInterrupt:
+            broken_off += 1
+        finally:
+            sys.settrace(before)
+        check_sound(agent, tmp_path / "agent")
+    assert broken_off > 50
+
+
+def test_an_interrupt_right_after_the_updates_finds_them_counted(monkeypatch):
+    """A signal during a long call of the kernel is heard as soon as that returns."""
+    agent, fit = Agent(BitFlip(8), "fast", 0, **SETTINGS).learn(epochs=1), entry_points.fit
+
+    def interrupted(*args):
+        fit(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry_points, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(epochs=1)
+    assert (agent.cycles, agent.network.updates) == (1, 4)

@@ -1,0 +1,67 @@
+"""Learning that was stopped, saved and taken up by another process goes on as if it never had been."""
+
+import subprocess
+import sys
+
+import pytest
+
+from herfast import Agent, BitFlip
+from herfast.common import tensor_file
+
+SETTINGS = {
+    "hidden": (16, 8),
+    "episodes_per_cycle": 4,
+    "updates_per_cycle": 5,
+    "cycles_per_epoch": 3,
+    "batch_size": 16,
+    "capacity": 101,  # no multiple of anything, and full after two epochs
+    "epsilon": "linear",
+    "epsilon_decay_steps": 300,
+    "learning_rate_end": 1e-5,
+    "learning_rate_decay_updates": 80,
+    "target_update": 7,
+    "polyak": 0.3,
+    "until": None,
+}
+EPOCHS = 6
+GO_ON = """
+import sys
+from herfast import Agent
+path, epochs = sys.argv[1:]
+agent = Agent.load(path)
+agent.learn(epochs=int(epochs))
+agent.save(path, replay=True)
+"""
+
+
+def everything(path):
+    """All that a file holds, but for the seconds."""
+    tensors, metadata = tensor_file.read_tensors(path)
+    tensors.pop("history.seconds")
+    return {name: array.tobytes() for name, array in tensors.items()}, metadata
+
+
+@pytest.mark.parametrize("preset", ["notebook", "paper", "fast"])
+def test_two_processes_learn_what_one_does(preset, tmp_path):
+    """However many epochs the first one does: before the ring is full, and after; schedules running."""
+    agent = Agent(BitFlip(8), preset, 4, **SETTINGS).learn(epochs=EPOCHS)
+    assert agent.replay.cursor[1] == 101
+    assert agent.env_steps + agent.episodes > 202
+    assert len(set(agent.history["epsilon"])) > 9
+    assert len(set(agent.history["learning_rate"])) > 12
+    agent.save(tmp_path / "whole", replay=True)
+    for first in (1, 2, 5):
+        path = tmp_path / f"after {first}"
+        Agent(BitFlip(8), preset, 4, **SETTINGS).learn(epochs=first).save(path, replay=True)
+        subprocess.run([sys.executable, "-c", GO_ON, path, str(EPOCHS - first)], cwd=tmp_path, check=True)
+        assert everything(path) == everything(tmp_path / "whole"), first
+
+
+def test_a_chain_of_processes(tmp_path):
+    """Each does one epoch, the first one none."""
+    path = tmp_path / "agent"
+    Agent(BitFlip(8), "fast", 4, **SETTINGS).save(path, replay=True)
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", GO_ON, path, "1"], cwd=tmp_path, check=True)
+    Agent(BitFlip(8), "fast", 4, **SETTINGS).learn(epochs=3).save(tmp_path / "whole", replay=True)
+    assert everything(path) == everything(tmp_path / "whole")
