@@ -1,7 +1,7 @@
 """The update of a Q-network with one hidden layer in dense NumPy, as fast as NumPy and BLAS can be made to go.
 
 float32, every output preallocated, states stacked so that each layer is one GEMM, one-hot work replaced by indexing
-where that is quicker: the yardstick of bench/test_network.py, the algorithm of herfast.network with nothing packed.
+where that is quicker: the yardstick of bench/test_network.py, the algorithm of herfast.networks with nothing packed.
 """
 
 import numpy as np

@@ -18,9 +18,8 @@ try:
 except ImportError as error:
     raise ImportError(
         "herfast was imported from its source folder, which holds no compiled core (herfast._core): "
-        "run `pip install .` there and start Python in another folder, or run `pip install -e .` there"
+        "run `pip install .` or `pip install -e .` there"
     ) from error
-
 
 __all__ = ["_core", "pack_bits", "unpack_bits"]
 

@@ -1,0 +1,84 @@
+"""Run folders, agents and sweeps that an older version wrote load, play, resume and plot."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import herfast
+from herfast import Agent, BitFlip
+from herfast.cli.main import main
+from herfast.common.history import COLUMNS
+from herfast.common.tensor_file import read_tensors
+from herfast.experiments.run import PLOT_FILES
+from herfast.experiments.sweep import read_results
+
+DATA = Path(__file__).parents[1] / "data"
+VERSIONS = sorted(path.name for path in DATA.iterdir() if path.is_dir())
+SETTINGS = {
+    "hidden": (8,),
+    "capacity": 60,
+    "episodes_per_cycle": 2,
+    "updates_per_cycle": 2,
+    "cycles_per_epoch": 2,
+    "batch_size": 4,
+    "epochs": 2,
+}
+
+
+@pytest.fixture(params=VERSIONS)
+def older(request, tmp_path):
+    """A copy of the folder with the files of one version."""
+    return Path(shutil.copytree(DATA / request.param, tmp_path / "older"))
+
+
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_agent_loads_and_plays(older):
+    agent = Agent.load(older / "run" / "agent.safetensors")
+    assert (agent.env, agent.preset, agent.seed) == (BitFlip(4), "notebook", 0)
+    tensors, _ = read_tensors(older / "run" / "agent.safetensors")
+    np.testing.assert_array_equal(agent.network.parameters()["output.bias"], tensors["online.output.bias"])
+    assert agent.evaluate(20, seed=1).n_episodes == 20
+
+
+def test_a_checkpoint_loads_with_all_that_it_holds(older):
+    agent = Agent.load(older / "run" / "checkpoint.safetensors")
+    rows = read_csv(older / "run" / "progress.csv")
+    assert list(agent.history) == list(COLUMNS) == list(rows[0])
+    assert (agent.cycles, agent.network.updates, len(agent.replay) > 0) == (len(rows), 8, True)
+    for name, column in agent.history.items():
+        np.testing.assert_array_equal(column, np.array([row[name] for row in rows], column.dtype))
+    assert agent.learn(epochs=1).network.updates == 12
+
+
+def test_a_run_resumes_and_plots(older, capsys):
+    before = read_csv(older / "run" / "progress.csv")
+    assert main(["train", "--resume", str(older / "run"), "--epochs", "3"]) == 0
+    after = read_csv(older / "run" / "progress.csv")
+    assert (after[: len(before)], len(after)) == (before, 6)
+    assert main(["plot", str(older / "run")]) == 0
+    assert all((older / "run" / name).exists() for name in PLOT_FILES)
+    for command in ("eval", "play", "doctor"):
+        assert main([command, str(older / "run")]) == 0
+    assert capsys.readouterr().err.count("error") == 0
+
+
+def test_a_sweep_goes_on_with_the_trial_that_is_missing(older):
+    rows_before = read_results(older / "sweep")
+    assert len(rows_before) == 3 * 2
+    files = {path: path.stat().st_mtime_ns for path in (older / "sweep").glob("*/progress.csv")}
+    (unfinished,) = (path for path in files if (path.parent / "checkpoint.safetensors").exists())
+    first_cycles = read_csv(unfinished)
+    rows = herfast.sweep([3, 4], out=older / "sweep", preset="notebook", k=[0, 1], **SETTINGS)
+    assert len(rows) == 4 * 2
+    assert {path for path in files if path.stat().st_mtime_ns != files[path]} == {unfinished}
+    assert read_csv(unfinished)[: len(first_cycles)] == first_cycles
+    rows_after = read_results(older / "sweep")
+    assert [row for row in rows_after if row in rows_before] == rows_before
+    assert main(["plot", str(older / "sweep")]) == 0
