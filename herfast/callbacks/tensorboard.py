@@ -53,9 +53,9 @@ class TensorBoard(HistoryWriter):
         super().__init__()
         check_path("folder", folder)
         self._folder = Path(folder)
-        there = next(path for path in (self._folder, *self._folder.parents) if path.exists())
-        if not there.is_dir():
-            raise NotADirectoryError(f"cannot write into {folder}: {there} is a file")
+        existing = next(path for path in (self._folder, *self._folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(f"cannot write into {folder}: {existing} is a file")
         try:
             from tensorboardX import RecordWriter  # SummaryWriter would wait for ever once the disk is full
             from tensorboardX.proto.event_pb2 import Event

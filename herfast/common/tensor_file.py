@@ -105,6 +105,6 @@ def _header_digest(texts: dict[str, str], shapes: dict[str, tuple[int, ...]]) ->
 
 def _with_path(what: str, path: Path, error: OSError) -> OSError:
     """`error` again, in a sentence that names the file."""
-    again = type(error)(f"cannot {what} {path}: {error.strerror or error}")
-    again.errno = error.errno
-    return again
+    described = type(error)(f"cannot {what} {path}: {error.strerror or error}")
+    described.errno = error.errno
+    return described

@@ -129,15 +129,16 @@ class Agent:
         check_bool("progress_bar", progress_bar)
         started = time.perf_counter() - self.seconds
         with show_progress(progress_bar, (self.cycles, cycles), (self.env_steps, env_steps)) as show:
-            self.solved, go_on = False, True
-            while go_on and not self.solved and self.cycles < cycles and self.env_steps < env_steps:
+            self.solved = False
+            continues = True
+            while continues and not self.solved and self.cycles < cycles and self.env_steps < env_steps:
                 row = self._cycle()
                 epoch_ends = (self.cycles + 1) % self.config.cycles_per_epoch == 0
                 greedy, solved = self._judge(until) if epoch_ends else (float("nan"), False)
                 self.history.append(**row, seconds=time.perf_counter() - started, greedy_success=greedy)
                 self.solved = solved
                 show(row)
-                go_on = call(self)
+                continues = call(self)
         return self
 
     def _cycle(self) -> dict[str, float]:

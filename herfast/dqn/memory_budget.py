@@ -25,16 +25,16 @@ def estimate_memory(env: GoalEnv, config: Config) -> dict[str, int]:
     for width in widths:
         parameters, inputs = parameters + (inputs + 1) * width, width
     head = (inputs + 1) * env.n_actions
-    batch, games, depth = config.batch_size, config.episodes_per_cycle, len(widths)
+    batch, n_envs, depth = config.batch_size, config.episodes_per_cycle, len(widths)
     return {
-        "trajectories": games * trajectory_bytes(env),
+        "trajectories": n_envs * trajectory_bytes(env),
         "ring": config.capacity * (state + goal + 8),
         "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
         # online, target, gradient and two moments; three heads of a dueling network; activations and values; tables;
         # what the first layer's gradient needs
         "network": 4 * (5 * (parameters + head) + (3 * head if config.dueling else 0))
-        + 4 * (max(widths) * depth * (3 * batch + games) + widths[0] * games)
-        + 4 * (env.n_actions + 32) * (batch + games)
+        + 4 * (max(widths) * depth * (3 * batch + n_envs) + widths[0] * n_envs)
+        + 4 * (env.n_actions + 32) * (batch + n_envs)
         + 64 * batch
         + 2**16
         + (env.n_state_bits + env.n_goal_bits) * (128 + 8 * n_words(batch)),

@@ -125,12 +125,12 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         """A tuple of what `BitFlipEnv.render` returns for each game, or None."""
         return None if self.render_mode is None else render_frames(self._words, self.goal_env.n_bits, self.render_mode)
 
-    def _begin(self, games: NDArray[np.intp]) -> None:
-        """Draw new starts and goals for `games`, ascending indices."""
-        if games.size:
-            words = np.empty((2, games.size, self._words.shape[2]), np.uint64)
+    def _begin(self, envs: NDArray[np.intp]) -> None:
+        """Draw new starts and goals for `envs`, ascending indices."""
+        if envs.size:
+            words = np.empty((2, envs.size, self._words.shape[2]), np.uint64)
             self.goal_env.reset(self.np_random, *words)
-            self._words[:, games], self._elapsed[games] = words, 0
+            self._words[:, envs], self._elapsed[envs] = words, 0
 
     def _restart(self, ended: NDArray[np.intp], over: NDArray[np.bool_], infos: Info) -> Info:
         """Put the last observations and infos of `ended` games aside and begin new ones: SAME_STEP's infos."""

@@ -59,10 +59,10 @@ def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
     """
     if not rows:
         raise ValueError("there is nothing to plot: no cell of the sweep is finished")
-    cells = _trial_curves(rows)
+    trials = _trial_curves(rows)
     presets = {row["preset"] for row in rows}
     preset = f", preset {presets.pop()}" if len(presets) == 1 else ""
-    drawn = (_figure1(cells, preset), _curves(cells, preset), *_efforts(cells, preset))
+    drawn = (_figure1(trials, preset), _curves(trials, preset), *_efforts(trials, preset))
     pictures = dict(zip(FIGURES, drawn, strict=True))
     return [path for name, figure in pictures.items() if figure for path in save_figure(figure, Path(folder) / name)]
 
@@ -83,8 +83,8 @@ def _trial_curves(rows: Rows) -> list[TrialCurve]:
     of_cell: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         of_cell.setdefault(row["cell"], []).append(row)
-    varied = _varied([lines[0] for lines in of_cell.values()])
-    found = []
+    varied = _varied_fields([lines[0] for lines in of_cell.values()])
+    curves = []
     for lines in of_cell.values():
         success, updates, seconds = (
             np.array([float(line[name]) for line in lines]) for name in ("greedy_success", "updates", "seconds")
@@ -95,45 +95,47 @@ def _trial_curves(rows: Rows) -> list[TrialCurve]:
         solved = np.flatnonzero(success >= threshold)
         first = int(solved[0]) if len(solved) else None
         label, n_bits = _label(lines[0], varied), int(lines[0]["n_bits"])
-        found.append(TrialCurve(label, n_bits, success, updates, seconds, first, threshold))
-    return sorted(found, key=lambda cell: cell.n_bits)
+        curves.append(TrialCurve(label, n_bits, success, updates, seconds, first, threshold))
+    return sorted(curves, key=lambda trial: trial.n_bits)
 
 
-def _varied(cells: Rows) -> list[str]:
+def _varied_fields(first_rows: Rows) -> list[str]:
     """The fields that tell the curves apart: those with several values where size and preset are the same."""
     names = ["max_steps", *config_fields()]
     values: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for cell in cells:
-        group = values.setdefault((str(cell["n_bits"]), cell["preset"]), {name: set() for name in names})
+    for row in first_rows:
+        group = values.setdefault((str(row["n_bits"]), row["preset"]), {name: set() for name in names})
         for name in names:
-            group[name].add(str(cell[name]))
-    several = len({preset for _, preset in values}) > 1
-    return ["preset"] * several + [name for name in names if any(len(group[name]) > 1 for group in values.values())]
+            group[name].add(str(row[name]))
+    varied = [name for name in names if any(len(group[name]) > 1 for group in values.values())]
+    if len({preset for _, preset in values}) > 1:
+        return ["preset", *varied]
+    return varied
 
 
-def _label(cell: Mapping[str, Any], varied: list[str]) -> str:
+def _label(row: Mapping[str, Any], varied: list[str]) -> str:
     parts = []
     for name in varied:
-        value = cell[name]
+        value = row[name]
         if name == "k":
             parts.append("without HER" if int(value) == 0 else f"HER, k = {value}")
         else:
             parts.append(f"preset {value}" if name == "preset" else f"{name} {value}")
-    return ", ".join(parts) or f"preset {cell['preset']}"
+    return ", ".join(parts) or f"preset {row['preset']}"
 
 
-def _by(cells: Iterable[TrialCurve], key: str) -> dict[Any, list[TrialCurve]]:
-    found: dict[Any, list[TrialCurve]] = {}
-    for cell in cells:
-        found.setdefault(getattr(cell, key), []).append(cell)
-    return found
+def _group_by(trials: Iterable[TrialCurve], key: str) -> dict[Any, list[TrialCurve]]:
+    groups: dict[Any, list[TrialCurve]] = {}
+    for trial in trials:
+        groups.setdefault(getattr(trial, key), []).append(trial)
+    return groups
 
 
-def _figure1(cells: list[TrialCurve], preset: str) -> Figure:
-    figure, axes = _canvas(cells, f"Success by number of bits{preset}")
-    for curve, of_curve, style in _styled(cells):
-        at = _by(of_curve, "n_bits")
-        points = np.array([interval(np.array([cell.success[-1] for cell in some])) for some in at.values()])
+def _figure1(trials: list[TrialCurve], preset: str) -> Figure:
+    figure, axes = _canvas(trials, f"Success by number of bits{preset}")
+    for curve, of_curve, style in _styled(trials):
+        at = _group_by(of_curve, "n_bits")
+        points = np.array([interval(np.array([trial.success[-1] for trial in group])) for group in at.values()])
         means, low, high = points.clip(0.0, 1.0).T
         axes.errorbar(list(at), means, (means - low, high - means), label=curve, capsize=3, **style)
     axes.set_ylabel("success rate of greedy play at the end\n(mean over seeds, 95 % interval)")
@@ -141,17 +143,17 @@ def _figure1(cells: list[TrialCurve], preset: str) -> Figure:
     return _with_legend(figure, axes)
 
 
-def _curves(cells: list[TrialCurve], preset: str) -> Figure:
-    sizes = _by(cells, "n_bits")
+def _curves(trials: list[TrialCurve], preset: str) -> Figure:
+    sizes = _group_by(trials, "n_bits")
     n_columns = math.ceil(math.sqrt(len(sizes)))
     n_rows = math.ceil(len(sizes) / n_columns)
     figure = new_figure(max(9.0, 3.2 * n_columns), max(4.5, 2.4 * n_rows))
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     panels = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
-    styles = {curve: style for curve, _, style in _styled(cells)}
+    styles = {curve: style for curve, _, style in _styled(trials)}
     for axes, (n_bits, of_size) in zip(panels, sizes.items(), strict=False):
-        for curve, of_curve in _by(of_size, "curve").items():
+        for curve, of_curve in _group_by(of_size, "curve").items():
             _curve(axes, of_curve, styles[curve], curve)
         style_axes(axes)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -167,33 +169,33 @@ def _curves(cells: list[TrialCurve], preset: str) -> Figure:
     return _with_legend(figure, panels[0], list(styles))
 
 
-def _curve(axes: Axes, cells: list[TrialCurve], style: dict[str, Any], label: str) -> None:
-    longest = max(cells, key=lambda cell: len(cell.success))
+def _curve(axes: Axes, trials: list[TrialCurve], style: dict[str, Any], label: str) -> None:
+    longest = max(trials, key=lambda trial: len(trial.success))
     n = len(longest.success)
-    successes = np.array([np.pad(cell.success, (0, n - len(cell.success)), "edge") for cell in cells])
+    successes = np.array([np.pad(trial.success, (0, n - len(trial.success)), "edge") for trial in trials])
     means, low, high = np.array([interval(seeds) for seeds in successes.T]).clip(0.0, 1.0).T
     x, means = np.concatenate(([0.0], longest.updates)), np.concatenate(([np.nan], means))
     marker = style["marker"] if n == 1 else ""  # a line through one point is invisible
     (line,) = axes.plot(x, means, label=label, **{**style, "marker": marker})
-    if len(cells) > 1:
+    if len(trials) > 1:
         axes.fill_between(longest.updates, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def _efforts(cells: list[TrialCurve], preset: str) -> tuple[Figure | None, Figure | None]:
-    if all(cell.solved is None for cell in cells):
+def _efforts(trials: list[TrialCurve], preset: str) -> tuple[Figure | None, Figure | None]:
+    if all(trial.solved is None for trial in trials):
         return None, None
-    updates = _effort(cells, "updates", f"Updates to solve{preset}", "updates")
-    return updates, _effort(cells, "seconds", f"Time to solve{preset}", "time, s")
+    updates = _effort(trials, "updates", f"Updates to solve{preset}", "updates")
+    return updates, _effort(trials, "seconds", f"Time to solve{preset}", "time, s")
 
 
-def _effort(cells: list[TrialCurve], what: str, title: str, label: str) -> Figure:
-    figure, axes = _canvas(cells, title)
-    for curve, of_curve, style in _styled(cells):
+def _effort(trials: list[TrialCurve], what: str, title: str, label: str) -> Figure:
+    figure, axes = _canvas(trials, title)
+    for curve, of_curve, style in _styled(trials):
         points = []
-        for n_bits, some in _by(of_curve, "n_bits").items():
-            values = [getattr(cell, what)[cell.solved] for cell in some if cell.solved is not None]
+        for n_bits, group in _group_by(of_curve, "n_bits").items():
+            values = [getattr(trial, what)[trial.solved] for trial in group if trial.solved is not None]
             if values:
-                points.append((n_bits, np.median(values), min(values), max(values), len(values) == len(some)))
+                points.append((n_bits, np.median(values), min(values), max(values), len(values) == len(group)))
         if not points:
             continue
         n, middle, low, high, all_solved = np.array(points).T
@@ -202,36 +204,36 @@ def _effort(cells: list[TrialCurve], what: str, title: str, label: str) -> Figur
         axes.plot(n[some_failed], middle[some_failed], **{**style, "linestyle": ""}, markerfacecolor="white", zorder=3)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _ticks_at_sizes(axes, cells)
-    thresholds = {cell.threshold for cell in cells}
+    _ticks_at_sizes(axes, trials)
+    thresholds = {trial.threshold for trial in trials}
     reached = f"{thresholds.pop():g}" if len(thresholds) == 1 else "its `until`"
     axes.set_ylabel(f"{label}, until greedy success reaches {reached}\n(median over seeds, lowest to highest)")
     axes.set_xlabel("number of bits (hollow: not every seed got there)")
     return _with_legend(figure, axes)
 
 
-def _canvas(cells: list[TrialCurve], title: str) -> tuple[Figure, Axes]:
+def _canvas(trials: list[TrialCurve], title: str) -> tuple[Figure, Axes]:
     figure = new_figure(9, 5)
     axes = figure.add_subplot()
     style_axes(axes)
     axes.set_title(title, loc="left")
     axes.set_xlabel("number of bits")
-    _ticks_at_sizes(axes, cells)
+    _ticks_at_sizes(axes, trials)
     return figure, axes
 
 
-def _ticks_at_sizes(axes: Axes, cells: list[TrialCurve]) -> None:
-    sizes = sorted({cell.n_bits for cell in cells})
+def _ticks_at_sizes(axes: Axes, trials: list[TrialCurve]) -> None:
+    sizes = sorted({trial.n_bits for trial in trials})
     step = math.ceil(len(sizes) / 16)  # more labels would run into each other
     axes.set_xticks(sizes[::step], [str(n) for n in sizes[::step]])
     axes.xaxis.minorticks_off()
 
 
-def _styled(cells: list[TrialCurve]) -> list[tuple[str, list[TrialCurve], dict[str, Any]]]:
+def _styled(trials: list[TrialCurve]) -> list[tuple[str, list[TrialCurve], dict[str, Any]]]:
     """Each curve, its cells and how it is drawn: few with colours that are far apart, many along a colour map."""
     from matplotlib import colormaps
 
-    curves = _by(cells, "curve")
+    curves = _group_by(trials, "curve")
     few = len(curves) <= len(CURVE_COLOURS)
     size = {"markersize": 5, "linewidth": 1.6} if few else {"markersize": 3, "linewidth": 1.0}
     colours = CURVE_COLOURS if few else colormaps["viridis"](np.linspace(0.0, 0.92, len(curves)))
