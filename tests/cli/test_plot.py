@@ -1,0 +1,18 @@
+"""`herfast plot` on the folder of a run; on that of a sweep it is tested in test_sweep_options.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.command_line import run_command
+
+from herfast.plotting.run_plots import PLOT_FILES
+
+
+@pytest.mark.parametrize("path", ["run", "run/progress.csv"])
+def test_plot_draws_a_run(path: str, finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_command(["plot", path], capsys)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [str(finished_run / name) for name in PLOT_FILES]
+    assert all((finished_run / name).exists() for name in PLOT_FILES)

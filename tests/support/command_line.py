@@ -1,0 +1,29 @@
+"""Runs the command `herfast` within the process of the tests, and compares the files that it writes."""
+
+from pathlib import Path
+
+import pytest
+
+from herfast.cli import main
+from herfast.common import tensor_file
+
+
+def run_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    try:
+        code = main.main(argv)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else -1
+    return code, *capsys.readouterr()
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """The contents of two agent files are equal, bit for bit, except for the seconds."""
+    (tensors, metadata), (others, other_metadata) = tensor_file.read_tensors(one), tensor_file.read_tensors(other)
+    for table in (tensors, others):
+        table.pop("history.seconds", None)
+    assert metadata == other_metadata
+    assert tensors.keys() == others.keys()
+    for name, tensor in tensors.items():
+        assert tensor.dtype == others[name].dtype
+        assert tensor.tobytes() == others[name].tobytes(), name
