@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ring as ref
-from support.trajectories import add_to_twin, as_words, assert_same_samples, numbered, played, stored
+from support.trajectories import (
+    add_to_twin,
+    assert_same_samples,
+    numbered_episodes,
+    random_episodes,
+    records_oldest_first,
+    twin_records,
+)
 
 from herfast import HindsightReplay, Trajectories, _core
 from herfast.common.seeding import Role, stream
@@ -21,7 +28,7 @@ def both(capacity, n_bits, n_goal_bits=None, *, additions=4, seed=0, max_steps=6
     replay = HindsightReplay(capacity, n_bits, n_goal_bits, seed=seed, **options)
     twin = ref.Ring(capacity, n_goal_bits or n_bits)
     for _ in range(additions):
-        trajectories = played(rng, n_bits, n_goal_bits, max_steps=max_steps)
+        trajectories = random_episodes(rng, n_bits, n_goal_bits, max_steps=max_steps)
         replay.add(trajectories)
         add_to_twin(twin, trajectories)
     return replay, twin
@@ -29,7 +36,7 @@ def both(capacity, n_bits, n_goal_bits=None, *, additions=4, seed=0, max_steps=6
 
 def test_inputs_vary():
     rng = np.random.default_rng(0)
-    one, two = played(rng, 50, n_games=200), played(rng, 50, n_games=200)
+    one, two = random_episodes(rng, 50, n_episodes=200), random_episodes(rng, 50, n_episodes=200)
     assert (one.goals != two.goals).all()
     assert set(one.lengths) == set(range(1, 7))
     ends = one.states[one.lengths, np.arange(200)]
@@ -43,10 +50,10 @@ def test_the_ring_holds_what_its_twin_holds(n_bits, capacity):
     n_goal_bits = n_bits // 2 + 1
     replay, twin = HindsightReplay(capacity, n_bits, n_goal_bits), ref.Ring(capacity, n_goal_bits)
     for _ in range(5):
-        trajectories = played(rng, n_bits, n_goal_bits)
+        trajectories = random_episodes(rng, n_bits, n_goal_bits)
         replay.add(trajectories)
         add_to_twin(twin, trajectories)
-        np.testing.assert_array_equal(stored(replay), as_words(twin, n_bits))
+        np.testing.assert_array_equal(records_oldest_first(replay), twin_records(twin, n_bits))
         assert len(replay) == twin.n_transitions()
         assert replay.cursor[1] == len(twin.records)
         assert _core.ring_is_valid(replay.records, replay.cursor, n_bits, n_goal_bits)
@@ -91,15 +98,15 @@ def test_one_step_episodes(strategy):
 def test_any_ring_equals_its_twin(capacity, n_bits, strategy, k, additions, max_steps, seed):
     options = {"strategy": strategy, "k": k, "max_steps": max_steps, "additions": additions}
     replay, twin = both(capacity, n_bits, seed=seed, **options)
-    np.testing.assert_array_equal(stored(replay), as_words(twin, n_bits))
+    np.testing.assert_array_equal(records_oldest_first(replay), twin_records(twin, n_bits))
     if len(replay):
         assert_same_samples(replay, twin, stream(seed, Role.REPLAY).bit_generator)
 
 
 def test_an_addition_larger_than_the_ring_leaves_its_last_records():
     replay = HindsightReplay(25, 50)
-    replay.add(numbered(9, 10))
-    assert stored(replay)[:, 0].tolist() == [g << 16 | t for g in range(9) for t in range(11)][-25:]
+    replay.add(numbered_episodes(9, 10))
+    assert records_oldest_first(replay)[:, 0].tolist() == [g << 16 | t for g in range(9) for t in range(11)][-25:]
     assert len(replay) == 10 + 10 + 2
 
 
@@ -109,8 +116,8 @@ def test_the_same_seed_gives_the_same_bits_and_its_state_can_be_carried_over():
     other = HindsightReplay(23, 50, seed=99)
     other.load_state_dict({"records": one.records, "cursor": one.cursor})
     other.rng = pickle.loads(pickle.dumps(one.rng))
-    one.add(numbered(2, 5))
-    other.add(numbered(2, 5))
+    one.add(numbered_episodes(2, 5))
+    other.add(numbered_episodes(2, 5))
     assert_equal_batches(one.sample(2, 50), other.sample(2, 50))
     assert (one.sample(1, 50).states != both(23, 50, seed=4)[0].sample(1, 50).states).any()
 
@@ -139,7 +146,7 @@ def marred(replay, age, difference):
 def test_only_whole_rings_are_restored():
     full, _ = both(23, 50)
     part = HindsightReplay(1000, 50)
-    part.add(numbered(3, 5))
+    part.add(numbered_episodes(3, 5))
     copy = HindsightReplay(1000, 50)
     copy.load_state_dict({"records": part.records[:18], "cursor": part.cursor})  # the stored rows are enough
     np.testing.assert_array_equal(copy.records, part.records)
@@ -163,7 +170,7 @@ def test_an_episode_begins_with_its_first_step(lengths):
     """Where the one before it ends, and where the ring does; only the oldest of a full ring may have lost it."""
     whole = HindsightReplay(sum(lengths) + 2, 50)
     for length in lengths:
-        whole.add(numbered(1, length))
+        whole.add(numbered_episodes(1, length))
     sizes = (50, 50)
     assert _core.ring_is_valid(whole.records, whole.cursor, *sizes)
     for age in range(len(whole.records)):
@@ -172,7 +179,7 @@ def test_an_episode_begins_with_its_first_step(lengths):
         records[age : end + 1, -1] += np.uint64(1 << 16)  # all that is left of its episode is a step later
         assert _core.ring_is_valid(records, whole.cursor, *sizes) == (age == 0)
     part = HindsightReplay(100, 50)
-    part.add(numbered(1, 4))
+    part.add(numbered_episodes(1, 4))
     part.records[:5, -1] += np.uint64(1 << 16)
     assert not _core.ring_is_valid(part.records, part.cursor, *sizes)
     part.records[:, -1] = 0
@@ -180,7 +187,7 @@ def test_an_episode_begins_with_its_first_step(lengths):
 
 
 def test_strides_and_read_only_arrays_are_welcome():
-    trajectories = played(np.random.default_rng(0), 130)
+    trajectories = random_episodes(np.random.default_rng(0), 130)
     one, two = HindsightReplay(100, 130, seed=0), HindsightReplay(100, 130, seed=0)
     one.add(trajectories)
     strided = Trajectories(*(np.repeat(array, 2, axis=-1)[..., ::2] for array in trajectories))
@@ -200,7 +207,7 @@ def test_layout_of_minibatches():
 
 
 def changed(**arrays):
-    return numbered(3, 5)._replace(**arrays)
+    return numbered_episodes(3, 5)._replace(**arrays)
 
 
 @pytest.mark.parametrize(
@@ -217,12 +224,16 @@ def changed(**arrays):
         (changed(states=np.zeros((6, 3, 1))), TypeError, "states must be .* uint64, got dtype float64"),
         (changed(states=np.zeros((6, 3), np.uint64)), ValueError, r"states must have 3 axes, got shape \(6, 3\)"),
         (changed(actions=np.zeros((5, 3), np.int64)), TypeError, "actions must be .* uint16, got dtype int64"),
-        (numbered(1, 40), ValueError, "an episode of 40 steps needs 41 records, the ring has 40; raise capacity"),
+        (
+            numbered_episodes(1, 40),
+            ValueError,
+            "an episode of 40 steps needs 41 records, the ring has 40; raise capacity",
+        ),
     ],
 )
 def test_add_says_what_is_wrong_and_stores_nothing(trajectories, error, message):
     replay = HindsightReplay(40, 50)
-    replay.add(numbered(1, 3))
+    replay.add(numbered_episodes(1, 3))
     records, cursor = replay.records.copy(), replay.cursor.copy()
     with pytest.raises(error, match=message):
         replay.add(trajectories)
@@ -231,7 +242,7 @@ def test_add_says_what_is_wrong_and_stores_nothing(trajectories, error, message)
 
 
 def test_a_stray_bit_in_the_last_state_is_found_and_one_beyond_it_is_not():
-    trajectories = numbered(3, 5)._replace(lengths=np.array([5, 2, 5], np.int32))
+    trajectories = numbered_episodes(3, 5)._replace(lengths=np.array([5, 2, 5], np.int32))
     trajectories.states[3, 1] = 2**50
     replay = HindsightReplay(40, 50)
     replay.add(trajectories)
@@ -259,7 +270,7 @@ def test_an_empty_ring_says_so():
     assert len(replay) == 0
     with pytest.raises(ValueError, match="the replay is empty; add trajectories first"):
         replay.sample(1, 1)
-    replay.add(numbered(0, 3))
+    replay.add(numbered_episodes(0, 3))
     assert len(replay) == 0
 
 
