@@ -131,3 +131,127 @@ def test_bad_names_are_refused():
         network.parameters("offline")
     with pytest.raises(ValueError, match="which"):
         network.greedy_policy(3, "offline")
+
+
+# --- state_dict and load_state_dict -----------------------------------------------------------------------------------
+
+ARCHITECTURES = {
+    "one layer": {"hidden": (40,)},
+    "two layers": {"hidden": (33, 7)},
+    "dueling": {"hidden": (40,), "dueling": True},
+    "dueling, two layers": {"hidden": (24, 40), "dueling": True},
+}
+PARTS = ["online", "target", "moment1", "moment2"]
+
+
+def fitted_network(name, seed):
+    """9 state bits, 5 goal bits, 7 actions; parameters, moments and the number of updates differ with the seed."""
+    network = QNetwork(9, 5, 7, config=Config(target_update=2, polyak=0.5, **ARCHITECTURES[name]), seed=seed)
+    network.fit(random_minibatches(np.random.default_rng(seed), 2 + seed, 20, 9, 5, 7))
+    return network
+
+
+def copied_state(network, learning=True):
+    return {name: array.copy() for name, array in network.state_dict(learning).items()}
+
+
+def values(network):
+    """Q of both networks, which also depends on the head that is derived from dueling's parameters."""
+    rng = np.random.default_rng(0)
+    states, goals = random_packed(rng, 30, n_bits=9), random_packed(rng, 30, n_bits=5)
+    return [network.q_values(states, goals, which).tolist() for which in ("online", "target")]
+
+
+@pytest.mark.parametrize("learning", [True, False])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_state_dict_is_named_views_of_the_parameters(name, learning):
+    network = fitted_network(name, seed=1)
+    state = network.state_dict(learning=learning)
+    parts = PARTS if learning else PARTS[:2]
+    assert list(state) == [f"{part}.{parameter}" for part in parts for parameter in network.parameters()]
+    for part in parts:
+        for parameter, array in network.parameters(part).items():
+            assert np.shares_memory(state[f"{part}.{parameter}"], array)
+            np.testing.assert_array_equal(state[f"{part}.{parameter}"], array)
+    assert network.state_dict().keys() == network.state_dict(learning=True).keys()
+
+
+@pytest.mark.parametrize("learning", [True, False])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_loaded_network_has_the_parameters_and_values_of_the_saved_one(name, learning):
+    saved, loaded = fitted_network(name, seed=1), fitted_network(name, seed=2)
+    state, before, updates = copied_state(saved, learning), copied_state(loaded), loaded.updates
+    assert all((before[key] != array).any() for key, array in state.items())
+    loaded.load_state_dict(state)
+    for array in state.values():
+        array[...] = -1  # the network has its own copy
+    expected = copied_state(saved, learning)
+    for key, array in loaded.state_dict().items():
+        np.testing.assert_array_equal(array, expected.get(key, before[key]), err_msg=key)
+    assert values(loaded) == values(saved)
+    assert values(loaded)[0] != values(loaded)[1]
+    assert loaded.updates == updates != saved.updates
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_loaded_network_learns_as_the_saved_one_does(name):
+    saved = fitted_network(name, seed=1)
+    loaded = QNetwork(9, 5, 7, config=saved.config, seed=2)
+    loaded.load_state_dict(saved.state_dict())
+    loaded.updates = saved.updates
+    batches = random_minibatches(np.random.default_rng(3), 4, 20, 9, 5, 7)
+    assert loaded.fit(batches).tolist() == saved.fit(batches).tolist()
+    for key, array in loaded.state_dict().items():
+        np.testing.assert_array_equal(array, saved.state_dict()[key], err_msg=key)
+    assert values(loaded) == values(saved)
+
+
+WRONG_STATES = {  # how the last entry is changed
+    "missing": (lambda state, last: state.pop(last), ValueError, r"\.bias is missing$"),
+    "unknown": (lambda state, last: state.update(more=state[last]), ValueError, "^'more' is unknown$"),
+    "no array": (
+        lambda state, last: state.update({last: 1.0}),
+        TypeError,
+        "must be a NumPy array of float32, got float",
+    ),
+    "dtype": (lambda state, last: state.update({last: state[last].astype(float)}), ValueError, "is float64"),
+    "shape": (lambda state, last: state.update({last: state[last][None]}), ValueError, "should be float32"),
+    "NaN": (lambda state, last: state[last].fill(np.nan), ValueError, r"\.bias is not finite$"),
+    "infinite": (lambda state, last: state[last].fill(np.inf), ValueError, r"\.bias is not finite$"),
+    "negative": (lambda state, last: state[last].fill(-0.5), ValueError, r"\.bias has a negative number, -0\.5$"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STATES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(name, wrong):
+    """The last entry alone is wrong, so that one loaded before it was looked at would be seen."""
+    change, error, message = WRONG_STATES[wrong]
+    network, state = fitted_network(name, seed=2), copied_state(fitted_network(name, seed=1))
+    last = list(state)[-1]
+    assert last.startswith("moment2.")
+    change(state, last)
+    before, played, updates = copied_state(network), values(network), network.updates
+    with pytest.raises(error, match=message):
+        network.load_state_dict(state)
+    for key, array in network.state_dict().items():
+        np.testing.assert_array_equal(array, before[key], err_msg=key)
+    assert values(network) == played
+    assert network.updates == updates
+
+
+def test_a_state_of_another_architecture_or_another_kind_is_refused():
+    network = fitted_network("one layer", seed=2)
+    before = copied_state(network)
+    for state, error, message in (
+        (fitted_network("two layers", seed=1).state_dict(), ValueError, "is unknown$"),
+        (fitted_network("dueling", seed=1).state_dict(), ValueError, "output.bias is missing"),
+        ([*before], TypeError, "^state must be a dict, got "),
+        (None, TypeError, "^state must be a dict, got None$"),
+    ):
+        with pytest.raises(error, match=message):
+            network.load_state_dict(state)
+    for key, array in network.state_dict().items():
+        np.testing.assert_array_equal(array, before[key], err_msg=key)
+    with pytest.raises(TypeError, match=r"^learning must be True or False, got 1$"):
+        network.state_dict(1)

@@ -309,3 +309,88 @@ def test_the_core_trusts_no_cursor():
         _core.ring_is_valid(np.zeros((23, 2), np.uint64), replay.cursor, *sizes)
     with pytest.raises(TypeError, match=r"bit_generator must be a numpy\.random\.BitGenerator, got Generator"):
         _core.ring_sample(replay.records, replay.cursor, *sizes, "final", 1, replay.rng, *replay.sample(1, 1))
+
+
+# --- state_dict and load_state_dict -----------------------------------------------------------------------------------
+
+CONTENTS = {"empty": 0, "in part": 1, "overwritten": 9}  # additions of up to 35 records to a ring of 60
+
+
+def contents(replay):
+    return replay.records.tobytes(), replay.cursor.tolist(), replay.rng.bit_generator.state
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize(("n_bits", "n_goal_bits"), [(9, 9), (70, 65)])
+def test_a_restored_replay_holds_and_samples_what_the_saved_one_does(n_bits, n_goal_bits, name):
+    saved, _ = both(60, n_bits, n_goal_bits, additions=CONTENTS[name], seed=1)
+    restored, _ = both(60, n_bits, n_goal_bits, additions=5, seed=2)
+    rng = restored.rng.bit_generator.state
+    state = saved.state_dict()
+    size = saved.cursor[1]
+    assert (size == 0, size == 60) == (name == "empty", name == "overwritten")
+    assert list(state) == ["records", "cursor"]
+    assert len(state["records"]) == size
+    assert np.shares_memory(state["records"], saved.records) == (size > 0)
+    restored.load_state_dict(state)
+    assert contents(restored) == (saved.records.tobytes(), saved.cursor.tolist(), rng)
+    restored.rng.bit_generator.state = saved.rng.bit_generator.state
+    if size:
+        assert_equal_batches(restored.sample(2, 50), saved.sample(2, 50))
+    trajectories = random_episodes(np.random.default_rng(3), n_bits, n_goal_bits)
+    held = contents(saved)
+    restored.add(trajectories)
+    assert contents(saved) == held, "each has its own memory"
+    saved.add(trajectories)
+    assert contents(restored) == contents(saved)
+    assert_equal_batches(restored.sample(2, 50), saved.sample(2, 50))
+
+
+def test_stored_actions_must_be_below_n_actions():
+    saved, _ = both(60, 9, seed=1)
+    highest = max(int(record[-1] & np.uint64(0xFFFF)) for record in saved.records[: saved.cursor[1]])
+    assert highest == 8
+    replay, _ = both(60, 9, seed=2)
+    before = contents(replay)
+    for n_actions, error, message in (
+        (8, ValueError, "has an action 8, where 7 is the highest"),
+        (1, ValueError, "has an action 8, where 0 is the highest"),
+        (0, ValueError, "n_actions must be from 1 to 65,536, got 0"),
+        (65_537, ValueError, "n_actions must be from 1 to 65,536, got 65,537"),
+        (9.0, TypeError, "n_actions must be an integer from 1 to 65,536, got 9.0"),
+    ):
+        with pytest.raises(error, match=message):
+            replay.load_state_dict(saved.state_dict(), n_actions=n_actions)
+        assert contents(replay) == before
+    replay.load_state_dict(saved.state_dict(), n_actions=9)
+    assert contents(replay)[:2] == contents(saved)[:2]
+    empty = HindsightReplay(60, 9)
+    replay.load_state_dict(empty.state_dict(), n_actions=1)
+    assert len(replay) == 0
+
+
+WRONG_STATES = {
+    "records missing": (lambda state: state.pop("records"), ValueError, "^records is missing$"),
+    "cursor missing": (lambda state: state.pop("cursor"), ValueError, "^cursor is missing$"),
+    "unknown": (lambda state: state.update(rng=3), ValueError, "^'rng' is unknown$"),
+    "rows missing": (lambda state: state.update(records=state["records"][1:]), ValueError, "does not go with records"),
+    "dtype": (lambda state: state.update(records=state["records"].astype("i8")), TypeError, "records must be .*uint64"),
+    "step count": (lambda state: state["cursor"].__setitem__(2, 0), ValueError, "not a ring of whole episodes"),
+    "last record": (lambda state: state["records"].__setitem__((-1, -1), 2**63), ValueError, "whole episodes"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STATES)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(wrong):
+    change, error, message = WRONG_STATES[wrong]
+    state = {name: array.copy() for name, array in both(60, 9, seed=1)[0].state_dict().items()}
+    replay, _ = both(60, 9, seed=2)
+    change(state)
+    before, records, cursor = contents(replay), replay.records, replay.cursor
+    with pytest.raises(error, match=message):
+        replay.load_state_dict(state)
+    assert contents(replay) == before
+    assert replay.records is records
+    assert replay.cursor is cursor
+    with pytest.raises(TypeError, match=r"^state must be a dict, got \[\]$"):
+        replay.load_state_dict([])
