@@ -1,4 +1,4 @@
-"""The agent: learning's bookkeeping, its limits, evaluation, prediction, files, and what it refuses."""
+"""The agent: learning's bookkeeping, its limits, prediction, files, and what it refuses."""
 
 import copy
 import pickle
@@ -6,18 +6,11 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
+from support.small_agents import small_agent
 
-from herfast import Agent, BitFlip
+from herfast import Agent
 from herfast.common import tensor_file
 from herfast.common.history import COLUMNS
-from herfast.common.seeding import Role, stream
-from herfast.dqn.rollout import rollout
-
-SMALL = {"hidden": (32,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 16}
-
-
-def small_agent(seed=0, n_bits=6, preset="fast", **fields):
-    return Agent(BitFlip(n_bits), preset, seed, **{**SMALL, "until": None, **fields})
 
 
 def weights(agent, which="online"):
@@ -151,37 +144,6 @@ def test_bad_limits_are_refused(limits, error, message):
     assert agent.cycles == 0
 
 
-def test_evaluation():
-    agent = small_agent().learn(epochs=10)
-    once, again, other = agent.evaluate(50, seed=1), agent.evaluate(50, seed=1), agent.evaluate(50, seed=2)
-    assert once == again != other
-    assert once.n_episodes == 50
-    assert once.mean_return == pytest.approx(once.success_rate - once.mean_length)
-    assert 0 <= once.loop_share <= 1 - once.success_rate
-    assert agent.evaluate(50) != agent.evaluate(50)  # the next games of the agent's own stream
-
-
-def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
-    streams = {role.name: stream(3, role).bit_generator.state for role in Role}
-    seen = []
-
-    def spy(env, network, n_episodes, rng, **kwargs):
-        seen.append([name for name, state in streams.items() if state == rng.bit_generator.state])
-        return rollout(env, network, n_episodes, rng, **kwargs)
-
-    monkeypatch.setattr("herfast.dqn.evaluation.rollout", spy)
-    agent = small_agent(seed=3)
-    agent.evaluate(5)
-    agent.evaluate(5, seed=3)
-    assert seen == [["EVALUATION"], ["TEST"]]
-
-
-def test_evaluation_in_portions_plays_the_same_games(monkeypatch):
-    whole = small_agent().evaluate(50, seed=1)
-    monkeypatch.setattr("herfast.dqn.evaluation.MAX_PARALLEL_EPISODES", 7)
-    assert small_agent().evaluate(50, seed=1) == whole
-
-
 def test_the_target_network_evaluates_and_predicts_if_config_says_so():
     agent = small_agent(preset="paper").learn(epochs=2)
     assert agent.config.evaluate_with == "target"
@@ -230,31 +192,10 @@ def test_bad_observations_are_refused(observation, error, message):
         small_agent().predict(observation)
 
 
-def test_our_own_gymnasium_faces_are_accepted():
-    env = gymnasium.make("herfast/BitFlip-v0", n_bits=6, max_steps=9)
-    assert Agent(env, seed=0).env == BitFlip(6, 9)
-    assert Agent(gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6), seed=0).env == BitFlip(6)
-
-
-@pytest.mark.parametrize("env", [gymnasium.make("CartPole-v1"), "herfast/BitFlip-v0", None, 50])
-def test_other_environments_are_refused(env):
-    with pytest.raises(TypeError, match="env must be a BitFlip"):
-        Agent(env)
-
-
 def test_a_ring_smaller_than_an_episode_is_refused():
     with pytest.raises(ValueError, match="capacity must be at least max_steps \\+ 1 = 7, got 6"):
         small_agent(capacity=6)
     small_agent(capacity=7).learn(epochs=1)
-
-
-def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
-    monkeypatch.setattr("herfast.dqn.memory_budget.available_memory", lambda: 10_000_000)
-    with pytest.raises(MemoryError, match=r"needs .* GB; .* for the ring: lower capacity"):
-        Agent(BitFlip(50), capacity=10**9)
-    with pytest.raises(MemoryError, match=r"trajectories.*lower max_steps or episodes_per_cycle"):
-        Agent(BitFlip(50, max_steps=60_000), capacity=60_001, episodes_per_cycle=1000)
-    Agent(BitFlip(4), **SMALL, capacity=1000)
 
 
 def test_divergence_stops_learning():
@@ -309,19 +250,6 @@ def test_a_file_that_holds_no_agent_is_refused(tmp_path):
         Agent.load(tmp_path / "nowhere.safetensors")
 
 
-def test_progress_bar_shows_success_loss_and_rate(capfd):
-    small_agent().learn(epochs=1, progress_bar=True)
-    shown = capfd.readouterr().err
-    assert "success=" in shown
-    assert "loss=" in shown
-    assert "steps/s" in shown
-    assert "2/2" in shown
-    small_agent().learn(total_timesteps=30, progress_bar=True)
-    assert "30/30" in capfd.readouterr().err
-    small_agent().learn(epochs=1)
-    assert capfd.readouterr().err == ""
-
-
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))], ids=["copy", "pickle"]
 )
@@ -354,15 +282,6 @@ def test_a_cycle_that_is_broken_off_is_not_counted(monkeypatch):
     agent.learn(epochs=1)
     assert agent.history["epoch"].tolist() == [1, 1, 2, 2]
     assert not np.isnan(agent.history["greedy_success"][-1])
-
-
-def test_wrappers_of_make_are_seen_through_and_others_refused():
-    limited = gymnasium.make("herfast/BitFlip-v0", n_bits=20, max_episode_steps=5)
-    assert Agent(limited, seed=0).env == BitFlip(20, 5)
-    assert Agent(gymnasium.wrappers.TimeLimit(limited, 7), seed=0).env == BitFlip(20, 5)
-    assert Agent(gymnasium.wrappers.TimeLimit(limited.unwrapped, 7), seed=0).env == BitFlip(20, 7)
-    with pytest.raises(TypeError, match="env must be a BitFlip"):
-        Agent(gymnasium.wrappers.TransformReward(limited, lambda reward: reward + 1))
 
 
 def test_learn_refuses_a_callback_that_cannot_be_called():

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 from reference import network as twin
-from support.trajectories import numbered, played
+from support.small_agents import SMALL_SETTINGS
+from support.trajectories import numbered_episodes, random_episodes
 
 from herfast import Agent, BitFlip, HindsightReplay
 from herfast.common.seeding import Role, stream
@@ -15,13 +16,12 @@ from herfast.dqn import diagnosis
 from herfast.dqn.diagnosis import Diagnosis, action_gap, advice, hindsight_success, out_of_reach, visited
 from herfast.dqn.rollout import rollout
 
-SMALL = {"hidden": (32,), "episodes_per_cycle": 4, "updates_per_cycle": 3, "cycles_per_epoch": 2, "batch_size": 16}
 HEALTHY = Diagnosis(0.99, 0.0, 0.1, -9.0, 0.5, -50.0, 1.5, 0.2, 0.1, 0.5)
 WEAK = HEALTHY._replace(success_rate=0.94)
 
 
 def learnt(n_bits=9, preset="notebook", epochs=2, **fields):
-    return Agent(BitFlip(n_bits), preset, 1, **{**SMALL, "until": None, **fields}).learn(epochs=epochs)
+    return Agent(BitFlip(n_bits), preset, 1, **{**SMALL_SETTINGS, "until": None, **fields}).learn(epochs=epochs)
 
 
 def test_the_action_gap_by_hand():
@@ -50,7 +50,7 @@ def test_the_share_of_relabelled_successes(strategy, k, rate):
     """Seven games of ten steps whose states all differ: a goal is reached by the step that leads to its record."""
     replay = HindsightReplay(1000, 50, strategy=strategy, k=k, seed=0)
     assert np.isnan(hindsight_success(replay))
-    replay.add(numbered(7, 10))
+    replay.add(numbered_episodes(7, 10))
     before = pickle.dumps(replay)
     share = hindsight_success(replay)
     assert pickle.dumps(replay) == before
@@ -59,7 +59,7 @@ def test_the_share_of_relabelled_successes(strategy, k, rate):
 
 
 def test_visited_are_the_states_in_which_an_action_was_taken():
-    episodes = played(np.random.default_rng(0), 70, n_games=5, max_steps=6)
+    episodes = random_episodes(np.random.default_rng(0), 70, n_episodes=5, max_steps=6)
     states, goals = visited(episodes, 1000)
     want = [(episodes.states[t, e], episodes.goals[e]) for t in range(6) for e in range(5) if t < episodes.lengths[e]]
     np.testing.assert_array_equal(states, [state for state, _ in want])
@@ -101,13 +101,13 @@ def test_looking_changes_nothing():
 
 @pytest.mark.parametrize("n_bits", [1, 2, 64, 130])
 def test_any_agent_can_be_looked_at_from_its_first_moment_on(n_bits):
-    agent = Agent(BitFlip(n_bits), "fast", 0, **SMALL)
+    agent = Agent(BitFlip(n_bits), "fast", 0, **SMALL_SETTINGS)
     for found in (agent.diagnose(), agent.learn(epochs=1).diagnose()):
         assert 0 <= found.loop_share <= 1 - found.success_rate
         assert found.q_lowest <= found.q_highest
         assert str(found).count("\n") == 7
         assert np.isnan(found.action_gap) == (n_bits == 1)
-    assert np.isnan(Agent(BitFlip(n_bits), "fast", 0, **SMALL).diagnose().hindsight_success)
+    assert np.isnan(Agent(BitFlip(n_bits), "fast", 0, **SMALL_SETTINGS).diagnose().hindsight_success)
 
 
 def test_a_diagnosis_reads_well():
@@ -177,7 +177,7 @@ def advise(agent, found):
 
 @pytest.mark.parametrize(("fields", "game", "findings", "said"), ADVICE)
 def test_advice(fields, game, findings, said):
-    agent = Agent(BitFlip(9, **game), "notebook", 0, **{**SMALL, **fields}).learn(epochs=1)
+    agent = Agent(BitFlip(9, **game), "notebook", 0, **{**SMALL_SETTINGS, **fields}).learn(epochs=1)
     given = advise(agent, WEAK._replace(**findings))
     if said is None:
         assert given is None
@@ -194,7 +194,7 @@ def test_goals_out_of_reach_are_counted(n_bits, max_steps):
 
 
 def test_advice_without_weights_or_replay(tmp_path):
-    agent = Agent(BitFlip(9), "notebook", 0, **SMALL).learn(epochs=1)
+    agent = Agent(BitFlip(9), "notebook", 0, **SMALL_SETTINGS).learn(epochs=1)
     agent.save(tmp_path / "agent.safetensors")
     loaded = Agent.load(tmp_path / "agent.safetensors")
     assert "Nothing is stored" in advise(loaded, WEAK)
@@ -224,7 +224,7 @@ def test_large_games_are_looked_at_in_parts(monkeypatch):
 
 
 def test_large_games_take_init_into_the_advice():
-    agent = Agent(BitFlip(40), "notebook", 0, **SMALL).learn(epochs=1)
+    agent = Agent(BitFlip(40), "notebook", 0, **SMALL_SETTINGS).learn(epochs=1)
     assert "sparse_pairs" in advise(agent, WEAK._replace(loop_share=0.5))
 
 

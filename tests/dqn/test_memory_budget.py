@@ -4,11 +4,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from support.small_agents import SMALL_SETTINGS
 
 from herfast import Agent, BitFlip, Config
 from herfast.dqn import memory_budget
 from herfast.dqn.rollout import rollout
-from herfast.networks.kernels.arrays import Scratch, Workspace, scratch, workspace
+from herfast.networks.kernels.arrays import scratch, workspace
 
 SHAPES = [
     (50, {}),
@@ -49,10 +50,6 @@ def allocated(agent):
     }
 
 
-def test_a_workspace_begins_as_a_scratch():
-    assert Workspace._fields[: len(Scratch._fields)] == Scratch._fields
-
-
 @pytest.mark.parametrize(("n_bits", "settings"), SHAPES)
 def test_the_estimate_is_right(n_bits, settings):
     agent = Agent(BitFlip(n_bits), seed=0, **settings)
@@ -88,6 +85,15 @@ def test_too_much_is_refused_before_it_is_allocated(monkeypatch, env, settings, 
     assert message.startswith("1.0 GB of memory is available and the agent needs ")
     assert message.endswith(f" GB of that for the {part}: lower {remedy}")
     assert peak < 10_000_000
+
+
+def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
+    monkeypatch.setattr("herfast.dqn.memory_budget.available_memory", lambda: 10_000_000)
+    with pytest.raises(MemoryError, match=r"needs .* GB; .* for the ring: lower capacity"):
+        Agent(BitFlip(50), capacity=10**9)
+    with pytest.raises(MemoryError, match=r"trajectories.*lower max_steps or episodes_per_cycle"):
+        Agent(BitFlip(50, max_steps=60_000), capacity=60_001, episodes_per_cycle=1000)
+    Agent(BitFlip(4), **SMALL_SETTINGS, capacity=1000)
 
 
 def test_exactly_enough_is_enough(monkeypatch):

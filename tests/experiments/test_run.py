@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from support.history_files import progress_columns
 
 from herfast.callbacks import text_logs
 from herfast.common import atomic_file
@@ -32,60 +30,14 @@ from herfast.experiments.run import (
 DESCRIPTION = {"herfast": "0", "environment": {"n_bits": 8}, "preset": "fast", "seed": 3}
 
 
-def history(n_cycles: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return {
-        "epoch": np.arange(n_cycles) // 10 + 1,
-        "success": rng.random(n_cycles),
-        "return": -rng.random(n_cycles),
-        "loss": rng.random(n_cycles) * 1e-9,
-        "updates": 2**60 // 2**20 * np.arange(n_cycles),
-        "greedy_success": np.where(np.arange(n_cycles) % 10 == 9, 0.1, np.nan),
-    }
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "a" / "run"
     with atomic_file.locked(folder):
         create_run(folder, DESCRIPTION)
     with text_logs.CsvLog(folder / PROGRESS_FILE) as progress:
-        progress.write(history(20))
+        progress.write(progress_columns(20))
     return folder
-
-
-def test_progress_comes_back_bit_for_bit(run: Path) -> None:
-    columns = text_logs.read_csv_log(run / PROGRESS_FILE)
-    assert list(columns) == list(history(20))
-    for name, column in history(20).items():
-        np.testing.assert_array_equal(columns[name], column)
-        assert columns[name].dtype == column.dtype
-
-
-def test_progress_is_on_the_disk_row_by_row(run: Path) -> None:
-    with text_logs.CsvLog(run / PROGRESS_FILE) as progress:
-        for n_rows in (1, 1, 2, 5):
-            progress.write({name: column[:n_rows] for name, column in history(20).items()})
-            assert len((run / PROGRESS_FILE).read_text().splitlines()) == 1 + n_rows
-
-
-def test_a_last_line_cut_by_a_crash_is_left_out(run: Path) -> None:
-    path = run / PROGRESS_FILE
-    text = path.read_text()
-    path.write_text(text[:-3])
-    assert len(text_logs.read_csv_log(path)["success"]) == 19
-    path.write_text(text.splitlines()[0] + "\n")
-    assert {len(column) for column in text_logs.read_csv_log(path).values()} == {0}
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b"success\nabc\n", b"success,loss\n1,2\n3\n", b"success\n1\n2,3\n"]
-)
-def test_what_is_not_the_progress_of_a_run_is_refused(data: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "other.csv"
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"other\.csv is not the progress of a run"):
-        text_logs.read_csv_log(path)
 
 
 def test_a_new_or_empty_folder_or_one_with_other_files_is_free(tmp_path: Path) -> None:
@@ -153,14 +105,6 @@ def test_what_cannot_be_resumed_is_refused(run: Path) -> None:
         find_checkpoint(run / "none")
 
 
-def test_the_header_is_written_once_and_without_rows(run: Path) -> None:
-    with text_logs.CsvLog(run / PROGRESS_FILE) as progress:
-        for n_rows in (0, 0, 1):
-            progress.write({name: column[:n_rows] for name, column in history(20).items()})
-            assert len(text_logs.read_csv_log(run / PROGRESS_FILE)["success"]) == n_rows
-    assert (run / PROGRESS_FILE).read_text().count("success") == 2  # of the columns success and greedy_success
-
-
 def test_find_takes_a_folder_or_a_file(run: Path) -> None:
     assert find_file(run, PROGRESS_FILE) == run / PROGRESS_FILE
     assert find_file(run / PROGRESS_FILE, AGENT_FILE) == run / PROGRESS_FILE
@@ -207,22 +151,3 @@ def test_amending_replaces_the_config_alone_and_at_once(run: Path, monkeypatch: 
     assert read_config(run) == {**DESCRIPTION, "config": {"epochs": 9}}
     del before[run / CONFIG_FILE]
     assert {path: path.read_bytes() for path in run.iterdir() if path.name != CONFIG_FILE} == before
-
-
-def test_a_folder_is_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    for _ in range(2):
-        with atomic_file.locked(folder):
-            for _ in range(2):
-                with (
-                    pytest.raises(BlockingIOError, match=f"another herfast writes into {folder}"),
-                    atomic_file.locked(folder),
-                ):
-                    pass
-
-    def no_locks(descriptor: int, operation: int) -> None:
-        raise OSError(errno.EBADF, "Bad file descriptor")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    with atomic_file.locked(folder), atomic_file.locked(folder):
-        pass  # a file system without locks: nobody can know

@@ -10,25 +10,14 @@ import threading
 
 import numpy as np
 import pytest
+from support.trials import TRIAL_SETTINGS, plan, without_time
 
 import herfast
 from herfast import Agent, BitFlip, Config, QNetwork
-from herfast.callbacks import text_logs
 from herfast.common import atomic_file
 from herfast.experiments import run, sweep, trial
 
-TINY = {"preset": "notebook", "hidden": (8,), "cycles_per_epoch": 2, "updates_per_cycle": 2, "batch_size": 8}
-TINY |= {"epochs": 3, "episodes_per_cycle": 2}
 FLAGS = "--preset notebook --hidden 8 --cycles-per-epoch 2 --updates-per-cycle 2 --batch-size 8 --episodes-per-cycle 2"
-
-
-def without_time(rows):
-    return [{name: value for name, value in row.items() if name not in ("seconds", "machine")} for row in rows]
-
-
-def planned(n_bits, seeds=1, **fields):
-    settings = {**TINY, **fields}
-    return sweep.plan_trials(n_bits, settings.pop("preset"), seeds, None, settings)
 
 
 def table(folder):
@@ -45,13 +34,13 @@ def by_cell(rows):
 
 
 def test_every_combination_is_learnt_once_and_is_what_an_agent_learns(tmp_path):
-    rows = herfast.sweep([3, 2], out=tmp_path, seeds=2, k=[0, 4], gamma=0.9, **TINY)
+    rows = herfast.sweep([3, 2], out=tmp_path, seeds=2, k=[0, 4], gamma=0.9, **TRIAL_SETTINGS)
     assert len(rows) == 2 * 2 * 2 * 3
     found = {(row["n_bits"], row["k"], row["seed"]): row for row in rows}
     assert set(found) == set(itertools.product((2, 3), (0, 4), (0, 1)))
     assert [row["n_bits"] for row in rows] == [3] * 12 + [2] * 12  # the longest first
     for (n_bits, k, seed), last in found.items():
-        agent = Agent(BitFlip(n_bits), seed=seed, k=k, gamma=0.9, **TINY).learn()
+        agent = Agent(BitFlip(n_bits), seed=seed, k=k, gamma=0.9, **TRIAL_SETTINGS).learn()
         history, parameters = agent.history, agent.network.parameters()
         assert (last["epoch"], last["ended"], last["max_steps"]) == (3, "epochs", n_bits)
         assert [last[name] for name in ("env_steps", "episodes", "updates")] == [agent.env_steps, agent.episodes, 12]
@@ -62,7 +51,7 @@ def test_every_combination_is_learnt_once_and_is_what_an_agent_learns(tmp_path):
 
 
 def test_a_row_holds_every_setting_and_the_table_holds_the_rows(tmp_path):
-    rows = herfast.sweep(2, out=tmp_path, **{**TINY, "hidden": [(8,), (4, 4)]})
+    rows = herfast.sweep(2, out=tmp_path, **{**TRIAL_SETTINGS, "hidden": [(8,), (4, 4)]})
     assert by_cell(table(tmp_path)) == by_cell(as_text(rows))
     assert set(rows[0]) == set(trial.RESULT_COLUMNS) >= {"machine", "version", "seconds", *Config.__dataclass_fields__}
     assert {row["hidden"] for row in rows} == {"8", "4,4"}
@@ -70,107 +59,39 @@ def test_a_row_holds_every_setting_and_the_table_holds_the_rows(tmp_path):
 
 
 def test_seeds_settings_and_several_presets_make_cells_of_their_own():
-    plan = sweep.plan_trials([4, 5], ["fast", "paper"], 3, None, {"k": [0, 1], "gamma": [0.9, 0.9]})
-    assert len(plan) == len({cell.name for cell in plan}) == 2 * 2 * 3 * 2  # 0.9 twice is one cell
-    assert plan[0].config == Config.preset("fast", BitFlip(5), k=0, gamma=0.9)
+    trials = sweep.plan_trials([4, 5], ["fast", "paper"], 3, None, {"k": [0, 1], "gamma": [0.9, 0.9]})
+    assert len(trials) == len({cell.name for cell in trials}) == 2 * 2 * 3 * 2  # 0.9 twice is one cell
+    assert trials[0].config == Config.preset("fast", BitFlip(5), k=0, gamma=0.9)
     (other,) = sweep.plan_trials(5, "fast", 1, 9, {"k": 0, "gamma": 0.9})
-    assert other.name not in {cell.name for cell in plan}  # max_steps
+    assert other.name not in {cell.name for cell in trials}  # max_steps
 
 
 def test_the_same_call_again_learns_nothing_and_more_seeds_only_those(tmp_path, monkeypatch):
-    first = herfast.sweep([2, 3], out=tmp_path, **TINY)
+    first = herfast.sweep([2, 3], out=tmp_path, **TRIAL_SETTINGS)
     learnt = []
     learn = trial.train_trial
     monkeypatch.setattr(sweep, "train_trial", lambda trial, *args: (learnt.append(trial.seed), learn(trial, *args)))
-    assert herfast.sweep([2, 3], out=tmp_path, **TINY) == first
+    assert herfast.sweep([2, 3], out=tmp_path, **TRIAL_SETTINGS) == first
     assert learnt == []
-    more = herfast.sweep([2, 3], out=tmp_path, seeds=2, **TINY)
+    more = herfast.sweep([2, 3], out=tmp_path, seeds=2, **TRIAL_SETTINGS)
     assert learnt == [1, 1]
     assert [row for row in more if row["seed"] == 0] == first
     assert by_cell(table(tmp_path)) == by_cell(as_text(more))
-    herfast.sweep(2, out=tmp_path, **TINY)  # a part of it leaves the table whole
+    herfast.sweep(2, out=tmp_path, **TRIAL_SETTINGS)  # a part of it leaves the table whole
     assert by_cell(table(tmp_path)) == by_cell(as_text(more))
-
-
-def test_a_cell_that_was_stopped_goes_on_from_its_checkpoint(tmp_path):
-    """Stopped after one cycle and again and again, it ends as one that never was."""
-    (what,) = planned(3)
-    whole, stopped = (tmp_path / name / what.name for name in ("whole", "stopped"))
-    trial.train_trial(what, whole)
-    for cycle in range(1, 6):
-        trial.train_trial(what, stopped, lambda: True)
-        assert trial.trial_rows(stopped) is None
-        assert Agent.load(stopped / run.CHECKPOINT_FILE).cycles == cycle
-    trial.train_trial(what, stopped, lambda: True)  # the sixth and last
-    assert without_time(trial.trial_rows(stopped)) == without_time(trial.trial_rows(whole))
-    assert not (stopped / run.CHECKPOINT_FILE).exists()
-
-
-def solving(what, folder, stopped=lambda: False):
-    """Learn `what`, which is solved in its tenth epoch, when a checkpoint is due."""
-    judge = Agent._judge
-
-    def judged(agent, until):
-        return (1.0, True) if agent.cycles + 1 == 20 else judge(agent, until)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Agent, "_judge", judged)
-        trial.train_trial(what, folder, stopped)
-
-
-def test_a_cell_killed_as_it_is_solved_ends_as_one_that_was_not(tmp_path, monkeypatch):
-    (what,) = planned(6, epochs=30, until=1.0)
-    solving(what, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(trial, "_finish", lambda *args: killed())
-        with pytest.raises(Killed):
-            solving(what, tmp_path / what.name)
-    solving(what, tmp_path / what.name)
-    whole, again = (run.read_config(tmp_path / name) for name in ("whole", what.name))
-    assert (whole["ended"], whole["cycles"]) == ("solved", 20)
-    assert again == whole
-
-
-class Killed(BaseException):
-    pass
-
-
-def killed():
-    raise Killed
 
 
 @pytest.mark.parametrize("change", [{"epochs": 9}, {"gamma": 0.5}])
 def test_a_folder_with_another_run_is_left_alone_and_the_others_are_learnt(change, tmp_path):
     """As after `herfast train --resume` with other limits in a cell's folder."""
-    first, second = planned(3, seeds=2)
-    (other,) = planned(3, **change)
+    first, second = plan(3, seeds=2)
+    (other,) = plan(3, **change)
     trial.train_trial(other, tmp_path / first.name, lambda: True)
     before = {path.name: path.read_bytes() for path in (tmp_path / first.name).iterdir()}
     with pytest.raises(FileExistsError, match=rf"{first.name} holds another run than the cell of"):
         sweep.run_trials([first, second], tmp_path, 1, None, False)
     assert {path.name: path.read_bytes() for path in (tmp_path / first.name).iterdir()} == before
     assert {row["cell"] for row in table(tmp_path)} == {second.name}
-
-
-@pytest.mark.parametrize("checkpoint", ["of another cell", "at its end"])
-def test_a_checkpoint_that_is_not_the_cells_own_is_not_gone_on_from(checkpoint, tmp_path):
-    (what,) = planned(3)
-    trial.train_trial(what, tmp_path / "right")
-    trial.train_trial(what, tmp_path / what.name, lambda: True)
-    other = checkpoint == "of another cell"
-    agent = Agent(BitFlip(4 if other else 3), seed=0, **TINY).learn(epochs=1 if other else None)
-    agent.save(tmp_path / what.name / run.CHECKPOINT_FILE, replay=True)
-    trial.train_trial(what, tmp_path / what.name)
-    assert run.read_config(tmp_path / what.name)["cycles"] == 6
-    right, found = (
-        {
-            name: column
-            for name, column in text_logs.read_csv_log(tmp_path / name_ / run.PROGRESS_FILE).items()
-            if name != "seconds"
-        }
-        for name_ in ("right", what.name)
-    )
-    np.testing.assert_equal(found, right)
 
 
 def damaged_by(damage, folder):
@@ -188,23 +109,23 @@ def damaged_by(damage, folder):
 
 @pytest.mark.parametrize("damage", ["gone", "rubbish", "empty", "cut off"])
 def test_a_damaged_cell_is_learnt_again(damage, tmp_path):
-    first = without_time(herfast.sweep(3, out=tmp_path, seeds=2, **TINY))
+    first = without_time(herfast.sweep(3, out=tmp_path, seeds=2, **TRIAL_SETTINGS))
     damaged_by(damage, tmp_path / first[0]["cell"])
-    assert without_time(herfast.sweep(3, out=tmp_path, seeds=2, **TINY)) == first
+    assert without_time(herfast.sweep(3, out=tmp_path, seeds=2, **TRIAL_SETTINGS)) == first
     assert len(table(tmp_path)) == len(first)
 
 
 def test_copies_and_other_folders_are_no_cells(tmp_path):
-    first = herfast.sweep(3, out=tmp_path, **TINY)
+    first = herfast.sweep(3, out=tmp_path, **TRIAL_SETTINGS)
     shutil.copytree(tmp_path / first[0]["cell"], tmp_path / "copy")
     shutil.copytree(tmp_path / first[0]["cell"], tmp_path / "foreign")
     damaged_by("description", tmp_path / "foreign")
-    assert herfast.sweep(3, out=tmp_path, **TINY) == first
+    assert herfast.sweep(3, out=tmp_path, **TRIAL_SETTINGS) == first
     assert len(table(tmp_path)) == len(first)
 
 
 def test_files_of_others_in_a_cells_folder_stay(tmp_path):
-    (what,) = planned(3)
+    (what,) = plan(3)
     (tmp_path / what.name).mkdir()
     (tmp_path / what.name / run.CONFIG_FILE).write_text("mine")
     with pytest.raises(FileExistsError, match="not of a run of herfast"):
@@ -213,20 +134,10 @@ def test_files_of_others_in_a_cells_folder_stay(tmp_path):
 
 
 def test_a_cell_that_another_process_learns_costs_no_other(tmp_path):
-    first, second = planned(3, seeds=2)
+    first, second = plan(3, seeds=2)
     with atomic_file.locked(tmp_path / first.name), pytest.raises(BlockingIOError, match=first.name):
         sweep.run_trials([first, second], tmp_path, 1, None, False)
     assert {row["cell"] for row in table(tmp_path)} == {second.name}
-
-
-def test_a_checkpoint_that_cannot_be_read_costs_only_time(tmp_path):
-    (what,) = planned(3)
-    whole, spoilt = (tmp_path / name / what.name for name in ("whole", "spoilt"))
-    trial.train_trial(what, spoilt, lambda: True)
-    (spoilt / run.CHECKPOINT_FILE).write_bytes(b"rubbish")
-    for folder in (spoilt, whole):
-        trial.train_trial(what, folder)
-    assert without_time(trial.trial_rows(spoilt)) == without_time(trial.trial_rows(whole))
 
 
 def test_learning_that_diverges_is_an_end_and_stops_nothing_else(tmp_path, monkeypatch):
@@ -235,24 +146,24 @@ def test_learning_that_diverges_is_an_end_and_stops_nothing_else(tmp_path, monke
     monkeypatch.setattr(
         QNetwork, "is_finite", lambda self: finite(self) and (self.config.learning_rate < 1 or self.updates < 8)
     )
-    rows = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], **TINY)
+    rows = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], **TRIAL_SETTINGS)
     ends = {row["learning_rate"]: (row["ended"], row["epoch"], row["updates"]) for row in rows}
     assert ends == {1.0: ("diverged", 2, 6), 1e-3: ("epochs", 3, 12)}
     monkeypatch.setattr(sweep, "train_trial", None)
-    again = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], **TINY)  # it is not tried again
+    again = herfast.sweep(4, out=tmp_path, learning_rate=[1.0, 1e-3], **TRIAL_SETTINGS)  # it is not tried again
     assert repr(again) == repr(rows)  # NaN is not equal to itself
 
 
 def test_learning_that_diverges_at_once_has_a_row_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(QNetwork, "is_finite", lambda self: self.updates < 2)
-    (row,) = herfast.sweep(4, out=tmp_path, **TINY)
+    (row,) = herfast.sweep(4, out=tmp_path, **TRIAL_SETTINGS)
     assert (row["ended"], row["epoch"], row["updates"], row["env_steps"]) == ("diverged", 0, 0, 0)
     assert np.isnan([row[name] for name in ("success", "return", "loss", "greedy_success")]).all()
 
 
 def test_interrupted_it_saves_what_is_under_way(tmp_path):
     """The short cell ends, then Ctrl-C: the long one beside it is saved, the last is not begun, the third may be."""
-    long, third, last, short = planned(4, 3, epochs=3_000) + planned(2)
+    long, third, last, short = plan(4, 3, epochs=3_000) + plan(2)
     with pytest.raises(KeyboardInterrupt):
         sweep.run_trials([long, short, third, last], tmp_path, 2, None, False, interrupt)
     assert [thread.name for thread in threading.enumerate() if "Pool" in thread.name] == []
@@ -269,7 +180,7 @@ def test_what_ends_after_an_interruption_is_in_the_table_too(tmp_path, monkeypat
     learn = trial.train_trial
     monkeypatch.setattr(sweep, "train_trial", lambda *args: (learn(*args), both.wait()))
     with pytest.raises(KeyboardInterrupt):
-        sweep.run_trials(planned(3, seeds=2), tmp_path, 2, None, False, interrupt)
+        sweep.run_trials(plan(3, seeds=2), tmp_path, 2, None, False, interrupt)
     assert len({row["cell"] for row in table(tmp_path)}) == 2
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from golden import replay as golden
-from support.trajectories import numbered, told
+from support.trajectories import decode_numbered, numbered_episodes
 
 from herfast import HindsightReplay, Trajectories
 
@@ -15,14 +15,14 @@ STRATEGIES = ["future", "final", "episode", "random"]
 def sampled_numbers(strategy, k, n_games=7, max_steps=10, capacity=1000, n_samples=40_000):
     """Game, t, goal's game, goal's t, steps to the goal, and whether it is a hindsight goal, of many samples."""
     replay = HindsightReplay(capacity, 50, strategy=strategy, k=k, seed=1)
-    replay.add(numbered(n_games, max_steps))
+    replay.add(numbered_episodes(n_games, max_steps))
     batch = replay.sample(1, n_samples)
     states, following, goals = (words.ravel().astype(np.int64) for words in batch[:3])
     np.testing.assert_array_equal(following, states + 1)
     np.testing.assert_array_equal(batch.actions[0], states & 0xFFFF)
     np.testing.assert_array_equal(batch.terminated[0], following == goals)
     np.testing.assert_array_equal(batch.rewards[0], np.where(following == goals, 0, -1))
-    return *told(states), *told(goals), batch.steps_to_goal[0], goals != 2**50 - 1
+    return *decode_numbered(states), *decode_numbered(goals), batch.steps_to_goal[0], goals != 2**50 - 1
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -67,7 +67,7 @@ def test_a_state_that_is_its_goal_already_is_kept():
 
 
 def test_an_original_goal_knows_the_way_only_if_the_episode_ends_there():
-    trajectories = numbered(2, 10)
+    trajectories = numbered_episodes(2, 10)
     trajectories.goals[1] = trajectories.states[10, 1]
     replay = HindsightReplay(100, 50, k=0, seed=0)
     replay.add(trajectories)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ring as ref
-from support.trajectories import add_to_twin, as_words, assert_same_samples, numbered, played, stored
+from support.trajectories import (
+    add_to_twin,
+    assert_same_samples,
+    numbered_episodes,
+    random_episodes,
+    records_oldest_first,
+    twin_records,
+)
 
 from herfast import HindsightReplay, Trajectories, _core
 from herfast.common.seeding import Role, stream
@@ -21,7 +28,7 @@ def both(capacity, n_bits, n_goal_bits=None, *, additions=4, seed=0, max_steps=6
     replay = HindsightReplay(capacity, n_bits, n_goal_bits, seed=seed, **options)
     twin = ref.Ring(capacity, n_goal_bits or n_bits)
     for _ in range(additions):
-        trajectories = played(rng, n_bits, n_goal_bits, max_steps=max_steps)
+        trajectories = random_episodes(rng, n_bits, n_goal_bits, max_steps=max_steps)
         replay.add(trajectories)
         add_to_twin(twin, trajectories)
     return replay, twin
@@ -29,7 +36,7 @@ def both(capacity, n_bits, n_goal_bits=None, *, additions=4, seed=0, max_steps=6
 
 def test_inputs_vary():
     rng = np.random.default_rng(0)
-    one, two = played(rng, 50, n_games=200), played(rng, 50, n_games=200)
+    one, two = random_episodes(rng, 50, n_episodes=200), random_episodes(rng, 50, n_episodes=200)
     assert (one.goals != two.goals).all()
     assert set(one.lengths) == set(range(1, 7))
     ends = one.states[one.lengths, np.arange(200)]
@@ -43,10 +50,10 @@ def test_the_ring_holds_what_its_twin_holds(n_bits, capacity):
     n_goal_bits = n_bits // 2 + 1
     replay, twin = HindsightReplay(capacity, n_bits, n_goal_bits), ref.Ring(capacity, n_goal_bits)
     for _ in range(5):
-        trajectories = played(rng, n_bits, n_goal_bits)
+        trajectories = random_episodes(rng, n_bits, n_goal_bits)
         replay.add(trajectories)
         add_to_twin(twin, trajectories)
-        np.testing.assert_array_equal(stored(replay), as_words(twin, n_bits))
+        np.testing.assert_array_equal(records_oldest_first(replay), twin_records(twin, n_bits))
         assert len(replay) == twin.n_transitions()
         assert replay.cursor[1] == len(twin.records)
         assert _core.ring_is_valid(replay.records, replay.cursor, n_bits, n_goal_bits)
@@ -91,15 +98,15 @@ def test_one_step_episodes(strategy):
 def test_any_ring_equals_its_twin(capacity, n_bits, strategy, k, additions, max_steps, seed):
     options = {"strategy": strategy, "k": k, "max_steps": max_steps, "additions": additions}
     replay, twin = both(capacity, n_bits, seed=seed, **options)
-    np.testing.assert_array_equal(stored(replay), as_words(twin, n_bits))
+    np.testing.assert_array_equal(records_oldest_first(replay), twin_records(twin, n_bits))
     if len(replay):
         assert_same_samples(replay, twin, stream(seed, Role.REPLAY).bit_generator)
 
 
 def test_an_addition_larger_than_the_ring_leaves_its_last_records():
     replay = HindsightReplay(25, 50)
-    replay.add(numbered(9, 10))
-    assert stored(replay)[:, 0].tolist() == [g << 16 | t for g in range(9) for t in range(11)][-25:]
+    replay.add(numbered_episodes(9, 10))
+    assert records_oldest_first(replay)[:, 0].tolist() == [g << 16 | t for g in range(9) for t in range(11)][-25:]
     assert len(replay) == 10 + 10 + 2
 
 
@@ -109,8 +116,8 @@ def test_the_same_seed_gives_the_same_bits_and_its_state_can_be_carried_over():
     other = HindsightReplay(23, 50, seed=99)
     other.load_state_dict({"records": one.records, "cursor": one.cursor})
     other.rng = pickle.loads(pickle.dumps(one.rng))
-    one.add(numbered(2, 5))
-    other.add(numbered(2, 5))
+    one.add(numbered_episodes(2, 5))
+    other.add(numbered_episodes(2, 5))
     assert_equal_batches(one.sample(2, 50), other.sample(2, 50))
     assert (one.sample(1, 50).states != both(23, 50, seed=4)[0].sample(1, 50).states).any()
 
@@ -139,7 +146,7 @@ def marred(replay, age, difference):
 def test_only_whole_rings_are_restored():
     full, _ = both(23, 50)
     part = HindsightReplay(1000, 50)
-    part.add(numbered(3, 5))
+    part.add(numbered_episodes(3, 5))
     copy = HindsightReplay(1000, 50)
     copy.load_state_dict({"records": part.records[:18], "cursor": part.cursor})  # the stored rows are enough
     np.testing.assert_array_equal(copy.records, part.records)
@@ -163,7 +170,7 @@ def test_an_episode_begins_with_its_first_step(lengths):
     """Where the one before it ends, and where the ring does; only the oldest of a full ring may have lost it."""
     whole = HindsightReplay(sum(lengths) + 2, 50)
     for length in lengths:
-        whole.add(numbered(1, length))
+        whole.add(numbered_episodes(1, length))
     sizes = (50, 50)
     assert _core.ring_is_valid(whole.records, whole.cursor, *sizes)
     for age in range(len(whole.records)):
@@ -172,7 +179,7 @@ def test_an_episode_begins_with_its_first_step(lengths):
         records[age : end + 1, -1] += np.uint64(1 << 16)  # all that is left of its episode is a step later
         assert _core.ring_is_valid(records, whole.cursor, *sizes) == (age == 0)
     part = HindsightReplay(100, 50)
-    part.add(numbered(1, 4))
+    part.add(numbered_episodes(1, 4))
     part.records[:5, -1] += np.uint64(1 << 16)
     assert not _core.ring_is_valid(part.records, part.cursor, *sizes)
     part.records[:, -1] = 0
@@ -180,7 +187,7 @@ def test_an_episode_begins_with_its_first_step(lengths):
 
 
 def test_strides_and_read_only_arrays_are_welcome():
-    trajectories = played(np.random.default_rng(0), 130)
+    trajectories = random_episodes(np.random.default_rng(0), 130)
     one, two = HindsightReplay(100, 130, seed=0), HindsightReplay(100, 130, seed=0)
     one.add(trajectories)
     strided = Trajectories(*(np.repeat(array, 2, axis=-1)[..., ::2] for array in trajectories))
@@ -200,7 +207,7 @@ def test_layout_of_minibatches():
 
 
 def changed(**arrays):
-    return numbered(3, 5)._replace(**arrays)
+    return numbered_episodes(3, 5)._replace(**arrays)
 
 
 @pytest.mark.parametrize(
@@ -217,12 +224,16 @@ def changed(**arrays):
         (changed(states=np.zeros((6, 3, 1))), TypeError, "states must be .* uint64, got dtype float64"),
         (changed(states=np.zeros((6, 3), np.uint64)), ValueError, r"states must have 3 axes, got shape \(6, 3\)"),
         (changed(actions=np.zeros((5, 3), np.int64)), TypeError, "actions must be .* uint16, got dtype int64"),
-        (numbered(1, 40), ValueError, "an episode of 40 steps needs 41 records, the ring has 40; raise capacity"),
+        (
+            numbered_episodes(1, 40),
+            ValueError,
+            "an episode of 40 steps needs 41 records, the ring has 40; raise capacity",
+        ),
     ],
 )
 def test_add_says_what_is_wrong_and_stores_nothing(trajectories, error, message):
     replay = HindsightReplay(40, 50)
-    replay.add(numbered(1, 3))
+    replay.add(numbered_episodes(1, 3))
     records, cursor = replay.records.copy(), replay.cursor.copy()
     with pytest.raises(error, match=message):
         replay.add(trajectories)
@@ -231,7 +242,7 @@ def test_add_says_what_is_wrong_and_stores_nothing(trajectories, error, message)
 
 
 def test_a_stray_bit_in_the_last_state_is_found_and_one_beyond_it_is_not():
-    trajectories = numbered(3, 5)._replace(lengths=np.array([5, 2, 5], np.int32))
+    trajectories = numbered_episodes(3, 5)._replace(lengths=np.array([5, 2, 5], np.int32))
     trajectories.states[3, 1] = 2**50
     replay = HindsightReplay(40, 50)
     replay.add(trajectories)
@@ -259,7 +270,7 @@ def test_an_empty_ring_says_so():
     assert len(replay) == 0
     with pytest.raises(ValueError, match="the replay is empty; add trajectories first"):
         replay.sample(1, 1)
-    replay.add(numbered(0, 3))
+    replay.add(numbered_episodes(0, 3))
     assert len(replay) == 0
 
 
@@ -298,3 +309,88 @@ def test_the_core_trusts_no_cursor():
         _core.ring_is_valid(np.zeros((23, 2), np.uint64), replay.cursor, *sizes)
     with pytest.raises(TypeError, match=r"bit_generator must be a numpy\.random\.BitGenerator, got Generator"):
         _core.ring_sample(replay.records, replay.cursor, *sizes, "final", 1, replay.rng, *replay.sample(1, 1))
+
+
+# --- state_dict and load_state_dict -----------------------------------------------------------------------------------
+
+CONTENTS = {"empty": 0, "in part": 1, "overwritten": 9}  # additions of up to 35 records to a ring of 60
+
+
+def contents(replay):
+    return replay.records.tobytes(), replay.cursor.tolist(), replay.rng.bit_generator.state
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize(("n_bits", "n_goal_bits"), [(9, 9), (70, 65)])
+def test_a_restored_replay_holds_and_samples_what_the_saved_one_does(n_bits, n_goal_bits, name):
+    saved, _ = both(60, n_bits, n_goal_bits, additions=CONTENTS[name], seed=1)
+    restored, _ = both(60, n_bits, n_goal_bits, additions=5, seed=2)
+    rng = restored.rng.bit_generator.state
+    state = saved.state_dict()
+    size = saved.cursor[1]
+    assert (size == 0, size == 60) == (name == "empty", name == "overwritten")
+    assert list(state) == ["records", "cursor"]
+    assert len(state["records"]) == size
+    assert np.shares_memory(state["records"], saved.records) == (size > 0)
+    restored.load_state_dict(state)
+    assert contents(restored) == (saved.records.tobytes(), saved.cursor.tolist(), rng)
+    restored.rng.bit_generator.state = saved.rng.bit_generator.state
+    if size:
+        assert_equal_batches(restored.sample(2, 50), saved.sample(2, 50))
+    trajectories = random_episodes(np.random.default_rng(3), n_bits, n_goal_bits)
+    held = contents(saved)
+    restored.add(trajectories)
+    assert contents(saved) == held, "each has its own memory"
+    saved.add(trajectories)
+    assert contents(restored) == contents(saved)
+    assert_equal_batches(restored.sample(2, 50), saved.sample(2, 50))
+
+
+def test_stored_actions_must_be_below_n_actions():
+    saved, _ = both(60, 9, seed=1)
+    highest = max(int(record[-1] & np.uint64(0xFFFF)) for record in saved.records[: saved.cursor[1]])
+    assert highest == 8
+    replay, _ = both(60, 9, seed=2)
+    before = contents(replay)
+    for n_actions, error, message in (
+        (8, ValueError, "has an action 8, where 7 is the highest"),
+        (1, ValueError, "has an action 8, where 0 is the highest"),
+        (0, ValueError, "n_actions must be from 1 to 65,536, got 0"),
+        (65_537, ValueError, "n_actions must be from 1 to 65,536, got 65,537"),
+        (9.0, TypeError, "n_actions must be an integer from 1 to 65,536, got 9.0"),
+    ):
+        with pytest.raises(error, match=message):
+            replay.load_state_dict(saved.state_dict(), n_actions=n_actions)
+        assert contents(replay) == before
+    replay.load_state_dict(saved.state_dict(), n_actions=9)
+    assert contents(replay)[:2] == contents(saved)[:2]
+    empty = HindsightReplay(60, 9)
+    replay.load_state_dict(empty.state_dict(), n_actions=1)
+    assert len(replay) == 0
+
+
+WRONG_STATES = {
+    "records missing": (lambda state: state.pop("records"), ValueError, "^records is missing$"),
+    "cursor missing": (lambda state: state.pop("cursor"), ValueError, "^cursor is missing$"),
+    "unknown": (lambda state: state.update(rng=3), ValueError, "^'rng' is unknown$"),
+    "rows missing": (lambda state: state.update(records=state["records"][1:]), ValueError, "does not go with records"),
+    "dtype": (lambda state: state.update(records=state["records"].astype("i8")), TypeError, "records must be .*uint64"),
+    "step count": (lambda state: state["cursor"].__setitem__(2, 0), ValueError, "not a ring of whole episodes"),
+    "last record": (lambda state: state["records"].__setitem__((-1, -1), 2**63), ValueError, "whole episodes"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STATES)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(wrong):
+    change, error, message = WRONG_STATES[wrong]
+    state = {name: array.copy() for name, array in both(60, 9, seed=1)[0].state_dict().items()}
+    replay, _ = both(60, 9, seed=2)
+    change(state)
+    before, records, cursor = contents(replay), replay.records, replay.cursor
+    with pytest.raises(error, match=message):
+        replay.load_state_dict(state)
+    assert contents(replay) == before
+    assert replay.records is records
+    assert replay.cursor is cursor
+    with pytest.raises(TypeError, match=r"^state must be a dict, got \[\]$"):
+        replay.load_state_dict([])

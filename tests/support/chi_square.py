@@ -1,13 +1,13 @@
-"""Whether counts look like the chances that they should have: chi-square tests for draws with fixed seeds."""
+"""Chi-square tests of random draws, with fixed seeds."""
 
 import numpy as np
 from scipy import stats
 
-LEAST_P = 1e-4  # seeds are fixed, so a test that passes once always passes; fair draws fail for one seed in 10,000
+MIN_P_VALUE = 1e-4  # seeds are fixed, so a test that passes once always passes; fair draws fail for one seed in 10,000
 
 
-def assert_drawn(values, probabilities, what):
-    """`values` are indices, drawn with these probabilities (or weights): their counts have p > 1e-4."""
+def assert_frequencies(values, probabilities, what):
+    """`values` are indices; their frequencies fit these probabilities (or weights) with p > 1e-4."""
     weights = np.asarray(probabilities, float)
     counts = np.bincount(values, minlength=len(weights))
     assert len(counts) == len(weights), f"{what}: {len(counts) - 1} is none of {len(weights)}"
@@ -18,12 +18,12 @@ def assert_drawn(values, probabilities, what):
     assert expected.min() >= 5, f"{what}: too few draws for a chi-square test"
     if len(expected) > 1:
         p = stats.chisquare(counts[weights > 0], expected).pvalue
-        assert p > LEAST_P, f"{what}: p = {p:.3g}, counts {counts}, expected {expected}"
+        assert p > MIN_P_VALUE, f"{what}: p = {p:.3g}, counts {counts}, expected {expected}"
 
 
 def assert_uniform(values, n_values, what):
     """`values` are drawn uniformly from 0..n_values - 1."""
-    assert_drawn(values, np.ones(n_values), what)
+    assert_frequencies(values, np.ones(n_values), what)
 
 
 def assert_independent(one, other, what):
@@ -32,12 +32,12 @@ def assert_independent(one, other, what):
     np.add.at(table, (one, other), 1)
     table = table[table.any(axis=1)][:, table.any(axis=0)]
     p = stats.chi2_contingency(table).pvalue
-    assert p > LEAST_P, f"{what}: p = {p:.3g}"
+    assert p > MIN_P_VALUE, f"{what}: p = {p:.3g}"
 
 
 def assert_fair_bits(bits, what):
     """Each column of `bits` [draws, n] is 0 or 1 with equal chances, and independent of the others."""
     n_draws, n_bits = bits.shape
-    off = ((bits.sum(axis=0) - n_draws / 2) ** 2 / (n_draws / 4)).sum()
-    p = stats.chi2.sf(off, n_bits)
-    assert p > LEAST_P, f"{what}: p = {p:.3g}"
+    statistic = ((bits.sum(axis=0) - n_draws / 2) ** 2 / (n_draws / 4)).sum()
+    p = stats.chi2.sf(statistic, n_bits)
+    assert p > MIN_P_VALUE, f"{what}: p = {p:.3g}"

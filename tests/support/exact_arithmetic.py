@@ -1,9 +1,9 @@
-"""For tests of kernels: small integers, whose float32 sums are exact in any order; a mark for what stays untouched."""
+"""For tests of kernels: small integers, whose float32 sums are exact in any order; a value for what is not written."""
 
 import numpy as np
 
-UNTOUCHED = 77
+SENTINEL = 77
 
 
-def integers(rng, *shape):
+def random_integers(rng, *shape):
     return rng.integers(-8, 9, shape).astype(np.float32)

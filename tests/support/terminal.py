@@ -19,17 +19,17 @@ class Terminal:
 @contextmanager
 def terminal() -> Iterator[Terminal]:
     """Let sys.stdout be a terminal."""
-    ours, theirs = os.openpty()
+    controller, terminal_end = os.openpty()
     text = bytearray()
 
     def read() -> None:
         while not text.endswith(b"\0"):  # the end mark; what is still on its way when a terminal is closed may be lost
-            text.extend(os.read(ours, 4096))
+            text.extend(os.read(controller, 4096))
 
     reader = threading.Thread(target=read, daemon=True)  # else a full buffer would stop who writes
     reader.start()
     before, written = sys.stdout, Terminal()
-    sys.stdout = open(theirs, "w", encoding="utf-8")  # noqa: SIM115 (closed below)
+    sys.stdout = open(terminal_end, "w", encoding="utf-8")  # noqa: SIM115 (closed below)
     try:
         yield written
     finally:
@@ -37,7 +37,7 @@ def terminal() -> Iterator[Terminal]:
         reader.join()
         sys.stdout.close()
         sys.stdout = before
-        os.close(ours)
+        os.close(controller)
         written.text = text[:-1].decode().replace("\r\n", "\n")
 
 

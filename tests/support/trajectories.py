@@ -1,4 +1,4 @@
-"""Trajectories to store in tests: random ones, ones that tell where each state stands; and the ring beside its twin."""
+"""Episodes to store in tests, random ones and ones whose states are numbered; and a replay compared with its twin."""
 
 import numpy as np
 from reference.bits import from_words, prefix, to_words
@@ -13,49 +13,50 @@ def random_words(rng, shape, n_bits):
     return words
 
 
-def played(rng, n_bits, n_goal_bits=None, n_games=5, max_steps=6):
-    """Games of random lengths, some of which end at their goal; past a game's end there is only rubbish."""
+def random_episodes(rng, n_bits, n_goal_bits=None, n_episodes=5, max_steps=6):
+    """Episodes of random lengths, some of which end at their goal; past an episode's end all is random."""
     n_goal_bits = n_goal_bits or n_bits
-    lengths = rng.integers(1, max_steps + 1, n_games, dtype=np.int32)
-    states = rng.integers(0, 2**64, (max_steps + 1, n_games, -(-n_bits // 64)), np.uint64)
+    lengths = rng.integers(1, max_steps + 1, n_episodes, dtype=np.int32)
+    states = rng.integers(0, 2**64, (max_steps + 1, n_episodes, -(-n_bits // 64)), np.uint64)
     used = np.arange(max_steps + 1)[:, None] <= lengths
     states[used] = random_words(rng, (used.sum(),), n_bits)
-    goals = random_words(rng, (n_games,), n_goal_bits)
-    for game in np.flatnonzero(rng.random(n_games) < 0.5):
-        goals[game] = to_words(prefix(from_words(states[lengths[game], game]), n_goal_bits), n_goal_bits)
-    actions = rng.integers(0, n_bits, (max_steps, n_games), np.uint16)
+    goals = random_words(rng, (n_episodes,), n_goal_bits)
+    for episode in np.flatnonzero(rng.random(n_episodes) < 0.5):
+        goals[episode] = to_words(prefix(from_words(states[lengths[episode], episode]), n_goal_bits), n_goal_bits)
+    actions = rng.integers(0, n_bits, (max_steps, n_episodes), np.uint16)
     actions[np.arange(max_steps)[:, None] >= lengths] = 65_535
     return Trajectories(states, actions, goals, lengths)
 
 
-def numbered(n_games, max_steps, first_game=0):
-    """Games whose states are game number << 16 | t, whose actions are t and whose goals none can reach."""
-    t, game = np.meshgrid(np.arange(max_steps + 1), first_game + np.arange(n_games), indexing="ij")
-    states = (game << 16 | t).astype(np.uint64)[..., None]
-    goals = np.full((n_games, 1), 2**50 - 1, np.uint64)
-    return Trajectories(states, t[:-1].astype(np.uint16), goals, np.full(n_games, max_steps, np.int32))
+def numbered_episodes(n_episodes, max_steps, first_episode=0):
+    """Episodes whose states are episode << 16 | t, whose actions are t and whose goals none can reach."""
+    t, episode = np.meshgrid(np.arange(max_steps + 1), first_episode + np.arange(n_episodes), indexing="ij")
+    states = (episode << 16 | t).astype(np.uint64)[..., None]
+    goals = np.full((n_episodes, 1), 2**50 - 1, np.uint64)
+    return Trajectories(states, t[:-1].astype(np.uint16), goals, np.full(n_episodes, max_steps, np.int32))
 
 
-def told(words):
-    """Game and t of states that `numbered` made, int64 in one axis."""
+def decode_numbered(words):
+    """Episode and t of states that `numbered_episodes` made, int64 in one axis."""
     numbers = words.ravel().astype(np.int64)
     return numbers >> 16, numbers & 0xFFFF
 
 
 def add_to_twin(twin, trajectories):
     """What HindsightReplay.add does, for a reference.ring.Ring."""
-    for game, length in enumerate(trajectories.lengths):
-        states = [from_words(state) for state in trajectories.states[: length + 1, game]]
-        twin.add(states, trajectories.actions[:length, game].tolist(), from_words(trajectories.goals[game]))
+    for episode, length in enumerate(trajectories.lengths):
+        states = [from_words(state) for state in trajectories.states[: length + 1, episode]]
+        twin.add(states, trajectories.actions[:length, episode].tolist(), from_words(trajectories.goals[episode]))
 
 
-def stored(replay):
+def records_oldest_first(replay):
     """The ring's records, oldest first."""
     head, size, _ = replay.cursor
     return np.roll(replay.records, -head, axis=0) if size == replay.capacity else replay.records[:size]
 
 
-def as_words(twin, n_bits):
+def twin_records(twin, n_bits):
+    """The records of a reference.ring.Ring, in the layout of HindsightReplay's."""
     return np.array(
         [
             [

@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 import pytest
-from support.known_networks import prefer
-from support.trajectories import numbered, told
+from support.known_networks import set_greedy_action
+from support.trajectories import decode_numbered, numbered_episodes
 
 from herfast import Agent, BitFlip, Config, Minibatches, QNetwork, pack_bits
 from herfast.cli import main
@@ -47,10 +47,10 @@ def test_every_switch_has_a_test_and_a_line_of_help(capsys, monkeypatch):
 def goals_of(**fields):
     """For samples of games of ten steps: the step sampled, that of its goal, and whether both are of the same game."""
     agent = small_agent(50, **fields)
-    agent.replay.add(numbered(3, 10))
+    agent.replay.add(numbered_episodes(3, 10))
     batch = agent.replay.sample(1, 2_000)
     hindsight = batch.goals.ravel() != 2**50 - 1
-    (game, t), (goal_game, goal_t) = told(batch.states), told(batch.goals)
+    (game, t), (goal_game, goal_t) = decode_numbered(batch.states), decode_numbered(batch.goals)
     return t[hindsight], goal_t[hindsight], (game == goal_game)[hindsight], hindsight.mean()
 
 
@@ -198,7 +198,7 @@ def explored(cycles=1, **fields):
     """The share of random actions by cycle, of an agent that otherwise plays action 1; epsilon, and steps before."""
     fields = {"episodes_per_cycle": 200, "learning_rate": 5e-324, "cycles_per_epoch": 1, **fields}
     agent, shares = small_agent(8, **fields), []
-    prefer(agent.network, 1)
+    set_greedy_action(agent.network, 1)
     add = agent.replay.add
 
     def watch(games):
@@ -333,7 +333,7 @@ def test_evaluate_with():
     for which, action in (("online", 4), ("target", 2)):
         agent = small_agent(evaluate_with=which)
         for network, best in (("online", 4), ("target", 2)):
-            prefer(agent.network, best, network)
+            set_greedy_action(agent.network, best, network)
         assert agent.predict(observation)[0] == action
         goal = observation["observation"].copy()
         goal[action] = 1  # only this action reaches it
@@ -346,7 +346,7 @@ def test_test_episodes_are_played_by_evaluate_with():
     BitFlip(2).reset(stream(1, Role.TEST), states, goals)
     for which, action in (("online", 1), ("target", 0)):
         agent = Agent(BitFlip(2, max_steps=1), "notebook", 0, **SMALL, evaluate_with=which)
-        prefer(agent.network, 1, "online")
-        prefer(agent.network, 0, "target")
+        set_greedy_action(agent.network, 1, "online")
+        set_greedy_action(agent.network, 0, "target")
         won = (states ^ goals == 1 << action).mean()
         assert agent.evaluate(200, seed=1).success_rate == won

@@ -1,7 +1,7 @@
 """Every public call refuses what it cannot take in one sentence with name, value and what is allowed.
 
-Each case asks a world of its own. After the refusal it must hold the very bytes it held before, and go on as a world
-does of which nothing was asked. What can be taken, arrays of any layout, is taken for what it is.
+Each case has objects of its own. After the refusal they must hold the very bytes they held before, and go on as objects
+do of which nothing was asked. What can be taken, arrays of any layout, is taken for what it is.
 """
 
 import dataclasses
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.api_objects import GAME, SMALL, N, goes_on, made, words
-from support.invalid_calls import NAN, PECULIAR, TABLE
+from support.api_objects import AGENT_SETTINGS, ENV, N, build_objects, next_results, words
+from support.invalid_calls import NAN, SPECIFIC_CASES, TABLE
 
 import herfast
 from herfast import Agent, BitFlip, Config, HindsightReplay, Minibatches, QNetwork, Trajectories, pack_bits, unpack_bits
@@ -26,38 +26,38 @@ BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_b
 
 
 def agent_with(name):
-    return lambda w, value: Agent(GAME, **SMALL | {name: value})
+    return lambda api, value: Agent(ENV, **AGENT_SETTINGS | {name: value})
 
 
 # --- kinds of arguments: who takes one, what is allowed, the call -----------------------------------------------------
 
 INTEGERS = {
-    "BitFlip n_bits": (1, 65_535, lambda w, v: BitFlip(v)),
-    "BitFlip max_steps": (1, 65_535, lambda w, v: BitFlip(N, v)),
-    "BitFlipEnv n_bits": (1, 65_535, lambda w, v: BitFlipEnv(v)),
-    "BitFlipEnv max_steps": (1, 65_535, lambda w, v: BitFlipEnv(N, v)),
-    "BitFlipVectorEnv num_envs": (1, 2**31 - 1, lambda w, v: BitFlipVectorEnv(v, n_bits=N)),
-    "BitFlipVectorEnv n_bits": (1, 65_535, lambda w, v: BitFlipVectorEnv(3, n_bits=v)),
-    "BitFlipVectorEnv max_steps": (1, 65_535, lambda w, v: BitFlipVectorEnv(3, n_bits=N, max_steps=v)),
-    "HindsightReplay capacity": (2, 2**40, lambda w, v: HindsightReplay(v, N)),
-    "HindsightReplay n_state_bits": (1, 65_535, lambda w, v: HindsightReplay(60, v)),
-    "HindsightReplay n_goal_bits": (1, N, lambda w, v: HindsightReplay(60, N, v)),
-    "HindsightReplay k": (0, 1_000_000, lambda w, v: HindsightReplay(60, N, k=v)),
-    "HindsightReplay.sample n_batches": (1, 2**24, lambda w, v: w.ring.sample(v, 1)),
-    "HindsightReplay.sample batch_size": (1, 2**24, lambda w, v: w.ring.sample(1, v)),
-    "QNetwork n_state_bits": (1, 65_535, lambda w, v: QNetwork(v)),
-    "QNetwork n_goal_bits": (1, N, lambda w, v: QNetwork(N, v)),
-    "QNetwork n_actions": (1, 65_536, lambda w, v: QNetwork(N, N, v)),
-    "QNetwork.greedy_policy n_envs": (0, 2**31 - 1, lambda w, v: w.network.greedy_policy(v)),
-    "unpack_bits n_bits": (0, 2**40, lambda w, v: unpack_bits(words(2, 1), v)),
-    "Agent.learn epochs": (1, 2**40, lambda w, v: w.agent.learn(v)),
-    "Agent.learn total_timesteps": (1, 2**40, lambda w, v: w.agent.learn(total_timesteps=v)),
-    "Agent.evaluate n_episodes": (1, 2**40, lambda w, v: w.agent.evaluate(v)),
-    "Config.epsilon_at env_steps": (0, 2**62, lambda w, v: w.agent.config.epsilon_at(v)),
-    "Config.learning_rate_at updates": (0, 2**62, lambda w, v: w.agent.config.learning_rate_at(v)),
-    "Config.learning_rates updates": (0, 2**62, lambda w, v: w.agent.config.learning_rates(v, 1)),
-    "Config.learning_rates count": (0, 2**24, lambda w, v: w.agent.config.learning_rates(0, v)),
-    "Config hidden": (1, 65_536, lambda w, v: Config(hidden=(8, v))),
+    "BitFlip n_bits": (1, 65_535, lambda api, v: BitFlip(v)),
+    "BitFlip max_steps": (1, 65_535, lambda api, v: BitFlip(N, v)),
+    "BitFlipEnv n_bits": (1, 65_535, lambda api, v: BitFlipEnv(v)),
+    "BitFlipEnv max_steps": (1, 65_535, lambda api, v: BitFlipEnv(N, v)),
+    "BitFlipVectorEnv num_envs": (1, 2**31 - 1, lambda api, v: BitFlipVectorEnv(v, n_bits=N)),
+    "BitFlipVectorEnv n_bits": (1, 65_535, lambda api, v: BitFlipVectorEnv(3, n_bits=v)),
+    "BitFlipVectorEnv max_steps": (1, 65_535, lambda api, v: BitFlipVectorEnv(3, n_bits=N, max_steps=v)),
+    "HindsightReplay capacity": (2, 2**40, lambda api, v: HindsightReplay(v, N)),
+    "HindsightReplay n_state_bits": (1, 65_535, lambda api, v: HindsightReplay(60, v)),
+    "HindsightReplay n_goal_bits": (1, N, lambda api, v: HindsightReplay(60, N, v)),
+    "HindsightReplay k": (0, 1_000_000, lambda api, v: HindsightReplay(60, N, k=v)),
+    "HindsightReplay.sample n_batches": (1, 2**24, lambda api, v: api.replay.sample(v, 1)),
+    "HindsightReplay.sample batch_size": (1, 2**24, lambda api, v: api.replay.sample(1, v)),
+    "QNetwork n_state_bits": (1, 65_535, lambda api, v: QNetwork(v)),
+    "QNetwork n_goal_bits": (1, N, lambda api, v: QNetwork(N, v)),
+    "QNetwork n_actions": (1, 65_536, lambda api, v: QNetwork(N, N, v)),
+    "QNetwork.greedy_policy n_envs": (0, 2**31 - 1, lambda api, v: api.network.greedy_policy(v)),
+    "unpack_bits n_bits": (0, 2**40, lambda api, v: unpack_bits(words(2, 1), v)),
+    "Agent.learn epochs": (1, 2**40, lambda api, v: api.agent.learn(v)),
+    "Agent.learn total_timesteps": (1, 2**40, lambda api, v: api.agent.learn(total_timesteps=v)),
+    "Agent.evaluate n_episodes": (1, 2**40, lambda api, v: api.agent.evaluate(v)),
+    "Config.epsilon_at env_steps": (0, 2**62, lambda api, v: api.agent.config.epsilon_at(v)),
+    "Config.learning_rate_at updates": (0, 2**62, lambda api, v: api.agent.config.learning_rate_at(v)),
+    "Config.learning_rates updates": (0, 2**62, lambda api, v: api.agent.config.learning_rates(v, 1)),
+    "Config.learning_rates count": (0, 2**24, lambda api, v: api.agent.config.learning_rates(0, v)),
+    "Config hidden": (1, 65_536, lambda api, v: Config(hidden=(8, v))),
     "Agent k": (0, 1_000_000, agent_with("k")),
     "Agent epsilon_decay_steps": (1, 2**62, agent_with("epsilon_decay_steps")),
     "Agent learning_rate_decay_updates": (1, 2**62, agent_with("learning_rate_decay_updates")),
@@ -78,29 +78,32 @@ REALS = {
     "Agent learning_rate": ("(0, 1]", agent_with("learning_rate")),
     "Agent learning_rate_end": ("(0, 1]", agent_with("learning_rate_end")),
     "Agent until": ("(0, 1]", agent_with("until")),
-    "Agent.learn until": ("(0, 1]", lambda w, v: w.agent.learn(until=v)),
-    "Config.preset gamma": ("[0, 1)", lambda w, v: Config.preset("fast", GAME, gamma=v)),
+    "Agent.learn until": ("(0, 1]", lambda api, v: api.agent.learn(until=v)),
+    "Config.preset gamma": ("[0, 1)", lambda api, v: Config.preset("fast", ENV, gamma=v)),
 }
 CHOICES = {
-    "HindsightReplay strategy": (STRATEGIES, lambda w, v: HindsightReplay(60, N, strategy=v)),
+    "HindsightReplay strategy": (STRATEGIES, lambda api, v: HindsightReplay(60, N, strategy=v)),
     "Agent strategy": (STRATEGIES, agent_with("strategy")),
     "Agent init": (("dense", "sparse_pairs"), agent_with("init")),
     "Agent epsilon": (("constant", "hyperbola", "linear"), agent_with("epsilon")),
     "Agent evaluate_with": (NETWORKS, agent_with("evaluate_with")),
-    "Agent preset": (("fast", "paper", "notebook"), lambda w, v: Agent(GAME, v)),
-    "Config.preset preset": (("fast", "paper", "notebook"), lambda w, v: Config.preset(v, GAME)),
-    "QNetwork.act which": (NETWORKS, lambda w, v: w.network.act(words(2, 1), words(2, 1), v)),
-    "QNetwork.q_values which": (NETWORKS, lambda w, v: w.network.q_values(words(2, 1), words(2, 1), v)),
-    "QNetwork.greedy_policy which": (NETWORKS, lambda w, v: w.network.greedy_policy(2, v)),
-    "QNetwork.parameters which": ((*NETWORKS, "gradient", "moment1", "moment2"), lambda w, v: w.network.parameters(v)),
+    "Agent preset": (("fast", "paper", "notebook"), lambda api, v: Agent(ENV, v)),
+    "Config.preset preset": (("fast", "paper", "notebook"), lambda api, v: Config.preset(v, ENV)),
+    "QNetwork.act which": (NETWORKS, lambda api, v: api.network.act(words(2, 1), words(2, 1), v)),
+    "QNetwork.q_values which": (NETWORKS, lambda api, v: api.network.q_values(words(2, 1), words(2, 1), v)),
+    "QNetwork.greedy_policy which": (NETWORKS, lambda api, v: api.network.greedy_policy(2, v)),
+    "QNetwork.parameters which": (
+        (*NETWORKS, "gradient", "moment1", "moment2"),
+        lambda api, v: api.network.parameters(v),
+    ),
 }
 SEEDS = {
-    "HindsightReplay seed": lambda w, v: HindsightReplay(60, N, seed=v),
-    "QNetwork seed": lambda w, v: QNetwork(N, seed=v),
-    "Agent seed": lambda w, v: Agent(GAME, seed=v, **SMALL),
-    "Agent.evaluate seed": lambda w, v: w.agent.evaluate(3, seed=v),
-    "BitFlipEnv.reset seed": lambda w, v: w.env.reset(seed=v),
-    "BitFlipVectorEnv.reset seed": lambda w, v: w.envs.reset(seed=v),
+    "HindsightReplay seed": lambda api, v: HindsightReplay(60, N, seed=v),
+    "QNetwork seed": lambda api, v: QNetwork(N, seed=v),
+    "Agent seed": lambda api, v: Agent(ENV, seed=v, **AGENT_SETTINGS),
+    "Agent.evaluate seed": lambda api, v: api.agent.evaluate(3, seed=v),
+    "BitFlipEnv.reset seed": lambda api, v: api.env.reset(seed=v),
+    "BitFlipVectorEnv.reset seed": lambda api, v: api.vector_env.reset(seed=v),
 }
 
 
@@ -114,9 +117,9 @@ def kinds():
         outside = (-0.5, 1.5, NAN, math.inf, 0.0 if interval[0] == "(" else -1e-9)
         yield from ((who, v, ValueError, f"in {interval}", call) for v in outside)
         yield from ((who, v, TypeError, f"a number in {interval}", call) for v in (True, "0.5", [0.5], TABLE))
-    for who, (words_, call) in CHOICES.items():
-        wrong = (words_[0].title(), 3, [words_[0]], np.array(words_[0]), np.array(words_))
-        yield from ((who, v, ValueError, f"one of {', '.join(map(repr, words_))}", call) for v in wrong)
+    for who, (choices, call) in CHOICES.items():
+        wrong = (choices[0].title(), 3, [choices[0]], np.array(choices[0]), np.array(choices))
+        yield from ((who, v, ValueError, f"one of {', '.join(map(repr, choices))}", call) for v in wrong)
     for name in BOOLEANS:
         wrong = (1, "yes", None, TABLE)
         yield from ((f"Agent {name}", v, TypeError, "True or False", agent_with(name)) for v in wrong)
@@ -135,7 +138,7 @@ def rows_of_kinds():
 
 def rows():
     yield from rows_of_kinds()
-    for who, (call, *cases) in PECULIAR.items():
+    for who, (call, *cases) in SPECIFIC_CASES.items():
         yield from ((f"{who} {what}", value, error, sentence, call) for what, error, sentence, value in cases)
 
 
@@ -143,10 +146,10 @@ ROWS = [pytest.param(*row, id=name) for name, *row in rows()]
 
 
 @pytest.fixture(scope="module")
-def world():
-    """A world as bytes, and what it does next."""
-    start = pickle.dumps(made())
-    return start, goes_on(pickle.loads(start))
+def saved_objects():
+    """Objects as bytes, and what they return and hold next."""
+    start = pickle.dumps(build_objects())
+    return start, next_results(pickle.loads(start))
 
 
 @pytest.fixture
@@ -159,18 +162,18 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("value", "error", "sentence", "call"), ROWS)
-def test_what_cannot_be_taken_is_refused_and_changes_nothing(value, error, sentence, call, world, folder):
-    w, given = pickle.loads(world[0]), pickle.dumps(value)
-    before = pickle.dumps(w)
+def test_what_cannot_be_taken_is_refused_and_changes_nothing(value, error, sentence, call, saved_objects, folder):
+    api, given = pickle.loads(saved_objects[0]), pickle.dumps(value)
+    before = pickle.dumps(api)
     with pytest.raises(error) as caught:
-        call(w, value)
+        call(api, value)
     message = str(caught.value)
     assert re.search(sentence, message), message
     assert "\n" not in message
     assert len(message) < 500
-    assert (pickle.dumps(w), pickle.dumps(value)) == (before, given)
+    assert (pickle.dumps(api), pickle.dumps(value)) == (before, given)
     assert sorted(path.name for path in folder.rglob("*")) == ["folder", "text"]
-    assert goes_on(w) == world[1]
+    assert next_results(api) == saved_objects[1]
 
 
 def test_every_public_call_has_its_cases():
@@ -191,76 +194,86 @@ def test_every_public_call_has_its_cases():
 # --- what can be taken ------------------------------------------------------------------------------------------------
 
 
-def frozen(array):
+def readonly(array):
     array = array.copy()
     array.setflags(write=False)
     return array
 
 
-def strided(array):
+def every_other(array):
     wide = np.repeat(array, 2, axis=0)
     wide[1::2] = ~wide[1::2] if wide.dtype != np.float32 else -5
     return wide[::2]
 
 
 LAYOUTS = {
-    "read-only": frozen,
-    "every other": strided,
+    "read-only": readonly,
+    "every other": every_other,
     "backwards": lambda array: array[::-1].copy()[::-1],
     "Fortran": np.asfortranarray,
     "misaligned": lambda array: np.frombuffer(b"x" + array.tobytes(), array.dtype, array.size, 1).reshape(array.shape),
 }
-TAKING = {
-    "pack_bits": lambda w, lay: pack_bits(lay(w.observation["observation"])),
-    "pack_bits of bool": lambda w, lay: pack_bits(lay(w.observation["observation"] > 0)),
-    "pack_bits of int64": lambda w, lay: pack_bits(lay(w.observation["observation"].astype(np.int64))),
-    "unpack_bits": lambda w, lay: unpack_bits(lay(w.step["states"]), N),
-    "HindsightReplay.add": lambda w, lay: w.ring.add(Trajectories(*map(lay, w.trajectories))),
-    "HindsightReplay.load_state_dict": lambda w, lay: w.ring.load_state_dict(
-        {"records": lay(w.ring.records), "cursor": lay(w.ring.cursor)}
+ACCEPTING_CALLS = {
+    "pack_bits": lambda api, convert: pack_bits(convert(api.observation["observation"])),
+    "pack_bits of bool": lambda api, convert: pack_bits(convert(api.observation["observation"] > 0)),
+    "pack_bits of int64": lambda api, convert: pack_bits(convert(api.observation["observation"].astype(np.int64))),
+    "unpack_bits": lambda api, convert: unpack_bits(convert(api.step_args["states"]), N),
+    "HindsightReplay.add": lambda api, convert: api.replay.add(Trajectories(*map(convert, api.trajectories))),
+    "HindsightReplay.load_state_dict": lambda api, convert: api.replay.load_state_dict(
+        {"records": convert(api.replay.records), "cursor": convert(api.replay.cursor)}
     ),
-    "QNetwork.act": lambda w, lay: w.network.act(lay(w.step["states"]), lay(w.step["goals"])),
-    "QNetwork.q_values": lambda w, lay: w.network.q_values(lay(w.step["states"]), lay(w.step["goals"])),
-    "QNetwork.fit": lambda w, lay: w.network.fit(Minibatches(*map(lay, w.batches))),
-    "Agent.predict": lambda w, lay: w.agent.predict({name: lay(bits) for name, bits in w.observation.items()}),
-    "BitFlipVectorEnv.step": lambda w, lay: w.envs.step(lay(np.array([3, 1, 8]))),
-    "BitFlipVectorEnv.reset": lambda w, lay: w.envs.reset(options={"reset_mask": lay(np.array([True, False, True]))}),
-    "BitFlipEnv.compute_reward": lambda w, lay: w.env.compute_reward(*map(lay, w.observation.values()), {}),
+    "QNetwork.act": lambda api, convert: api.network.act(
+        convert(api.step_args["states"]), convert(api.step_args["goals"])
+    ),
+    "QNetwork.q_values": lambda api, convert: api.network.q_values(
+        convert(api.step_args["states"]), convert(api.step_args["goals"])
+    ),
+    "QNetwork.fit": lambda api, convert: api.network.fit(Minibatches(*map(convert, api.batches))),
+    "Agent.predict": lambda api, convert: api.agent.predict(
+        {name: convert(bits) for name, bits in api.observation.items()}
+    ),
+    "BitFlipVectorEnv.step": lambda api, convert: api.vector_env.step(convert(np.array([3, 1, 8]))),
+    "BitFlipVectorEnv.reset": lambda api, convert: api.vector_env.reset(
+        options={"reset_mask": convert(np.array([True, False, True]))}
+    ),
+    "BitFlipEnv.compute_reward": lambda api, convert: api.env.compute_reward(
+        *map(convert, api.observation.values()), {}
+    ),
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("call", TAKING)
-def test_arrays_of_any_layout_are_taken_for_what_they_are(call, layout, world):
-    plain, w = pickle.loads(world[0]), pickle.loads(world[0])
-    expected, found = TAKING[call](plain, np.copy), TAKING[call](w, LAYOUTS[layout])
+@pytest.mark.parametrize("call", ACCEPTING_CALLS)
+def test_arrays_of_any_layout_are_taken_for_what_they_are(call, layout, saved_objects):
+    plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
+    expected, found = ACCEPTING_CALLS[call](plain, np.copy), ACCEPTING_CALLS[call](api, LAYOUTS[layout])
     assert pickle.dumps(found) == pickle.dumps(expected)
-    assert goes_on(w) == goes_on(plain)
+    assert next_results(api) == next_results(plain)
 
 
-def test_the_packed_game_takes_read_only_inputs(world):
-    plain, w = pickle.loads(world[0]), pickle.loads(world[0])
-    inputs = {name: frozen(array) for name, array in w.step.items() if not name.startswith("out_")}
-    GAME.step(**plain.step)
-    GAME.step(**w.step | inputs)
-    assert goes_on(w) == goes_on(plain)
+def test_the_packed_game_takes_read_only_inputs(saved_objects):
+    plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
+    inputs = {name: readonly(array) for name, array in api.step_args.items() if not name.startswith("out_")}
+    ENV.step(**plain.step_args)
+    ENV.step(**api.step_args | inputs)
+    assert next_results(api) == next_results(plain)
 
 
-def test_lists_are_taken_where_gymnasium_would_hand_out_arrays(world):
-    plain, w = pickle.loads(world[0]), pickle.loads(world[0])
-    lists = {name: bits.tolist() for name, bits in w.observation.items()}
-    assert (w.agent.predict(lists)[0] == plain.agent.predict(plain.observation)[0]).all()
-    assert (pack_bits(lists["observation"]) == plain.step["states"]).all()
-    assert pickle.dumps(w.envs.step([3, 1, 8])) == pickle.dumps(plain.envs.step(np.array([3, 1, 8])))
-    assert pickle.dumps(w.env.reset(seed=np.int64(7))) == pickle.dumps(plain.env.reset(seed=7))
-    assert w.env.compute_reward([1.0] * N, np.ones(N, np.float32), None) == 0.0
+def test_lists_are_taken_where_gymnasium_would_hand_out_arrays(saved_objects):
+    plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
+    lists = {name: bits.tolist() for name, bits in api.observation.items()}
+    assert (api.agent.predict(lists)[0] == plain.agent.predict(plain.observation)[0]).all()
+    assert (pack_bits(lists["observation"]) == plain.step_args["states"]).all()
+    assert pickle.dumps(api.vector_env.step([3, 1, 8])) == pickle.dumps(plain.vector_env.step(np.array([3, 1, 8])))
+    assert pickle.dumps(api.env.reset(seed=np.int64(7))) == pickle.dumps(plain.env.reset(seed=7))
+    assert api.env.compute_reward([1.0] * N, np.ones(N, np.float32), None) == 0.0
 
 
 @pytest.mark.parametrize("limit", ["epochs", "total_timesteps"])
-def test_numpy_integers_do_not_overflow(limit, world):
-    plain, w = pickle.loads(world[0]), pickle.loads(world[0])
-    for one in (plain, w):
+def test_numpy_integers_do_not_overflow(limit, saved_objects):
+    plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
+    for one in (plain, api):
         one.agent.config = dataclasses.replace(one.agent.config, cycles_per_epoch=3)
     plain.agent.learn(**{limit: 100})
-    w.agent.learn(**{limit: np.int8(100)})
-    assert w.agent.cycles == plain.agent.cycles
+    api.agent.learn(**{limit: np.int8(100)})
+    assert api.agent.cycles == plain.agent.cycles

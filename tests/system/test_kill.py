@@ -27,7 +27,7 @@ SETTINGS = {
 KILLS, SEED = 50, 7
 # Imports once, and then, for each path it reads, lets a child learn and save there as fast as it can; the child says
 # how many cycles each file that it completed holds.
-NURSERY = """
+FORK_SERVER = """
 import os, sys
 from herfast import Agent
 for line in sys.stdin:
@@ -60,16 +60,16 @@ def test_a_writer_killed_at_any_moment_leaves_its_last_file(tmp_path):
     never_killed = Agent(BitFlip(8), "fast", 0, **SETTINGS)
     within_a_write = 0
     with subprocess.Popen(
-        [sys.executable, "-c", NURSERY], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as nursery:
+        [sys.executable, "-c", FORK_SERVER], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as fork_server:
         for kill in range(KILLS):
-            nursery.stdin.write(b"%s\n" % os.fsencode(path))
-            nursery.stdin.flush()
-            child = int(nursery.stdout.readline().split()[1])
-            completed = [int(nursery.stdout.readline()) for _ in range(rng.randrange(1, 5))][-1]
+            fork_server.stdin.write(b"%s\n" % os.fsencode(path))
+            fork_server.stdin.flush()
+            child = int(fork_server.stdout.readline().split()[1])
+            completed = [int(fork_server.stdout.readline()) for _ in range(rng.randrange(1, 5))][-1]
             time.sleep(rng.uniform(0, 0.01))
             os.kill(child, signal.SIGKILL)
-            for line in iter(nursery.stdout.readline, b"dead\n"):
+            for line in iter(fork_server.stdout.readline, b"dead\n"):
                 completed = int(line)
             within_a_write += any(tmp_path.glob(".agent.safetensors.*.tmp"))
             agent = Agent.load(path)
@@ -77,7 +77,7 @@ def test_a_writer_killed_at_any_moment_leaves_its_last_file(tmp_path):
             never_killed.learn(epochs=agent.cycles - never_killed.cycles)
             never_killed.save(tmp_path / "never killed", replay=True)
             assert learnt_from(path) == learnt_from(tmp_path / "never killed"), f"kill {kill} of seed {SEED}"
-        nursery.stdin.close()
+        fork_server.stdin.close()
     assert within_a_write > 0, "no kill came while a file was written"
     agent.save(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["agent.safetensors", "never killed"]

@@ -8,7 +8,7 @@ import pytest
 from reference import agent as oracle
 from reference import network as twin
 from reference.bits import from_words
-from support.trajectories import as_words, stored, transitions_of
+from support.trajectories import records_oldest_first, transitions_of, twin_records
 
 from herfast import Agent, BitFlip
 
@@ -78,7 +78,7 @@ def test_all_integers_are_the_oracles(n_bits, max_steps, preset, fields, monkeyp
         episodes = slow.play(SMALL["episodes_per_cycle"], script=trajectories.actions)
         assert_same_games(trajectories, episodes, n_bits)
         slow.remember(episodes)
-        np.testing.assert_array_equal(stored(agent.replay), as_words(slow.ring, n_bits))
+        np.testing.assert_array_equal(records_oldest_first(agent.replay), twin_records(slow.ring, n_bits))
         assert len(agent.replay) == slow.ring.n_transitions()
         for u in range(SMALL["updates_per_cycle"]):
             assert_same_minibatch(batches, u, slow.sample())

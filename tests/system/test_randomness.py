@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from support.chi_square import assert_drawn, assert_fair_bits, assert_independent, assert_uniform
-from support.known_networks import prefer
-from support.trajectories import numbered
+from support.chi_square import assert_fair_bits, assert_frequencies, assert_independent, assert_uniform
+from support.known_networks import set_greedy_action
+from support.trajectories import numbered_episodes
 
 from herfast import BitFlip, Config, HindsightReplay, QNetwork, unpack_bits
 from herfast.common.seeding import Role, stream
@@ -17,7 +17,7 @@ DRAWS = 100_000
 def ring(strategy, k, capacity=1000, lengths=LENGTHS):
     """A replay of games of these lengths; and all that is stored, oldest first: game << 16 | t of each record."""
     replay = HindsightReplay(capacity, 50, strategy=strategy, k=k, seed=2)
-    replay.add(numbered(len(lengths), 10)._replace(lengths=lengths))
+    replay.add(numbered_episodes(len(lengths), 10)._replace(lengths=lengths))
     records = np.concatenate([game << 16 | np.arange(length + 1) for game, length in enumerate(lengths)])
     return replay, records[-capacity:]
 
@@ -43,7 +43,7 @@ STRATEGIES = ["future", "final", "episode", "random"]
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_slots_are_uniform_over_stored_transitions(strategy, capacity):
     slot, _, _, records = drawn(strategy, 4, capacity)
-    assert_drawn(slot, ~ends(records), f"slots, {strategy}, {capacity}")
+    assert_frequencies(slot, ~ends(records), f"slots, {strategy}, {capacity}")
 
 
 def test_slots_are_drawn_with_replacement_each_for_itself():
@@ -60,7 +60,7 @@ def test_slots_are_drawn_with_replacement_each_for_itself():
 @pytest.mark.parametrize("k", [0, 1, 2, 4, 9, 99])
 def test_the_relabelled_share(strategy, k):
     slot, _, hindsight, _ = drawn(strategy, k)
-    assert_drawn(hindsight.astype(int), [1, k], f"kept and relabelled, {strategy}, {k}")
+    assert_frequencies(hindsight.astype(int), [1, k], f"kept and relabelled, {strategy}, {k}")
     if k:
         assert_independent(slot, hindsight.astype(int), "slots and whether they are relabelled")
 
@@ -79,7 +79,7 @@ def test_goals_of_the_episode_are_uniform_over_what_is_stored_of_it(capacity):
     slot, source, hindsight, records = drawn("episode", 4, capacity)
     for age in np.flatnonzero(~ends(records)):
         allowed = records >> 16 == records[age] >> 16
-        assert_drawn(source[hindsight & (slot == age)], allowed, f"goals at age {age} of {capacity}")
+        assert_frequencies(source[hindsight & (slot == age)], allowed, f"goals at age {age} of {capacity}")
 
 
 @pytest.mark.parametrize("capacity", CAPACITIES)
@@ -106,7 +106,7 @@ def test_pairs_of_start_and_goal_are_uniform_but_for_equal_ones(n_bits):
     states, goals = (np.empty((20_000, 1), np.uint64) for _ in range(2))
     BitFlip(n_bits).reset(stream(4, Role.ENVIRONMENT), states, goals)
     pairs = (states << np.uint64(n_bits) | goals).ravel().astype(int)
-    assert_drawn(pairs, 1 - np.eye(2**n_bits).ravel(), f"start and goal of {n_bits} bits")
+    assert_frequencies(pairs, 1 - np.eye(2**n_bits).ravel(), f"start and goal of {n_bits} bits")
 
 
 @pytest.mark.parametrize("n_bits", [2, 5, 20, 65])
@@ -114,7 +114,7 @@ def test_pairs_of_start_and_goal_are_uniform_but_for_equal_ones(n_bits):
 def test_exploration(n_bits, epsilon):
     """A network that always chooses action 1: how many others are played tells epsilon, and which the draws."""
     network = QNetwork(n_bits, config=Config(hidden=(8,)), seed=0)
-    prefer(network, 1)
+    set_greedy_action(network, 1)
     rng = stream(5, Role.EXPLORATION)
     env, games = BitFlip(n_bits, max_steps=20), stream(5, Role.ENVIRONMENT)
     games = rollout(env, network, 2_000, games, exploration=rng, epsilon_at=lambda steps: epsilon)
@@ -122,7 +122,7 @@ def test_exploration(n_bits, epsilon):
     actions = games.actions[t, game].astype(int)
     chances = np.full(n_bits, epsilon / n_bits)
     chances[1] += 1 - epsilon
-    assert_drawn(actions, chances, f"actions at epsilon {epsilon}")
+    assert_frequencies(actions, chances, f"actions at epsilon {epsilon}")
     if epsilon > 0 and n_bits > 5:
         assert_independent(game % 10, actions, "games and their actions")
         assert_independent(t, actions, "steps and their actions")
@@ -135,8 +135,8 @@ def test_unfair_draws_are_found():
     bits = rng.random((DRAWS, 20)) < np.linspace(0.49, 0.51, 20)
     for check, values in (
         (assert_uniform, (unfair, 10)),
-        (assert_drawn, (fair, [0, *np.ones(9)])),
-        (assert_drawn, (fair, np.ones(9))),
+        (assert_frequencies, (fair, [0, *np.ones(9)])),
+        (assert_frequencies, (fair, np.ones(9))),
         (assert_independent, (fair, (fair + (rng.random(DRAWS) < 0.9)) % 10)),
         (assert_fair_bits, (bits,)),
     ):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numba import njit
-from support.exact_arithmetic import UNTOUCHED, integers
+from support.exact_arithmetic import SENTINEL, random_integers
 
 from herfast.networks.kernels import dense_layer
 
@@ -26,9 +26,9 @@ def _dots(a, a_first, a_row, a_rows, b, b_first, b_row, b_rows, terms, out, out_
 def test_matmul(terms, transposed):
     rng = np.random.default_rng(terms)
     for rows in [0, *ROWS]:
-        a = integers(rng, terms + 1, rows + 2) if transposed else integers(rng, rows + 1, terms + 2)
-        b, width = integers(rng, terms + 2, 70), 64
-        out = integers(rng, rows + 2, 73)
+        a = random_integers(rng, terms + 1, rows + 2) if transposed else random_integers(rng, rows + 1, terms + 2)
+        b, width = random_integers(rng, terms + 2, 70), 64
+        out = random_integers(rng, rows + 2, 73)
         expected = out.copy()
         plain = a[:terms, :rows].T if transposed else a[:rows, :terms]
         expected[1 : rows + 1, 4:68] += plain @ b[1 : terms + 1, 3:67]
@@ -42,21 +42,21 @@ def test_dots(terms):
     rng = np.random.default_rng(terms)
     for a_rows in ROWS:
         for b_rows in [1, 2, 3, 4, 5, 7, 50]:
-            a, b = integers(rng, a_rows + 2, terms + 3), integers(rng, b_rows + 1, terms + 1)
-            out = np.full((b_rows + 1, a_rows + 7), UNTOUCHED, np.float32)
+            a, b = random_integers(rng, a_rows + 2, terms + 3), random_integers(rng, b_rows + 1, terms + 1)
+            out = np.full((b_rows + 1, a_rows + 7), SENTINEL, np.float32)
             _dots(a, terms + 3 + 2, terms + 3, a_rows, b, 1, terms + 1, b_rows, terms, out, a_rows + 7)
             expected = b[:b_rows, 1:] @ a[1 : a_rows + 1, 2 : terms + 2].T
             np.testing.assert_array_equal(out[:b_rows, :a_rows], expected)
             fours = -(-a_rows // 4) * 4
             assert (out[:b_rows, a_rows:fours] == out[:b_rows, a_rows - 1 : a_rows]).all()  # the last row again
-            assert (out[:, fours:] == UNTOUCHED).all()
-            assert (out[b_rows:] == UNTOUCHED).all()
+            assert (out[:, fours:] == SENTINEL).all()
+            assert (out[b_rows:] == SENTINEL).all()
 
 
 def test_nan_reaches_only_its_own_sum():
     a, b = np.ones((5, 16), np.float32), np.ones((4, 16), np.float32)
     a[4, 3] = np.nan
-    out = np.full((4, 8), UNTOUCHED, np.float32)
+    out = np.full((4, 8), SENTINEL, np.float32)
     _dots(a, 0, 16, 5, b, 0, 16, 4, 16, out, 8)
     assert np.isnan(out[:, 4]).all()
     assert (out[:, :4] == 16).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numba import njit
-from support.exact_arithmetic import UNTOUCHED, integers
+from support.exact_arithmetic import SENTINEL, random_integers
 
 from herfast.networks.kernels import forward
 from herfast.networks.kernels.arrays import Network, layout
@@ -30,7 +30,7 @@ def _values_of(actions, h, network, shape, products, out):
 
 def output_layer(rng, terms, n_actions):
     """Weights [A, terms], biases [A], and what the kernels take for them."""
-    head = integers(rng, n_actions * terms + n_actions)
+    head = random_integers(rng, n_actions * terms + n_actions)
     return (
         head[:-n_actions].reshape(n_actions, terms),
         head[-n_actions:],
@@ -44,18 +44,18 @@ def output_layer(rng, terms, n_actions):
 def test_values(rows, n_actions):
     rng = np.random.default_rng(rows)
     weights, biases, network, shape = output_layer(rng, 64, n_actions)
-    fours, h = -(-rows // 4) * 4, integers(rng, 1, rows, 70)
+    fours, h = -(-rows // 4) * 4, random_integers(rng, 1, rows, 70)
     expected = weights @ h[0, :, :64].T + biases[:, None]
 
-    q = np.full((n_actions, fours), UNTOUCHED, np.float32)
+    q = np.full((n_actions, fours), SENTINEL, np.float32)
     _all_values(h, rows, network, shape, q)
     np.testing.assert_array_equal(q[:, :rows], expected)
 
     for dtype in (np.uint16, np.int32):
-        actions, out = rng.integers(0, n_actions, rows).astype(dtype), np.full(fours + 1, UNTOUCHED, np.float32)
+        actions, out = rng.integers(0, n_actions, rows).astype(dtype), np.full(fours + 1, SENTINEL, np.float32)
         _values_of(actions, h, network, shape, np.full((fours, NARROW), np.nan, np.float32), out)
         np.testing.assert_array_equal(out[:rows], expected[actions, np.arange(rows)])
-        assert out[fours] == UNTOUCHED
+        assert out[fours] == SENTINEL
 
 
 @pytest.mark.parametrize("n_actions", [1, 2, 7, 129])
@@ -63,10 +63,10 @@ def test_values(rows, n_actions):
 def test_highest_is_the_first_of_the_highest(rows, n_actions):
     rng = np.random.default_rng(n_actions)
     q = rng.integers(0, 5, (n_actions, rows + 3)).astype(np.float32)  # ties, as many as may be
-    values, actions = np.full(rows + 1, UNTOUCHED, np.float32), np.full(rows, UNTOUCHED, np.int32)
+    values, actions = np.full(rows + 1, SENTINEL, np.float32), np.full(rows, SENTINEL, np.int32)
     _highest(q, values, actions)
     np.testing.assert_array_equal(actions, q[:, :rows].argmax(axis=0))
-    np.testing.assert_array_equal(values, [*q[:, :rows].max(axis=0), UNTOUCHED])
+    np.testing.assert_array_equal(values, [*q[:, :rows].max(axis=0), SENTINEL])
 
 
 def test_a_nan_is_the_highest_only_where_it_comes_first():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 from reference import layers as twin
-from support.exact_arithmetic import UNTOUCHED, integers
+from support.exact_arithmetic import SENTINEL, random_integers
 
 from herfast import pack_bits
 from herfast.networks.kernels import packed_layer
@@ -71,7 +71,7 @@ def random_bits(rng, rows, n_bits):
 
 
 def filled(*shape):
-    return np.full(shape, UNTOUCHED, np.float32)
+    return np.full(shape, SENTINEL, np.float32)
 
 
 def n_codes(n_state_bits, n_goal_bits):
@@ -80,7 +80,7 @@ def n_codes(n_state_bits, n_goal_bits):
 
 def encoded(state_bits, goal_bits):
     total = n_codes(state_bits.shape[1], goal_bits.shape[1])
-    codes = np.full((len(state_bits), -(-total // packed_layer.CODES)), UNTOUCHED, np.uint64)
+    codes = np.full((len(state_bits), -(-total // packed_layer.CODES)), SENTINEL, np.uint64)
     sizes = (state_bits.shape[1], goal_bits.shape[1])
     found = _encode(pack_bits(state_bits), pack_bits(goal_bits), sizes, codes)
     assert found == (total, n_codes(sizes[0], 0), -(-total // codes.shape[1]))
@@ -96,7 +96,7 @@ class Block:
     """A first layer somewhere inside a flat vector of parameters."""
 
     def __init__(self, rng, inputs, width):
-        self.params = integers(rng, 5 + inputs * width + 3 + width + 2)
+        self.params = random_integers(rng, 5 + inputs * width + 3 + width + 2)
         biases = 5 + inputs * width + 3
         self.shape = np.array([[inputs, width, 5, biases]])
         self.weights = self.params[5 : 5 + inputs * width].reshape(inputs, width)
@@ -118,20 +118,20 @@ def test_encode(n_bits):
 
 @pytest.mark.parametrize("table", [0, 1])
 def test_tabulate(table):
-    source = integers(np.random.default_rng(table), 6, 41)
+    source = random_integers(np.random.default_rng(table), 6, 41)
     tables, total = tables_for(2), filled(33)
     _tabulate(source, 41 + 3, 41, tables, table * packed_layer.SUMS, total)
     rows, found = source[1:5, 3:35], tables.reshape(2, 16, 32)
     np.testing.assert_array_equal(found[table], twin.table(rows))
-    np.testing.assert_array_equal(total, [*rows.sum(axis=0), UNTOUCHED])
+    np.testing.assert_array_equal(total, [*rows.sum(axis=0), SENTINEL])
     assert np.isnan(found[1 - table]).all()
 
 
 @pytest.mark.parametrize("n_tables", range(17))
 def test_looked_up(n_tables):
     rng = np.random.default_rng(n_tables)
-    tables, chosen = integers(rng, 16, 16, 32), rng.integers(0, 16, 16)
-    codes, out = sum(int(code) << (4 * t) for t, code in enumerate(chosen)), integers(rng, 32)
+    tables, chosen = random_integers(rng, 16, 16, 32), rng.integers(0, 16, 16)
+    codes, out = sum(int(code) << (4 * t) for t, code in enumerate(chosen)), random_integers(rng, 32)
     expected = out + sum(tables[t, chosen[t]] for t in range(n_tables))
     _looked_up(np.uint64(codes), tables, n_tables, out)
     np.testing.assert_array_equal(out, expected)
@@ -155,7 +155,7 @@ def test_first_layer(n_bits):
                 sizes = (n_bits, n_goal_bits)
                 _first_layer(block.params, block.shape, column, codes, rows, sizes, tables, sums, z)
                 np.testing.assert_array_equal(z[:rows], expected[:, column : column + 32])
-                assert (z[rows:] == UNTOUCHED).all()
+                assert (z[rows:] == SENTINEL).all()
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
@@ -183,10 +183,10 @@ def test_transpose_bits(n_bits):
     rng = np.random.default_rng(n_bits)
     for rows in (1, 2, 9, 33, 63, 64, 65, 128, 129):
         bits = random_bits(rng, rows, n_bits)
-        columns = np.full((n_bits + 5, -(-rows // 64)), UNTOUCHED, np.uint64)
-        _transpose_bits(pack_bits(bits), n_bits, np.full(64, UNTOUCHED, np.uint64), columns, 2)
+        columns = np.full((n_bits + 5, -(-rows // 64)), SENTINEL, np.uint64)
+        _transpose_bits(pack_bits(bits), n_bits, np.full(64, SENTINEL, np.uint64), columns, 2)
         np.testing.assert_array_equal(columns[2:-3], twin.transposed(bits))
-        assert (columns[[0, 1, -3, -2, -1]] == UNTOUCHED).all()
+        assert (columns[[0, 1, -3, -2, -1]] == SENTINEL).all()
 
 
 @pytest.mark.parametrize("rows", BATCHES)
@@ -195,17 +195,17 @@ def test_first_layer_gradient(rows):
     for n_bits, n_goal_bits, width in ((1, 1, 32), (7, 5, 64), (64, 64, 32), (65, 65, 96)):
         block = Block(rng, n_bits + n_goal_bits, width)
         state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
-        d_z = integers(rng, rows, width)
+        d_z = random_integers(rng, rows, width)
         d_weights = twin.first_layer_gradient(twin.inputs(state_bits, goal_bits), d_z)
-        block.params[:] = UNTOUCHED
+        block.params[:] = SENTINEL
         columns = np.concatenate([twin.transposed(state_bits), twin.transposed(goal_bits)])
         for column in range(0, width, 32):
             part, tables = d_z[:, column : column + 32].copy(), tables_for(packed_layer.CODES)
             sums = np.full((n_bits + n_goal_bits, 32), np.nan, np.float32)
             _first_layer_gradient(part, block.shape, column, columns, tables, sums, block.params)
             np.testing.assert_array_equal(block.weights[:, : column + 32], d_weights[:, : column + 32])
-            assert (block.weights[:, column + 32 :] == UNTOUCHED).all()
-        assert (block.params == UNTOUCHED).sum() >= 10 + width
+            assert (block.weights[:, column + 32 :] == SENTINEL).all()
+        assert (block.params == SENTINEL).sum() >= 10 + width
 
 
 def test_nan_reaches_the_result():

@@ -1,17 +1,15 @@
-"""What importing costs, when compiling is announced, and that cached code is never older than its sources."""
+"""When compiling is announced, and that cached code is never older than its sources."""
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.processes import run_python
 
 import herfast
 
 ANNOUNCEMENT = "herfast: compiling its kernels, once for this machine; about 10 seconds\n"
-
 LEARN = """
 import hashlib
 from herfast import Agent, BitFlip
@@ -21,7 +19,6 @@ for n_bits, preset, hidden in ((20, "notebook", (256,)), (50, "fast", (256,)), (
     weights = b"".join(array.tobytes() for array in agent.network.parameters().values())
     print(agent.history["loss"].tolist(), hashlib.sha256(weights).hexdigest())
 """
-
 ACT = """
 import numpy as np
 import herfast
@@ -29,7 +26,6 @@ from herfast import Config, QNetwork
 states = np.arange(64, dtype=np.uint64)[:, None]
 print(herfast.__file__, QNetwork(6, config=Config(hidden=(64,)), seed=0).act(states, states[::-1]).tolist())
 """
-
 NO_CACHE = """
 from numba.core import caching
 classes = [thing for thing in vars(caching).values() if hasattr(thing, "_locator_classes")]
@@ -39,67 +35,31 @@ for cls in classes:
 """
 
 
-def run(code, folder, **environment):
-    """A process of its own that runs `code` in `folder`, from where no source folder can be imported."""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    return result
-
-
-def test_importing_herfast_imports_no_heavy_package(tmp_path):
-    heavy = {"numba", "llvmlite", "tyro", "tqdm", "matplotlib", "safetensors", "torch", "scipy", "dask", "joblib"}
-    heavy |= {"tensorboardX"}
-    code = f"import herfast, sys; print(sorted({heavy} & sys.modules.keys()))"
-    assert run(code, tmp_path).stdout == "[]\n"
-
-
-def test_importing_everything_compiles_nothing(tmp_path):
-    code = """
-from numba.core import event
-compiled = event.RecordingListener()
-with event.install_listener("numba:compile", compiled):
-    from herfast import *
-    from herfast.networks.kernels.entry_points import act, fit, update_dueling_head
-    Agent, BitFlip, Config, Evaluation, GoalEnv, HindsightReplay, JsonLines, Minibatches, QNetwork, Trajectories
-print(len(compiled.buffer), [len(f.overloads) for f in (act, fit, update_dueling_head)])
-"""
-    result = run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
-    assert (result.stdout, result.stderr) == ("0 [0, 0, 0]\n", "")
-    assert list(tmp_path.rglob("*.nb?")) == []
-
-
 @pytest.fixture(scope="module")
-def cold(tmp_path_factory):
+def filled_cache(tmp_path_factory):
     """A cache that was empty, and what the process that filled it had to say."""
     folder = tmp_path_factory.mktemp("cold")
-    return folder, run(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
+    return folder, run_python(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
 
 
 @pytest.mark.slow
-def test_compiling_is_announced_once(cold):
-    _, first = cold
+def test_compiling_is_announced_once(filled_cache):
+    _, first = filled_cache
     assert first.stderr == ANNOUNCEMENT
 
 
 @pytest.mark.slow
-def test_a_second_process_compiles_nothing_is_silent_and_learns_the_same_bits(cold):
-    folder, first = cold
+def test_a_second_process_compiles_nothing_is_silent_and_learns_the_same_bits(filled_cache):
+    folder, first = filled_cache
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb?")}
-    second = run(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
+    second = run_python(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
     assert (second.stdout, second.stderr) == (first.stdout, "")
     assert before
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb?")} == before
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory):
+def package_copy(tmp_path_factory):
     """A copy of the package that can be edited, its cache, and what its network does before any edit."""
     folder = tmp_path_factory.mktemp("copied")
     ignored = shutil.ignore_patterns("__pycache__", "_core.c", "*.pyx")
@@ -109,7 +69,7 @@ def copied(tmp_path_factory):
 
 def run_copy(folder, code=ACT):
     here = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(folder / "cache")}
-    result = run(code, folder, **here)
+    result = run_python(code, folder, **here)
     assert result.stdout.startswith(str(folder / "herfast"))
     return result
 
@@ -125,9 +85,9 @@ def run_copy(folder, code=ACT):
     ],
     ids=["simd", "packed_layer", "dense_layer", "forward", "entry_points"],
 )
-def test_an_edit_is_never_answered_with_older_code(copied, file, old, new):
+def test_an_edit_is_never_answered_with_older_code(package_copy, file, old, new):
     """Not even where size and time of the file stay the same, as in installations that fix all times."""
-    folder, before = copied
+    folder, before = package_copy
     path = folder / "herfast" / "networks" / "kernels" / file
     source, times = path.read_text(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
     assert source.count(old) == 1
@@ -143,8 +103,8 @@ def test_an_edit_is_never_answered_with_older_code(copied, file, old, new):
     assert run_copy(folder).stdout == before
 
 
-def test_without_a_folder_for_the_cache_it_says_so_once_and_works(copied):
-    folder, expected = copied
+def test_without_a_folder_for_the_cache_it_says_so_once_and_works(package_copy):
+    folder, expected = package_copy
     result = run_copy(folder, NO_CACHE + ACT + ACT)
     assert result.stdout == 2 * expected
     assert result.stderr.count("RuntimeWarning") == 1

@@ -1,0 +1,80 @@
+"""Names and arrays of a saved state that are compared with what is wanted."""
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from herfast.common.validation import check_matches, check_names
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, []),
+        ({"a": 1, "b": None}, ["a", "b"]),
+        ({"b": 1, "a": 2}, {"a": 0, "b": 0}),
+        ({"a": 1}, (name for name in ["a", "a"])),
+        (MappingProxyType({"a": 1}), {"a"}),
+    ],
+    ids=["none", "list", "another order", "iterator", "another mapping"],
+)
+def test_exactly_the_wanted_names_are_accepted(given, wanted):
+    check_names("state", given, wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"a": 1}, ValueError, "b is missing"),
+        ({"c": 1, "a": 1, "b": 1}, ValueError, "'c' is unknown"),
+        ({"c": 1, "a": 1}, ValueError, "b is missing"),
+        ({}, ValueError, "a is missing"),
+        ({"a": 1, "b": 1, 3: 1}, ValueError, "3 is unknown"),
+        ({"a": 1, "b": 1, "x" * 200: 1}, ValueError, f"'{'x' * 96}... is unknown"),
+        (["a", "b"], TypeError, "state must be a dict, got ['a', 'b']"),
+        ("ab", TypeError, "state must be a dict, got 'ab'"),
+        (None, TypeError, "state must be a dict, got None"),
+    ],
+)
+def test_another_name_or_none_at_all_is_named(given, error, message):
+    with pytest.raises(error) as caught:
+        check_names("state", given, ["b", "a"])
+    assert str(caught.value) == message
+
+
+OWN = np.zeros((4, 3), np.float32)
+
+
+@pytest.mark.parametrize("saved", [OWN, OWN + 1, np.asfortranarray(OWN), np.zeros((8, 3), np.float32)[::2]])
+def test_dtype_and_shape_alone_must_match(saved):
+    check_matches("weight", saved, OWN)
+    check_matches("weight", saved, OWN, any_length=True)
+
+
+@pytest.mark.parametrize("length", [0, 1, 5])
+def test_any_length_leaves_the_first_axis_free(length):
+    saved = np.zeros((length, 3), np.float32)
+    check_matches("weight", saved, OWN, any_length=True)
+    with pytest.raises(ValueError, match=rf"^weight should be float32 \(4, 3\), is float32 \({length}, 3\)$"):
+        check_matches("weight", saved, OWN)
+
+
+@pytest.mark.parametrize("any_length", [False, True])
+@pytest.mark.parametrize(
+    ("saved", "error", "message"),
+    [
+        (np.zeros((4, 3)), ValueError, "weight should be float32 (4, 3), is float64 (4, 3)"),
+        (np.zeros((4, 3), ">f4"), ValueError, "weight should be float32 (4, 3), is >f4 (4, 3)"),
+        (np.zeros((4, 2), np.float32), ValueError, "weight should be float32 (4, 3), is float32 (4, 2)"),
+        (np.zeros(4, np.float32), ValueError, "weight should be float32 (4, 3), is float32 (4,)"),
+        (np.zeros((4, 3, 1), np.float32), ValueError, "weight should be float32 (4, 3), is float32 (4, 3, 1)"),
+        (OWN.tolist(), TypeError, "weight must be a NumPy array of float32, got list"),
+        (None, TypeError, "weight must be a NumPy array of float32, got NoneType"),
+    ],
+    ids=["dtype", "byte order", "width", "fewer axes", "more axes", "list", "None"],
+)
+def test_an_array_that_does_not_match_is_refused(saved, error, message, any_length):
+    with pytest.raises(error) as caught:
+        check_matches("weight", saved, OWN, any_length)
+    assert str(caught.value) == message

@@ -1,0 +1,27 @@
+"""Files of tests: the names in a folder, equality of what files hold, a disk that is full."""
+
+import resource
+from contextlib import contextmanager
+
+
+def file_names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def assert_equal_tensors(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        assert found[name].shape == array.shape, name
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+@contextmanager
+def full_disk(size):
+    """No file may grow past `size` bytes, as where a disk or a quota is used up; not even pytest's output."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

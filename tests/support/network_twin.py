@@ -1,0 +1,56 @@
+"""Random inputs and parameters for a QNetwork, and the same as its dense twin takes them."""
+
+import numpy as np
+from reference import network as twin
+
+from herfast import Minibatches, pack_bits
+
+
+def random_packed(rng, *shape, n_bits):
+    return pack_bits(rng.integers(0, 2, (*shape, n_bits)))
+
+
+def random_minibatches(rng, n_updates, batch_size, n_state_bits, n_goal_bits, n_actions, flips=1):
+    """Minibatches whose next states differ from the states in up to `flips` random bits."""
+    shape = (n_updates, batch_size)
+    bits = rng.integers(0, 2, (*shape, n_state_bits))
+    next_bits = bits.copy()
+    for _ in range(flips):
+        index = rng.integers(0, n_state_bits, shape)[..., None]
+        np.put_along_axis(next_bits, index, 1 - np.take_along_axis(next_bits, index, -1), -1)
+    terminated = rng.random(shape) < 0.2
+    return Minibatches(
+        states=pack_bits(bits),
+        next_states=pack_bits(next_bits),
+        goals=random_packed(rng, *shape, n_bits=n_goal_bits),
+        actions=rng.integers(0, n_actions, shape).astype(np.uint16),
+        rewards=np.where(terminated, 0, -1).astype(np.float32),
+        terminated=terminated,
+        steps_to_goal=rng.integers(0, 9, shape).astype(np.int32),
+    )
+
+
+def dense_minibatch(network, batches, u, dtype=np.float64):
+    """Minibatch `u` with dense inputs, for the twin."""
+    sizes = (network.n_state_bits, network.n_goal_bits)
+    one = {name: array[u] for name, array in batches._asdict().items()}
+    x = twin.inputs(one["states"], one["goals"], *sizes, dtype)
+    x_next = twin.inputs(one["next_states"], one["goals"], *sizes, dtype)
+    return {**one, "actions": one["actions"].astype(int), "x": x, "x_next": x_next}
+
+
+def copy_parameters(network, which, dtype=np.float64):
+    return {name: array.astype(dtype) for name, array in network.parameters(which).items()}
+
+
+def randomise_parameters(network, rng, scale=0.5):
+    """Random parameters for both networks, so that online, target and all biases differ."""
+    for which in ("online", "target"):
+        for array in network.parameters(which).values():
+            array[...] = rng.normal(0, scale / np.sqrt(max(1, array.shape[0] if array.ndim else 1)), array.shape)
+    network.refresh()
+
+
+def twin_q_values(network, states, goals, which="online"):
+    x = twin.inputs(states, goals, network.n_state_bits, network.n_goal_bits, np.float64)
+    return twin.forward(copy_parameters(network, which), x)[1]

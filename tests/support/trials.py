@@ -1,0 +1,22 @@
+"""Trials of a sweep that are learnt within a second."""
+
+from herfast.experiments import sweep
+
+TRIAL_SETTINGS = {
+    "preset": "notebook",
+    "hidden": (8,),
+    "cycles_per_epoch": 2,
+    "updates_per_cycle": 2,
+    "batch_size": 8,
+    "epochs": 3,
+    "episodes_per_cycle": 2,
+}
+
+
+def plan(n_bits, seeds=1, **fields):
+    settings = {**TRIAL_SETTINGS, **fields}
+    return sweep.plan_trials(n_bits, settings.pop("preset"), seeds, None, settings)
+
+
+def without_time(rows):
+    return [{name: value for name, value in row.items() if name not in ("seconds", "machine")} for row in rows]

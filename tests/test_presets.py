@@ -1,0 +1,128 @@
+"""The presets, number by number, and how they follow from the size of an environment."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from herfast import Config
+
+NOTEBOOK = {  # the bit-flip notebook; its ring of 100,000 rows holds each transition twice
+    "strategy": "final",
+    "k": 1,
+    "hidden": (256,),
+    "gamma": 0.98,
+    "double_q": True,
+    "dueling": False,
+    "clip_targets": False,
+    "mask_terminal": True,
+    "hindsight_bound": False,
+    "advantage_gap": 0.0,
+    "init": "dense",
+    "epsilon": "hyperbola",
+    "epsilon_start": 1.0,
+    "epsilon_end": 0.02,
+    "epsilon_decay_steps": 500,
+    "learning_rate": 1e-3,
+    "learning_rate_end": None,
+    "target_update": 40,
+    "polyak": 0.0,
+    "evaluate_with": "online",
+    "batch_size": 128,
+    "capacity": {20: 52_500, 50: 51_000},
+    "episodes_per_cycle": 16,
+    "updates_per_cycle": 40,
+    "cycles_per_epoch": 50,
+    "epochs": 6,
+    "until": None,
+}
+PAPER = {  # Andrychowicz et al. 2017, section 3.1 and appendix A
+    **NOTEBOOK,
+    "double_q": False,
+    "clip_targets": True,
+    "mask_terminal": False,
+    "epsilon": "constant",
+    "epsilon_start": 0.2,
+    "polyak": 0.95,
+    "evaluate_with": "target",
+    "capacity": 1_000_000,
+    "epochs": 200,
+}
+FAST = {
+    **NOTEBOOK,
+    "hidden": {20: (256,), 50: (640,)},
+    "gamma": 0.999,
+    "hindsight_bound": True,
+    "advantage_gap": 0.5,
+    "init": "sparse_pairs",
+    "epsilon": "constant",
+    "epsilon_start": 0.35,
+    "target_update": 20,
+    "learning_rate_end": 2e-5,
+    "learning_rate_decay_updates": 15_000,
+    "capacity": 200_000,
+    "episodes_per_cycle": 64,
+    "cycles_per_epoch": 10,
+    "epochs": 500,
+    "until": 0.99,
+}
+
+
+def env_of_size(n_bits, max_steps=None):
+    return SimpleNamespace(n_state_bits=n_bits, max_steps=max_steps or n_bits)
+
+
+@pytest.mark.parametrize("n_bits", [20, 50])
+@pytest.mark.parametrize(("name", "expected"), [("notebook", NOTEBOOK), ("paper", PAPER), ("fast", FAST)])
+def test_presets(name, expected, n_bits):
+    found = dataclasses.asdict(Config.preset(name, env_of_size(n_bits)))
+    expected = {field: value[n_bits] if isinstance(value, dict) else value for field, value in expected.items()}
+    assert {field: found[field] for field in expected} == expected
+    assert found.keys() - expected.keys() <= {"learning_rate_decay_updates"}  # where nothing decays
+
+
+def test_the_defaults_are_the_notebook_at_20_bits():
+    assert Config() == Config.preset("notebook", env_of_size(20))
+
+
+@pytest.mark.parametrize("name", ["notebook", "paper", "fast"])
+@pytest.mark.parametrize("n_bits", [1, 2, 100, 65_535])
+def test_presets_fit_every_size(name, n_bits):
+    """Whatever the size, the ring holds an episode, else the agent would refuse its own preset."""
+    assert Config.preset(name, env_of_size(n_bits)).capacity > n_bits
+    assert Config.preset(name, env_of_size(n_bits, max_steps=65_535)).capacity > 65_535
+
+
+@pytest.mark.parametrize(
+    ("n_bits", "max_steps", "hidden", "decay", "episodes", "until"),
+    [
+        (1, 1, 256, 15_000, 64, 0.99),
+        (21, 21, 320, 15_000, 64, 0.99),
+        (50, 100, 640, 15_000, 32, 0.99),
+        (100, 100, 1280, 15_000, 32, 0.99),
+        (128, 128, 1664, 19_200, 25, 0.98),
+        (256, 256, 3328, 38_400, 16, 0.98),
+        (65_535, 65_535, 4096, 9_830_250, 16, 0.98),
+    ],
+)
+def test_fast_grows_with_the_size(n_bits, max_steps, hidden, decay, episodes, until):
+    config = Config.preset("fast", env_of_size(n_bits, max_steps))
+    assert config.hidden == (hidden,)
+    assert config.learning_rate_decay_updates == decay
+    assert (config.episodes_per_cycle, config.until) == (episodes, until)
+
+
+def test_fields_override_a_preset():
+    config = Config.preset("paper", env_of_size(20), k=4, strategy="future", hidden=[8])
+    assert config == dataclasses.replace(Config.preset("paper", env_of_size(20)), k=4, strategy="future", hidden=(8,))
+    with pytest.raises(ValueError, match=r"^gamma must be in"):
+        Config.preset("paper", env_of_size(20), gamma=1)
+    with pytest.raises(ValueError, match="hindsight_bound"):
+        Config.preset("fast", env_of_size(20), mask_terminal=False)
+
+
+def test_unknown_presets_and_fields_are_named():
+    with pytest.raises(ValueError, match="preset must be one of 'fast', 'paper', 'notebook', got 'Fast'"):
+        Config.preset("Fast", env_of_size(20))
+    with pytest.raises(TypeError, match="'learning_rates' is not a field of Config; the fields are strategy, k, "):
+        Config.preset("fast", env_of_size(20), learning_rates=1e-3)
