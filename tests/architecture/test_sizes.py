@@ -9,6 +9,7 @@ from architecture.source_tree import C_FILES, MODULES, PACKAGE, ROOT, parsed
 
 MAX_FILE_LINES = 300
 MAX_HEADER_LINES = 200
+MAX_TEST_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_MODULES_PER_FOLDER = 10
 
@@ -30,6 +31,12 @@ def own_lines(node):
 def test_files_are_short(path):
     limit = MAX_HEADER_LINES if path.suffix in (".h", ".c") else MAX_FILE_LINES
     assert len(path.read_text().splitlines()) <= limit
+
+
+def test_test_files_are_short():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert len(lengths) > 40
+    assert {path: length for path, length in lengths.items() if length > MAX_TEST_LINES} == {}
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}), ids=name_of)
