@@ -25,7 +25,6 @@ core = Extension(
 )
 
 
-
 class BuildExt(build_ext):
     """Build the extension and, but for a debug build, copy it beside its source."""
 
@@ -47,5 +46,5 @@ setup(
             "cdivision": True,
         },
         force=True,  # else a build takes over what one with the other switches left behind
-    )
+    ),
 )
