@@ -1,8 +1,9 @@
-"""The peers side by side: same task, same protocol (peers/protocol.py), one after another, each in its own process.
+"""Compare herfast with other implementations on one task and one protocol.
 
-From a clone: `pip install ".[bench]"`, then `python bench/compare.py --out bench/results/compare.json`. Every process
-is held to one core and one thread. Peers that are not installed are left out, with a sentence. Let nothing else run
-meanwhile.
+The protocol is in peers/protocol.py. The peers run one after another, each in its own process, on one core
+with one thread. Peers that are not installed are skipped with a message. Nothing else should run meanwhile.
+
+From a clone: `pip install ".[bench]"`, then `python bench/compare.py --out bench/results/compare.json`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PEERS = {  # name: script, the package it needs, whether it compiles so that its first run is another than its second
+PEERS = {  # name: script, required package, True if it compiles and so has a slower first run
     "herfast": ("herfast_agent.py", "herfast", True),
     "jax": ("jax_scan.py", "jax", True),
     "numpy": ("numpy_notebook.py", "numpy", False),
@@ -27,12 +28,20 @@ PEERS = {  # name: script, the package it needs, whether it compiles so that its
 }
 BUFFERS = {"herfast": "herfast", "cpprb": "cpprb", "sb3": "stable_baselines3"}
 VERSIONS = ("herfast", "numpy", "numba", "jax", "torch", "stable-baselines3", "cpprb")
-EPOCHS = {20: 6, 50: 2}  # 50 bits are not learnt in 2 epochs: they tell what a cycle takes
-LEAST_SUCCESS = 0.9  # in the last epoch at 20 bits; less has not learnt, and its time means nothing
-LEAST_BUSY = 0.97  # below, something else ran on the core
+EPOCHS = {20: 6, 50: 2}  # 2 epochs do not solve 50 bits; they measure the time of a cycle
+MIN_SUCCESS = (
+    0.9  # in the last epoch at 20 bits; with less, the task is not solved and the time is meaningless
+)
+MIN_BUSY = 0.97  # with less, something else ran on the core
 ONE_THREAD = {
     **dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"),
+        (
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
+            "NUMBA_NUM_THREADS",
+        ),
         "1",
     ),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
@@ -48,34 +57,44 @@ def main():
     for n_bits in args.bits:
         for name in args.peers:
             rows += collect(
-                skipped, PEERS[name][1], measure, name, n_bits, 1 if args.quick and is_slow(name) else args.repeats
+                skipped,
+                PEERS[name][1],
+                measure,
+                name,
+                n_bits,
+                1 if args.quick and is_slow(name) else args.repeats,
             )
         for name in BUFFERS if args.buffers else ():
             buffers += collect(skipped, BUFFERS[name], measure_buffer, name, n_bits)
-    found = {
+    measured = {
         "date": datetime.date.today().isoformat(),
         "machine": machine() | {"threads": 1, "core": core},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS if version(name)},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in VERSIONS if version(name)},
         "rows": rows,
         "buffers": buffers,
         "skipped": sorted(set(skipped)),
     }
-    show(found)
+    show(measured)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+        args.out.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Measure herfast and its peers on the bit-flip notebook's protocol.")
+    parser = argparse.ArgumentParser(
+        description="Measure herfast and its peers on the protocol of the bit-flip notebook."
+    )
     parser.add_argument("--bits", type=int, nargs="+", default=[20, 50])
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
-    parser.add_argument("--repeats", type=int, default=3, help="seeds 0, 1, ... of each peer")
+    parser.add_argument("--repeats", type=int, default=3, help="number of seeds of each peer: 0, 1, ...")
     parser.add_argument(
-        "--quick", action="store_true", help="one seed of the peers that compile nothing: 4 minutes instead of 7"
+        "--quick",
+        action="store_true",
+        help="only one seed for peers that do not compile: 4 minutes instead of 7",
     )
     parser.add_argument("--buffers", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--out", type=Path, help="a JSON file for report.py")
+    parser.add_argument("--out", type=Path, help="JSON file for report.py")
     return parser.parse_args()
 
 
@@ -84,7 +103,10 @@ def is_slow(name):
 
 
 def pin_to_one_core():
-    """This process and those it starts on one core, whose number is returned; None where the system cannot do it."""
+    """Pin this process and its children to one core, and return its number.
+
+    Returns None if the system does not support it.
+    """
     if not hasattr(os, "sched_setaffinity"):
         return None
     core = max(os.sched_getaffinity(0))
@@ -93,20 +115,23 @@ def pin_to_one_core():
 
 
 def collect(skipped, package, function, name, *args):
-    """[function(name, *args)], or nothing and a sentence for `skipped`."""
+    """Return [function(name, *args)], or [] after adding a message to `skipped`."""
     if importlib.util.find_spec(package) is None:
-        skipped.append(f"{name} is left out: {package} is not installed.")
+        skipped.append(f"{name} is skipped: {package} is not installed.")
         return []
     try:
         return [function(name, *args)]
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["no message"])[-1]
-        skipped.append(f"{name} is left out: it failed with {reason}")
+        skipped.append(f"{name} is skipped: it failed with {reason}")
         return []
 
 
 def run(script, *args, **environment):
-    """What a peer's script printed last, in a process with one thread."""
+    """Run a peer's script in a process with one thread.
+
+    Returns the JSON value that it printed in its last line.
+    """
     command = [sys.executable, str(Path(__file__).parent / "peers" / script), *map(str, args)]
     environment = {**os.environ, **ONE_THREAD, **environment}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -115,10 +140,10 @@ def run(script, *args, **environment):
 
 
 def measure(name, n_bits, repeats):
-    """A row of the table: medians over the seeds, and the lowest and highest warm time.
+    """Return a row of the table: medians over seeds, and the range of the warm time.
 
-    Of a peer that compiles, each process runs twice, cold and warm. herfast keeps what it compiled, so only its first
-    process finds nothing and is the cold one; `cached` is the first run in those that follow.
+    A peer that compiles runs twice in each process, cold and warm. herfast has a cache on disk, so only its
+    first process is cold. `cached` is the first run of the following processes.
     """
     script, _, compiles = PEERS[name]
     epochs = EPOCHS.get(n_bits, 2)
@@ -132,7 +157,7 @@ def measure(name, n_bits, repeats):
     busy = sum(one["processor_seconds"][-1] for one in runs) / sum(warm)
     keeps = name == "herfast"
     success = [statistics.median(epoch) for epoch in zip(*(one["success"] for one in runs), strict=True)]
-    judged = n_bits == 20 and epochs >= EPOCHS[20]
+    is_judged = n_bits == 20 and epochs >= EPOCHS[20]
     assert all(one["threads"] in (1, None) for one in runs), f"{name} used several threads"
     return {
         "peer": name,
@@ -144,14 +169,14 @@ def measure(name, n_bits, repeats):
         "warm": statistics.median(warm),
         "lowest": min(warm),
         "highest": max(warm),
-        "busy": busy,  # the share of the warm time in which the processor worked for this process
+        "busy": busy,  # processor time divided by wall time of the warm runs
         "ms_per_cycle": statistics.median(warm) / (epochs * 50) * 1e3,
         "us_per_update": statistics.median(one["us_per_update"] for one in runs),
         "env_steps": statistics.median(one["env_steps"] for one in runs),
         "episodes": runs[0]["episodes"],
         "updates": runs[0]["updates"],
         "success": success,
-        "learnt": all(one["success"][-1] > LEAST_SUCCESS for one in runs) if judged else None,
+        "solved": all(one["success"][-1] > MIN_SUCCESS for one in runs) if is_judged else None,
     }
 
 
@@ -161,13 +186,22 @@ def measure_buffer(name, n_bits):
 
 
 def machine():
-    """What the numbers were measured on."""
+    """Return processor, number of cores, memory and system of this machine."""
     cpu = platform.processor() or platform.machine()
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
-        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        models = [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if "model name" in line
+        ]
         cpu = models[0] if models else cpu
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cpu": cpu, "cores": os.cpu_count(), "ram_gib": round(memory / 2**30, 1), "system": platform.system()}
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "ram_gib": round(memory / 2**30, 1),
+        "system": platform.system(),
+    }
 
 
 def version(name):
@@ -177,28 +211,32 @@ def version(name):
         return None
 
 
-def show(found):
-    """The machine, the versions and the tables in plain text."""
+def show(measured):
+    """Print the machine, the versions and the tables as plain text."""
     print(
-        found["date"],
-        *(f"{name} {value}" for name, value in {**found["machine"], **found["versions"]}.items()),
+        measured["date"],
+        *(f"{name} {value}" for name, value in {**measured["machine"], **measured["versions"]}.items()),
         sep=", ",
     )
-    print(*found["skipped"], sep="\n")
+    print(*measured["skipped"], sep="\n")
     head = f"{'peer':8} {'bits':>4} {'epochs':>6} {'seeds':>5} {'cold s':>7} {'warm s':>7} {'spread s':>13} "
-    print(head + f"{'ms/cycle':>8} {'us/update':>9} {'steps':>7} {'games':>6} {'updates':>7}  success per epoch")
-    for row in found["rows"]:
+    head += f"{'ms/cycle':>8} {'us/update':>9} {'steps':>7} {'episodes':>8} {'updates':>7}  success per epoch"
+    print(head)
+    for row in measured["rows"]:
         spread = f"{row['lowest']:.2f}-{row['highest']:.2f}"
-        mark = "  DID NOT LEARN" if row["learnt"] is False else ""
+        mark = "  NOT SOLVED" if row["solved"] is False else ""
+        success = " ".join(f"{rate:.2f}" for rate in row["success"])
         print(
-            f"{row['peer']:8} {row['bits']:4} {row['epochs']:6} {row['seeds']:5} {row['cold']:7.2f} {row['warm']:7.2f} "
-            f"{spread:>13} {row['ms_per_cycle']:8.2f} {row['us_per_update']:9.0f} {row['env_steps']:7.0f} "
-            f"{row['episodes']:6} {row['updates']:7}  {' '.join(f'{rate:.2f}' for rate in row['success'])}{mark}"
+            f"{row['peer']:8} {row['bits']:4} {row['epochs']:6} {row['seeds']:5} "
+            f"{row['cold']:7.2f} {row['warm']:7.2f} {spread:>13} "
+            f"{row['ms_per_cycle']:8.2f} {row['us_per_update']:9.0f} {row['env_steps']:7.0f} "
+            f"{row['episodes']:8} {row['updates']:7}  {success}{mark}"
         )
-    if slowest := [row for row in found["rows"] if row["busy"] < LEAST_BUSY]:
-        shares = ", ".join(f"{row['peer']} at {row['bits']} bits {row['busy']:.0%}" for row in slowest)
-        print(f"The core was shared, so these times are too long; the share that was ours: {shares}.")
-    for row in found["buffers"]:
+    shared = [row for row in measured["rows"] if row["busy"] < MIN_BUSY]
+    if shared:
+        shares = ", ".join(f"{row['peer']} at {row['bits']} bits {row['busy']:.0%}" for row in shared)
+        print(f"The core was shared, so these times are too long. Share of the processor time: {shares}.")
+    for row in measured["buffers"]:
         print(
             f"buffer of {row['buffer']:8} {row['bits']:4} bits: {row['us_per_sample']:8.1f} us to draw 128, "
             f"{row['us_per_transition']:7.3f} us to store a transition"

@@ -1,7 +1,8 @@
-"""The update of a Q-network with one hidden layer in dense NumPy, as fast as NumPy and BLAS can be made to go.
+"""Update of a Q-network in dense NumPy, the baseline of test_network.py.
 
-float32, every output preallocated, states stacked so that each layer is one GEMM, one-hot work replaced by indexing
-where that is quicker: the yardstick of bench/test_network.py, the algorithm of herfast.networks with nothing packed.
+It is optimised for speed. The algorithm is that of herfast.networks without packed bits. All arrays are
+float32 and preallocated. States and next states are stacked, so that each layer is one GEMM. One-hot products
+are replaced by indexing where that is faster.
 """
 
 import numpy as np
@@ -10,20 +11,26 @@ BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.999), 1e-8
 
 
 class DenseNetwork:
-    """Online and target network [2n -> hidden -> n], Adam, Double DQN; the rules are those of a herfast Config."""
+    """Online and target network [2n, hidden, n] with Adam, as set by a Config."""
 
     def __init__(self, parameters, target, config, batch_size):
-        """`parameters` and `target` are dicts as QNetwork.parameters gives them, copied."""
-        self.config, self.step, self.rows = config, 0, np.arange(batch_size)
+        """Copy `parameters` and `target`, dicts as returned by QNetwork.parameters."""
+        self.config = config
+        self.step = 0
+        self.rows = np.arange(batch_size)
         self.shapes = [array.shape for array in parameters.values()]
         self.cuts = np.cumsum([array.size for array in parameters.values()])[:-1]
-        self.params, self.target = (np.concatenate([a.ravel() for a in p.values()]) for p in (parameters, target))
+        self.params, self.target = (
+            np.concatenate([a.ravel() for a in p.values()]) for p in (parameters, target)
+        )
         self.d, self.m, self.v = (np.zeros_like(self.params) for _ in range(3))
         self.scratch, self.root = np.empty_like(self.params), np.empty_like(self.params)
         inputs, actions = self.shapes[0][0], self.shapes[2 * len(config.hidden)][0]
-        both = 2 * batch_size  # state and next state
+        both = 2 * batch_size  # states and next states
         self.x = np.empty((both, inputs), np.float32)
-        self.h, self.h_target = ([np.empty((both, width), np.float32) for width in config.hidden] for _ in range(2))
+        self.h, self.h_target = (
+            [np.empty((both, width), np.float32) for width in config.hidden] for _ in range(2)
+        )
         self.q, self.q_target = (np.empty((both, actions), np.float32) for _ in range(2))
         self.head, self.d_head = (np.empty((actions, config.hidden[-1]), np.float32) for _ in range(2))
         self.d_q = np.zeros((batch_size, actions), np.float32)
@@ -31,11 +38,13 @@ class DenseNetwork:
         self.mask = [np.empty((batch_size, width), np.bool_) for width in config.hidden]
 
     def layers(self, flat):
-        """Weights and biases of all layers, views of `flat`; with dueling V's come last."""
-        return [part.reshape(shape) for part, shape in zip(np.split(flat, self.cuts), self.shapes, strict=True)]
+        """Return weights and biases of all layers as views of `flat`, V last."""
+        return [
+            part.reshape(shape) for part, shape in zip(np.split(flat, self.cuts), self.shapes, strict=True)
+        ]
 
     def output(self, layers):
-        """Weights [A, H] and biases [A] of the output layer as it is played."""
+        """Return weights [A, H] and biases [A] of Q; Q = V + A - mean A with dueling."""
         if not self.config.dueling:
             return layers[-2:]
         w, b, value, value_bias = layers[-4:]
@@ -55,7 +64,10 @@ class DenseNetwork:
         q += b
 
     def update(self, batch):
-        """One update; `batch` is a dict with dense +-1 inputs x, x_next [B, 2n]. Returns the loss."""
+        """Make one update and return the loss.
+
+        `batch` is a dict with dense inputs x and x_next, float32[B, 2n] of +-1.
+        """
         config, rows, n, actions = self.config, self.rows, len(self.rows), batch["actions"]
         self.x[:n], self.x[n:] = batch["x"], batch["x_next"]
         first = 0 if config.advantage_gap else n
@@ -121,7 +133,10 @@ class DenseNetwork:
         self.params -= self.scratch
 
     def gemms(self):
-        """The six matrix products of an update with one hidden layer alone, two more for each further one."""
+        """Compute only the matrix products of an update, for comparison.
+
+        With one hidden layer these are six; each further layer adds two.
+        """
         n, layers, d_layers = len(self.rows), self.layers(self.params), self.layers(self.d)
         weights = layers[0 : 2 * len(self.config.hidden) : 2]
         for x, hs, q in (

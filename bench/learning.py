@@ -1,4 +1,4 @@
-"""What the benchmarks of one update learn from, and how they are timed."""
+"""Random minibatches and a timer for the benchmarks of updates."""
 
 import time
 
@@ -6,11 +6,16 @@ import numpy as np
 
 from herfast import Minibatches, pack_bits
 
-UPDATES, BATCH, WINDOWS = 40, 128, 25
+UPDATES = 40
+BATCH = 128
+WINDOWS = 25
 
 
 def minibatches(rng, n_bits):
-    """Random transitions of the game, some of them with a goal that the step reaches, as relabelling makes them."""
+    """Return random transitions of BitFlip as Minibatches and as dense minibatches.
+
+    In 10 % of them the step reaches the goal, as after relabelling.
+    """
     bits = rng.integers(0, 2, (UPDATES, BATCH, n_bits))
     actions = rng.integers(0, n_bits, (UPDATES, BATCH))
     next_bits = bits.copy()
@@ -43,6 +48,7 @@ def minibatches(rng, n_bits):
 
 
 def seconds(function):
+    """Return the wall time of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start

@@ -1,14 +1,22 @@
-"""README's tables from what compare.py or paper.py found: `python bench/report.py bench/results/compare.json`.
+"""Make the tables of README.md from the results of compare.py or paper.py.
 
-Prints them, or with `--write README.md` puts them between their two marker comments there.
+`python bench/report.py bench/results/compare.json` prints them. With `--write README.md`, they replace the
+text between their two marker comments in that file.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-NOTEBOOK = (0.0, 0.12875, 0.6175, 0.825, 0.90625, 0.9625)  # success by epoch as printed in it, seed unknown
-SETTINGS = {  # of paper.py's runs, beside the preset's: a column each
+NOTEBOOK = (
+    0.0,
+    0.12875,
+    0.6175,
+    0.825,
+    0.90625,
+    0.9625,
+)  # success by epoch, as published; the seed is unknown
+SETTINGS = {  # column: settings of the runs of paper.py that differ from the preset
     "paper, HER": {},
     "paper, no HER": {"k": 0},
     "masked, HER": {"mask_terminal": True},
@@ -24,40 +32,46 @@ NAMES = {
 }
 BUFFERS = {**NAMES, "herfast": "herfast, HindsightReplay", "sb3": "Stable-Baselines3, HerReplayBuffer"}
 PROTOCOL = """\
-All follow the notebook's protocol: a 2n-256-n network, Adam 1e-3, gamma 0.98, final goals with k = 1; a cycle is 16
-episodes, then 40 updates of 128 and a copy to the target network, an epoch 50 cycles. Success is that of the games as
-played, exploration included. "First run" starts with nothing compiled, imports not counted; "again" is the second run
-in the same process, or the first one where nothing is compiled. An update includes drawing its minibatch.
+All follow the notebook's protocol: a 2n-256-n network, Adam 1e-3, gamma 0.98, final goals with k = 1; a cycle
+is 16 episodes, then 40 updates of 128 and a copy to the target network, an epoch 50 cycles. Success is that
+of the training episodes, exploration included. "First run" starts with nothing compiled, imports not counted;
+"again" is the second run in the same process, or the first one where nothing is compiled. An update includes
+drawing its minibatch.
 
-How they differ: herfast also plays 100 greedy test games an epoch. herfast, JAX and PyTorch play 16 games in lockstep,
-NumPy, as the notebook does, and Stable-Baselines3 one at a time. JAX's updates are timed apart from the scan.
-Stable-Baselines3 learns by DQN instead of Double DQN, with the Huber loss, and does not recompute `terminated` when it
-relabels."""
+How they differ: herfast also plays 100 greedy test episodes an epoch. herfast, JAX and PyTorch play 16
+episodes in lockstep, NumPy, as the notebook does, and Stable-Baselines3 one at a time. JAX's updates are
+timed apart from the scan. Stable-Baselines3 uses DQN instead of Double DQN, with the Huber loss, and does not
+recompute `terminated` when it relabels."""
 PROTOCOL_OF_BUFFERS = """\
-Buffers alone, holding 50,000 transitions of random play, final goals with k = 1: microseconds to draw a minibatch of
-128, and to store a transition. herfast stores 16 episodes and draws 40 minibatches a call, as its agent does; the
-others store step by step and draw one a call."""
+Buffers alone, holding 50,000 transitions of random play, final goals with k = 1: microseconds to draw a
+minibatch of 128, and to store a transition. herfast stores 16 episodes and draws 40 minibatches a call, as
+its agent does; the others store step by step and draw one a call."""
 
 
-def report(found):
-    """The markers' name and the whole text between them, from the content of a JSON file."""
-    return ("paper", report_of_paper(found)) if "paper" in found else ("compare", report_of_peers(found))
+def report(measured):
+    """Return the name of the markers and the text between them.
+
+    `measured` is the content of a JSON file.
+    """
+    if "paper" in measured:
+        return "paper", report_of_paper(measured)
+    return "compare", report_of_peers(measured)
 
 
-def report_of_peers(found):
+def report_of_peers(measured):
     parts = []
-    for n_bits in dict.fromkeys(row["bits"] for row in found["rows"]):
-        parts += table([row for row in found["rows"] if row["bits"] == n_bits])
+    for n_bits in dict.fromkeys(row["bits"] for row in measured["rows"]):
+        parts += table([row for row in measured["rows"] if row["bits"] == n_bits])
     parts.append(PROTOCOL)
-    if found["buffers"]:
-        parts += [PROTOCOL_OF_BUFFERS, buffer_table(found["buffers"])]
-    return "\n\n".join([*parts, provenance(found)]) + "\n"
+    if measured["buffers"]:
+        parts += [PROTOCOL_OF_BUFFERS, buffer_table(measured["buffers"])]
+    return "\n\n".join([*parts, provenance(measured)]) + "\n"
 
 
-def report_of_paper(found):
-    runs, n_seeds = found["paper"], len({run["seed"] for run in found["paper"]})
+def report_of_paper(measured):
+    runs, n_seeds = measured["paper"], len({run["seed"] for run in measured["paper"]})
     ours = [run["played"] for run in runs if run["preset"] == "notebook"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     lines = [f"| bits | {' | '.join(SETTINGS)} |", "|---|" + "---|" * len(SETTINGS)]
     for n_bits in sorted({run["n_bits"] for run in runs if run["preset"] == "paper"}):
         column = {"preset": "paper", "n_bits": n_bits}
@@ -70,12 +84,17 @@ def report_of_paper(found):
         "| the notebook, as published | " + " | ".join(f"{rate:.3f}" for rate in NOTEBOOK) + " |",
         "| herfast, preset `notebook` | " + " | ".join(map(spread, zip(*ours, strict=True))) + " |",
     ]
-    made = f"Made by `bench/paper.py` on {found['date']} with {versions}.\nLowest to highest of {n_seeds} seeds."
+    made = f"Made by `bench/paper.py` on {measured['date']} with {versions}.\n"
+    made += f"Lowest to highest of {n_seeds} seeds."
     return "\n\n".join(["\n".join(lines), "\n".join(by_epoch), made]) + "\n"
 
 
 def success(runs, which):
-    """Of the runs that are as `which` says: success at the end, and in which epoch 99 of 100 games were won first."""
+    """Return success at the end of runs, and the epoch in which they were solved.
+
+    This is the first epoch with at least 99 of 100 greedy episodes successful. Runs are selected by the
+    entries of `which`.
+    """
     runs = [run for run in runs if which.items() <= run.items()]
     first = [next((i + 1 for i, rate in enumerate(run["greedy"]) if rate >= 0.99), None) for run in runs]
     epochs = [epoch for epoch in first if epoch]
@@ -86,32 +105,45 @@ def success(runs, which):
 
 
 def spread(rates):
-    """The lowest and the highest, or the one rate that all round to."""
+    """Return the lowest and highest rate, or one rate if both are rounded to it."""
     low, high = f"{min(rates):.3f}", f"{max(rates):.3f}"
     return low if low == high else f"{low} to {high}"
 
 
 def table(rows):
-    """A sentence and a Markdown table: the peers at one number of bits, those that learnt by time, then the others."""
+    """Return a sentence and a Markdown table of the peers at one number of bits.
+
+    Peers that solved the task come first. Both groups are sorted by time.
+    """
     first = rows[0]
     ours = next((row["warm"] for row in rows if row["peer"] == "herfast"), None)
-    title = (
-        f"{first['bits']} bits, {first['epochs']} epochs: {first['episodes']:,} episodes, {first['updates']:,} updates"
-    )
-    if first["learnt"] is None:
-        title += "; too few to learn, they tell what a cycle takes"
+    title = f"{first['bits']} bits, {first['epochs']} epochs: "
+    title += f"{first['episodes']:,} episodes, {first['updates']:,} updates"
+    if solved(first) is None:
+        title += "; too few to solve the task, so only the times are comparable"
     lines = [
-        "| | first run, s | again, s | times herfast's | a cycle, ms | an update, µs | steps | success per epoch |",
+        "| | first run, s | again, s | times herfast's | a cycle, ms | an update, µs | steps "
+        "| success per epoch |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in sorted(rows, key=lambda row: (row["learnt"] is False, row["warm"])):
+    for row in sorted(rows, key=lambda row: (solved(row) is False, row["warm"])):
         ratio = f"{row['warm'] / ours:.1f}" if ours else ""
-        success = " ".join(f"{rate:.2f}" for rate in row["success"]) + (
-            " (did not learn)" if row["learnt"] is False else ""
-        )
+        success = " ".join(f"{rate:.2f}" for rate in row["success"])
+        if solved(row) is False:
+            success += " (not solved)"
         cells = (NAMES[row["peer"]], first_run(row), again(row), ratio, f"{row['ms_per_cycle']:.2f}")
-        lines.append(f"| {' | '.join(cells)} | {row['us_per_update']:.0f} | {row['env_steps']:,.0f} | {success} |")
+        lines.append(
+            f"| {' | '.join(cells)} | {row['us_per_update']:.0f} | {row['env_steps']:,.0f} | {success} |"
+        )
     return [title + ".", "\n".join(lines)]
+
+
+def solved(row):
+    """Return True if the peer solved the task, None if the epochs are too few.
+
+    Files of earlier versions have the key "learnt" instead of "solved".
+    """
+    return row.get("solved", row.get("learnt"))
 
 
 def first_run(row):
@@ -120,13 +152,13 @@ def first_run(row):
 
 
 def again(row):
-    """The median, and behind it the range if there are several seeds."""
+    """Return the median, followed by the range if there are several seeds."""
     spread = f" ({row['lowest']:.2f} to {row['highest']:.2f})" if row["seeds"] > 1 else ""
     return f"{row['warm']:.2f}{spread}"
 
 
 def buffer_table(rows):
-    """A Markdown table: a buffer a row, two columns for each number of bits."""
+    """Return a Markdown table with a row per buffer and two columns per size."""
     sizes = list(dict.fromkeys(row["bits"] for row in rows))
     times = {(row["buffer"], row["bits"]): (row["us_per_sample"], row["us_per_transition"]) for row in rows}
     lines = [
@@ -140,39 +172,45 @@ def buffer_table(rows):
     return "\n".join(lines)
 
 
-def provenance(found):
-    """Where, when and with what it was measured, and what is missing."""
-    machine = found["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    seeds = ", ".join(dict.fromkeys(f"{row['peer']} {row['seeds']}" for row in found["rows"]))
+def provenance(measured):
+    """Return a paragraph on the machine, the date, the versions and skipped peers."""
+    machine = measured["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    seeds = ", ".join(dict.fromkeys(f"{row['peer']} {row['seeds']}" for row in measured["rows"]))
     pinned = "" if machine["core"] is None else ", pinned to one core"
     return (
-        f"Measured by `bench/compare.py` on {found['date']}: {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['ram_gib']:g} GiB, {machine['system']}; one thread{pinned}; {versions}. Medians over seeds, "
-        f"their range in brackets; number of seeds: {seeds}." + "".join(f" {sentence}" for sentence in found["skipped"])
+        f"Measured by `bench/compare.py` on {measured['date']}: {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['ram_gib']:g} GiB, {machine['system']}; one thread{pinned}; {versions}. "
+        f"Medians over seeds, their range in brackets; number of seeds: {seeds}."
+        + "".join(f" {sentence}" for sentence in measured["skipped"])
     )
 
 
 def rewritten(text, name, tables):
-    """`text` with `tables` between its two markers; ValueError unless each stands there once, in order."""
+    """Return `text` with `tables` between its two markers.
+
+    Raises ValueError unless `text` has each marker once, in order.
+    """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(f"the text must hold {begin} and after it {end}, each once")
+        raise ValueError(f"the text must contain {begin}, then {end}, each once")
     before, rest = text.split(begin)
     return f"{before}{begin}\n{tables}{end}{rest.split(end)[1]}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Make README's tables.")
-    parser.add_argument("json", type=Path, help="what compare.py or paper.py wrote with --out")
+    parser = argparse.ArgumentParser(description="Make the tables of README.md.")
+    parser.add_argument("json", type=Path, help="file written by compare.py or paper.py with --out")
     parser.add_argument("--write", type=Path, metavar="README", help="rewrite this file between its markers")
     args = parser.parse_args()
     name, tables = report(json.loads(args.json.read_text()))
     if args.write:
         try:
-            args.write.write_text(rewritten(args.write.read_text(encoding="utf-8"), name, tables), encoding="utf-8")
+            args.write.write_text(
+                rewritten(args.write.read_text(encoding="utf-8"), name, tables), encoding="utf-8"
+            )
         except ValueError as error:
-            parser.exit(1, f"{args.write} is left as it was: {error}\n")
+            parser.exit(1, f"{args.write} is unchanged: {error}\n")
     else:
         print(tables, end="")
 

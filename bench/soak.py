@@ -1,7 +1,7 @@
-"""Ten minutes of learning, saving, loading, evaluating, looking and refusing, over and over: memory must stay flat.
+"""Check that memory does not grow in ten minutes of training, saving and loading.
 
-`python bench/soak.py` exits with 1 if the process is larger by more than 4 MB in the second half of the time than in
-the first, whose first tenth does not count. Reads /proc, so on Linux alone.
+`python bench/soak.py` exits with 1 if the largest size of the process grows by more than 4 MB from the first
+to the second half of the time. The first tenth is ignored. Linux only, since it reads /proc.
 """
 
 import argparse
@@ -16,19 +16,23 @@ import numpy as np
 
 from herfast import Agent, BitFlip
 
-MOST_GROWTH = 4.0  # MB
+MAX_GROWTH = 4.0  # MB
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Learn, save, load and evaluate for long, and watch the memory.")
+    parser = argparse.ArgumentParser(
+        description="Train, save, load and evaluate repeatedly, and measure the memory."
+    )
     parser.add_argument("--minutes", type=float, default=10.0)
     seconds = 60 * parser.parse_args().minutes
-    started, rounds, sizes = time.perf_counter(), 0, []
+    started = time.perf_counter()
+    rounds = 0
+    sizes = []
     with tempfile.TemporaryDirectory() as folder:
         while (passed := time.perf_counter() - started) < seconds:
             one_round(rounds, Path(folder))
             rounds += 1
-            gc.collect()  # a cycle of references is no leak
+            gc.collect()  # reference cycles are no leak
             sizes.append((passed, resident()))
             if len(sizes) == 1 or passed // 30 > sizes[-2][0] // 30:
                 print(f"{passed:6.0f} s  {rounds:6,} rounds  {sizes[-1][1]:7.1f} MB", flush=True)
@@ -38,11 +42,14 @@ def main():
     )
     growth = second - first
     print(f"{rounds:,} rounds; at most {first:.1f} MB in the first half, {second:.1f} MB in the second")
-    return int(growth > MOST_GROWTH)
+    return int(growth > MAX_GROWTH)
 
 
 def one_round(number, folder):
-    """An agent of one of several kinds learns, is saved, loaded, goes on, and plays; a damaged file is refused."""
+    """Train, save, load, resume and evaluate an agent, and load a damaged file.
+
+    Preset and size depend on `number`.
+    """
     preset = ("fast", "paper", "notebook")[number % 3]
     env = BitFlip((8, 20, 65, 130)[number % 4])
     agent = Agent(env, preset, number, capacity=20_000, cycles_per_epoch=2, until=None, epochs=1).learn()
@@ -63,7 +70,7 @@ def one_round(number, folder):
 
 
 def resident():
-    """Megabytes of this process in memory."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 

@@ -1,7 +1,8 @@
-"""Preset `fast` against the same recipe in JAX, all updates of a cycle in one jitted scan, on one core.
+"""Updates of preset `fast` compared with JAX.
 
-Run with `pytest bench/test_beyond.py --benchmark-only -s`. Both start from the same weights and see the same
-minibatches; their losses are compared before anything is timed. Times are medians of interleaved windows.
+JAX runs all updates of a cycle in one jitted scan. Run with `pytest bench/test_beyond.py --benchmark-only
+-s`. Both use one core, the same initial weights and the same minibatches. Their losses are compared before
+they are timed. Times are medians of interleaved windows.
 """
 
 import os
@@ -16,7 +17,9 @@ from herfast import BitFlip, Config, QNetwork
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BETA1 = 0.9
+BETA2 = 0.999
+EPSILON = 1e-8
 
 
 def q_of(params, x):
@@ -25,7 +28,10 @@ def q_of(params, x):
 
 
 def loss_of(params, target, batch, config):
-    """Double DQN with the hindsight bound and the advantage gap, the target network asked once for both states."""
+    """Return the loss of Double DQN with hindsight bound and advantage gap.
+
+    The target network is evaluated once for states and next states together.
+    """
     rows, gamma = jnp.arange(BATCH), config.gamma
     q_target = q_of(target, jnp.concatenate([batch["x"], batch["x_next"]]))
     best = q_of(params, batch["x_next"]).argmax(axis=1)
@@ -38,7 +44,7 @@ def loss_of(params, target, batch, config):
 
 
 def scan_of(config):
-    """(params, target, m, v, count), batches -> the same after all updates, and the losses."""
+    """Return a jitted function of params, target and batches that returns the losses."""
 
     def update(carry, batch):
         params, target, m, v, count, rate = carry
@@ -60,7 +66,10 @@ def scan_of(config):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_core():
-    """To which JAX's own flags do not hold it: its threads start in here."""
+    """Pin this process to one core, before JAX starts its threads.
+
+    The flags of JAX do not limit it to one core.
+    """
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system cannot pin a process to a core")
     cores = os.sched_getaffinity(0)
@@ -71,15 +80,17 @@ def one_core():
 
 @pytest.mark.parametrize("n_bits", [20, 50, 100])
 def test_the_recipe_in_jax(benchmark, n_bits):
-    # What takes next to no time is left out of both: the rate that falls, the copy to the target network.
+    # Both omit the decay of the learning rate and the target update, whose times are negligible.
     config = Config.preset("fast", BitFlip(n_bits), learning_rate_end=None, target_update=UPDATES)
     network = QNetwork(n_bits, config=config, seed=0)
     batches, dense_batches = minibatches(np.random.default_rng(0), n_bits)
     stacked = {name: jnp.stack([batch[name] for batch in dense_batches]) for name in dense_batches[0]}
-    params, target = ({k: jnp.array(v) for k, v in network.parameters(w).items()} for w in ("online", "target"))
+    params, target = (
+        {k: jnp.array(v) for k, v in network.parameters(w).items()} for w in ("online", "target")
+    )
     fit = scan_of(config)
     losses = network.fit(batches)
-    # later on, rounding may have turned an argmax, and the two learn on differently
+    # Only the first losses, since rounding may later change an argmax, after which the networks differ.
     np.testing.assert_allclose(losses[:10], fit(params, target, stacked)[:10], rtol=1e-3)
     times = {"herfast": [], "jax": []}
     for _ in range(WINDOWS):
@@ -87,8 +98,10 @@ def test_the_recipe_in_jax(benchmark, n_bits):
         times["jax"].append(seconds(lambda: fit(params, target, stacked).block_until_ready()))
     benchmark.pedantic(network.fit, (batches,), rounds=5, warmup_rounds=1)
     us = {name: float(np.median(values)) / UPDATES * 1e6 for name, values in times.items()}
-    benchmark.extra_info.update(us_per_update=us["herfast"], jax_us=us["jax"], ratio_to_jax=us["jax"] / us["herfast"])
+    benchmark.extra_info.update(
+        us_per_update=us["herfast"], jax_us=us["jax"], ratio_to_jax=us["jax"] / us["herfast"]
+    )
     print(
-        f"\n{n_bits} bits, fast: {us['herfast']:.0f} us an update, JAX {us['jax']:.0f} us, "
+        f"\n{n_bits} bits, fast: {us['herfast']:.0f} us per update, JAX {us['jax']:.0f} us, "
         f"{us['jax'] / us['herfast']:.2f} times as long"
     )

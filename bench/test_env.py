@@ -1,4 +1,4 @@
-"""The packed game, its Gymnasium face and the packing between them, in steps a second.
+"""Speed of the packed environment, the vector environment and bit packing.
 
 Run with `pytest bench/test_env.py --benchmark-only -s`.
 """
@@ -6,12 +6,12 @@ Run with `pytest bench/test_env.py --benchmark-only -s`.
 import gymnasium
 import numpy as np
 import pytest
-from reference import bitflip as twin
+from reference import bitflip as reference
 
 from herfast import BitFlip, pack_bits, unpack_bits
 
 SIZES = [8, 20, 50, 128, 256]
-E = 1024
+E = 1024  # environments
 
 
 def as_integers(words):
@@ -20,33 +20,33 @@ def as_integers(words):
 
 @pytest.mark.parametrize("n_bits", SIZES)
 def test_packed_step(benchmark, n_bits):
-    """Goal at 50 bits: 100 million steps a second."""
+    """Target at 50 bits: 100 million steps per second."""
     env, rng, words = BitFlip(n_bits), np.random.default_rng(0), -(-n_bits // 64)
-    states, following, goals = (np.zeros((E, words), np.uint64) for _ in range(3))
+    states, next_states, goals = (np.zeros((E, words), np.uint64) for _ in range(3))
     env.reset(rng, states, goals)
     actions, active = rng.integers(0, n_bits, E).astype(np.uint16), np.arange(E)
     terminated = np.zeros(E, np.bool_)
-    env.step(states, goals, actions, active, following, terminated)
-    games = zip(as_integers(states), as_integers(goals), actions.tolist(), strict=True)
-    expected = [twin.step(state, goal, action) for state, goal, action in games]
-    assert as_integers(following) == [state for state, _ in expected]
+    env.step(states, goals, actions, active, next_states, terminated)
+    arguments = zip(as_integers(states), as_integers(goals), actions.tolist(), strict=True)
+    expected = [reference.step(*values) for values in arguments]
+    assert as_integers(next_states) == [state for state, _ in expected]
     assert terminated.tolist() == [reached for _, reached in expected]
-    benchmark(env.step, states, goals, actions, active, following, terminated)
+    benchmark(env.step, states, goals, actions, active, next_states, terminated)
     report(benchmark, f"{n_bits} bits, packed", E)
 
 
 @pytest.mark.parametrize("mode", list(gymnasium.vector.AutoresetMode)[:2], ids=lambda mode: mode.name)
 @pytest.mark.parametrize("n_bits", SIZES)
 def test_vector_env_step(benchmark, n_bits, mode):
-    """Goal at 50 bits: 5 million steps a second through dict observations."""
+    """Target at 50 bits: 5 million steps per second with dict observations."""
     envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=E, n_bits=n_bits, autoreset_mode=mode)
     before, _ = envs.reset(seed=0)
     actions = np.random.default_rng(0).integers(0, n_bits, E)
     observation, rewards, terminated, truncated, _ = envs.step(actions)
     changed = before["observation"] != observation["observation"]
-    going_on = ~(terminated | truncated)
-    assert (changed[going_on].argmax(axis=1) == actions[going_on]).all()
-    assert (changed[going_on].sum(axis=1) == 1).all()
+    running = ~(terminated | truncated)
+    assert (changed[running].argmax(axis=1) == actions[running]).all()
+    assert (changed[running].sum(axis=1) == 1).all()
     assert (rewards == np.where(terminated, 0, -1)).all()
     benchmark(envs.step, actions)
     report(benchmark, f"{n_bits} bits, VectorEnv, {mode.name}", E)
@@ -63,4 +63,4 @@ def test_pack_and_unpack(benchmark, n_bits):
 def report(benchmark, what, items):
     rate = items / benchmark.stats.stats.median
     benchmark.extra_info.update(per_second=rate)
-    print(f"\n{what}: {rate / 1e6:,.1f} million a second")
+    print(f"\n{what}: {rate / 1e6:,.1f} million per second")

@@ -1,4 +1,4 @@
-"""Where the time of `learn` goes: kernels, compiled core, Python in between.
+"""Time of `Agent.learn`, and the shares of kernels, compiled core and Python.
 
 Run with `pytest bench/test_learn.py --benchmark-only`.
 """
@@ -17,7 +17,7 @@ from herfast.networks.kernels import entry_points
 
 
 class Clock:
-    """Adds up the seconds spent inside wrapped functions."""
+    """Sums the seconds spent in wrapped functions."""
 
     def __init__(self):
         self.seconds = 0.0
@@ -40,7 +40,7 @@ COMPILED = {
 
 
 def learn_with_clocks(agent, epochs):
-    """Wall time of learning, and of each group of compiled functions inside it."""
+    """Return the wall time of `learn` and of each group of compiled functions in it."""
     clocks = {group: Clock() for group in COMPILED}
     with ExitStack() as stack:
         for group, functions in COMPILED.items():
@@ -54,11 +54,14 @@ def learn_with_clocks(agent, epochs):
 
 @pytest.mark.parametrize(("n_bits", "preset"), [(20, "notebook"), (50, "fast")])
 def test_shares_of_learning(benchmark, n_bits, preset):
-    """Share of wall time per part; goal at 20 bits, preset notebook: Python at most 10 %, updates at least 80 %."""
-    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compiles
+    """Measure the share of each part in the wall time.
+
+    Target at 20 bits with preset notebook: Python at most 10 %, updates at least 80 %.
+    """
+    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compile
     agents = [Agent(BitFlip(n_bits), preset, 0) for _ in range(5)]
-    # the least disturbed run of several
-    wall, parts = min((learn_with_clocks(agent, 6) for agent in agents[1:]), key=lambda found: found[0])
+    # The fastest run is the least disturbed one.
+    wall, parts = min((learn_with_clocks(agent, 6) for agent in agents[1:]), key=lambda result: result[0])
     benchmark.pedantic(learn_with_clocks, (agents[0], 6), rounds=1)
     assert agents[0].evaluate(1000, seed=1).success_rate > 0.9
     shares = {group: seconds / wall for group, seconds in parts.items()}
@@ -69,10 +72,15 @@ def test_shares_of_learning(benchmark, n_bits, preset):
     )
 
 
-@pytest.mark.parametrize(("n_bits", "preset", "epochs"), [(20, "notebook", 6), (20, "fast", None), (50, "fast", None)])
+@pytest.mark.parametrize(
+    ("n_bits", "preset", "epochs"), [(20, "notebook", 6), (20, "fast", None), (50, "fast", None)]
+)
 def test_learning(benchmark, n_bits, preset, epochs):
-    """Wall time of a warm `learn`, evaluations included: fast until it is solved, notebook through its 6 epochs."""
-    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compiles
+    """Measure the wall time of `learn` without compilation, evaluations included.
+
+    Preset fast trains until the task is solved, preset notebook for its 6 epochs.
+    """
+    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compile
     agents = [Agent(BitFlip(n_bits), preset, seed) for seed in (0, 1, 2)]
     seconds = []
     for agent in agents[1:]:
@@ -80,22 +88,26 @@ def test_learning(benchmark, n_bits, preset, epochs):
         seconds.append(agent.seconds)
     benchmark.pedantic(agents[0].learn, (epochs,), rounds=1)
     seconds.append(agents[0].seconds)
-    rates = [agent.evaluate(10_000, seed=100).success_rate for agent in agents]  # 0.5 % is four standard deviations
+    # With 10,000 episodes, 0.5 % is four standard deviations.
+    rates = [agent.evaluate(10_000, seed=100).success_rate for agent in agents]
     assert min(rates) >= 0.98
-    found = {
+    result = {
         "seconds": sorted(seconds)[1],
         "updates": sorted(agent.network.updates for agent in agents)[1],
         "env_steps": sorted(agent.env_steps for agent in agents)[1],
         "episodes": sorted(agent.episodes for agent in agents)[1],
         "success": min(rates),
     }
-    benchmark.extra_info.update(found)
-    print(f"\n{n_bits} bits, {preset}, median of seeds 0 1 2:", found)
+    benchmark.extra_info.update(result)
+    print(f"\n{n_bits} bits, {preset}, median of seeds 0 1 2:", result)
 
 
 def test_two_agents_in_two_threads(benchmark):
-    """Throughput of two at once against one after the other, on a machine with two cores or more; goal: 1.85."""
-    Agent(BitFlip(50), "fast", 0).learn(epochs=1)  # compiles
+    """Measure the throughput of two agents in parallel, relative to sequential.
+
+    Target on a machine with at least two cores: 1.85.
+    """
+    Agent(BitFlip(50), "fast", 0).learn(epochs=1)  # compile
 
     def learn(*seeds):
         agents = [Agent(BitFlip(50), "fast", seed) for seed in seeds]

@@ -1,8 +1,10 @@
-/* The bit-flipping game (Andrychowicz et al. 2017, section 3.1) for many games at once: action i flips bit i; a game
- * is won when its state equals its goal.
+/* Bit-flipping environment (Andrychowicz et al. 2017, section 3.1), many episodes at once.
  *
- * Order of draws, a contract. Reset, game after game: the words of the start from word 0 on, then the words of the
- * goal; while the goal equals the start, the words of another goal. Steps draw nothing.
+ * Action i flips bit i. An episode terminates when its state equals its goal.
+ *
+ * The order of draws is a contract. Reset draws episode after episode: first the words of the start state
+ * from word 0, then the words of the goal. While the goal equals the start state, it draws the words of
+ * another goal. Steps draw nothing.
  */
 #ifndef HF_BITFLIP_H
 #define HF_BITFLIP_H
@@ -10,7 +12,7 @@
 #include "bits.h"
 #include "draw.h"
 
-/* Start n_games of n_bits >= 1. OUT: states, goals [n_games, W]. */
+/* Start n_games episodes of n_bits >= 1 bits. OUT: states, goals [n_games, W]. */
 static inline void hf_bitflip_reset(bitgen_t *rng, size_t n_games, size_t n_bits, uint64_t *out_states,
                                     uint64_t *out_goals) {
     const size_t n_words = hf_words(n_bits);
@@ -24,9 +26,9 @@ static inline void hf_bitflip_reset(bitgen_t *rng, size_t n_games, size_t n_bits
     }
 }
 
-/* Play one step of the games listed in `active`; the rows of all others are neither read nor written.
- * IN: active [n_active], indices of games; states, goals [games, W]; actions [games], each below the number of bits.
- * OUT: states [games, W], which may be the array `states` itself; terminated [games]. */
+/* Step the episodes listed in `active`. Rows of other episodes are neither read nor written.
+ * IN: active [n_active], indices of episodes; states, goals [E, W]; actions [E], below the number of bits.
+ * OUT: states [E, W], which may be the array `states` itself; terminated [E]. */
 static inline void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
                                    const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
                                    bool *out_terminated) {
@@ -39,8 +41,8 @@ static inline void hf_bitflip_step(size_t n_active, const int64_t *active, size_
     }
 }
 
-/* The first position in `active` whose game does not exist, whose action is not below n_bits, or whose state or goal
- * has a bit past the end; n_active if none. */
+/* Return the first invalid position in `active`, or n_active if there is none. A position is invalid if its
+ * index is out of range, its action is not below n_bits, or its state or goal has a bit past the end. */
 static inline size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_games, size_t n_bits,
                                           const uint64_t *states, const uint64_t *goals, const uint16_t *actions) {
     const size_t n_words = hf_words(n_bits);

@@ -1,7 +1,8 @@
 /* Bit strings as words of 64 bits: bit i is bit i & 63 of word i >> 6.
  *
- * Invariant of every string of n bits: the bits >= n of its last word are 0. So equality is equality of words.
- * Nothing here assumes a byte order; compilers turn the byte shifts of pack and unpack into single loads and stores.
+ * Invariant of every string of n bits: bits of its last word at or past n are 0. Strings are therefore equal
+ * if their words are equal. No byte order is assumed. Compilers turn the byte shifts of pack and unpack into
+ * single loads and stores.
  */
 #ifndef HF_BITS_H
 #define HF_BITS_H
@@ -11,13 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The number of words that hold n bits. */
+/* Return the number of words that hold n bits. */
 static inline size_t hf_words(size_t n) { return (n + 63) / 64; }
 
-/* The bits of the last of hf_words(n) words that belong to a string of n >= 1 bits. */
+/* Return the mask of the bits in the last word that belong to a string of n >= 1 bits. */
 static inline uint64_t hf_tail_mask(size_t n) { return UINT64_MAX >> ((64 - n % 64) % 64); }
 
-/* Is the invariant kept? */
+/* Return whether the invariant holds. */
 static inline bool hf_is_clean(const uint64_t *words, size_t n) {
     return n == 0 || (words[hf_words(n) - 1] & ~hf_tail_mask(n)) == 0;
 }
@@ -26,32 +27,32 @@ static inline bool hf_get(const uint64_t *words, size_t i) { return (words[i / 6
 
 static inline void hf_flip(uint64_t *words, size_t i) { words[i / 64] ^= UINT64_C(1) << (i % 64); }
 
-/* out = in, word by word; they may be the same. */
+/* Copy n_words words. `out` and `in` may be the same array. */
 static inline void hf_copy(uint64_t *out, const uint64_t *in, size_t n_words) {
     for (size_t w = 0; w < n_words; w++) out[w] = in[w];
 }
 
 static inline bool hf_equal(const uint64_t *a, const uint64_t *b, size_t n_words) {
-    uint64_t difference = 0;  /* without an early exit: random strings would make its branch unpredictable */
+    uint64_t difference = 0;  /* no early exit: its branch would be unpredictable for random strings */
     for (size_t w = 0; w < n_words; w++) difference |= a[w] ^ b[w];
     return difference == 0;
 }
 
-/* out = the first n >= 1 bits of `in`, a string of at least n bits. */
+/* Copy the first n >= 1 bits of `in`, a string of at least n bits. */
 static inline void hf_copy_prefix(uint64_t *out, const uint64_t *in, size_t n) {
     size_t last = hf_words(n) - 1;
     hf_copy(out, in, last);
     out[last] = in[last] & hf_tail_mask(n);
 }
 
-/* Do the first n >= 1 bits of `string` equal `prefix`, a string of n bits? */
+/* Return whether the first n >= 1 bits of `string` equal `prefix`, a string of n bits. */
 static inline bool hf_prefix_equal(const uint64_t *string, const uint64_t *prefix, size_t n) {
     size_t last = hf_words(n) - 1;
     assert(hf_is_clean(prefix, n));
     return hf_equal(string, prefix, last) & (((string[last] ^ prefix[last]) & hf_tail_mask(n)) == 0);
 }
 
-/* Pack n bytes, each 0 or 1. Returns the union of all bytes: a result above 1 says that some byte was neither. */
+/* Pack n bytes, each 0 or 1. Return the bitwise OR of all bytes, which is above 1 if a byte was neither. */
 static inline uint8_t hf_pack(uint64_t *out_words, const uint8_t *bytes, size_t n) {
     uint64_t seen = 0;
     for (size_t start = 0; start < n; start += 64) {
@@ -62,7 +63,7 @@ static inline uint8_t hf_pack(uint64_t *out_words, const uint8_t *bytes, size_t 
             uint64_t eight = 0;
             for (unsigned j = 0; j < 8; j++) eight |= (uint64_t)bytes[i + j] << (8 * j);
             seen |= eight;
-            /* The product moves bit 8j to bit 56 + j; no two of its terms meet, so nothing is carried. */
+            /* The product moves bit 8j to bit 56 + j. No two of its terms overlap, so there is no carry. */
             word |= ((eight & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56) << (i - start);
         }
         for (; i < end; i++) {
@@ -83,7 +84,7 @@ static inline void hf_unpack(uint8_t *out_bytes, const uint64_t *words, size_t n
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t byte = (words[i / 64] >> (i % 64)) & 0xff;
-        /* Byte j of `eight` keeps bit j alone; adding 0x7f carries it, wherever it stands, into the byte's top bit. */
+        /* Byte j of `eight` keeps only bit j. Adding 0x7f carries a set bit into the top bit of its byte. */
         uint64_t eight = (byte * UINT64_C(0x0101010101010101)) & UINT64_C(0x8040201008040201);
         eight = ((eight + UINT64_C(0x7f7f7f7f7f7f7f7f)) >> 7) & UINT64_C(0x0101010101010101);
         for (unsigned j = 0; j < 8; j++) out_bytes[i + j] = (uint8_t)(eight >> (8 * j));

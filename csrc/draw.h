@@ -1,5 +1,6 @@
-/* Random integers without bias from NumPy's bit generators (bitgen_t). Every draw takes whole 64-bit outputs, so the
- * outputs of `next_uint64` alone determine a run.
+/* Unbiased random integers from NumPy bit generators (bitgen_t).
+ *
+ * Every draw takes whole 64-bit outputs, so the outputs of `next_uint64` alone determine all results.
  */
 #ifndef HF_DRAW_H
 #define HF_DRAW_H
@@ -12,9 +13,9 @@
 
 __extension__ typedef unsigned __int128 hf_uint128;
 
-/* Uniform on 0..n-1, n >= 1: the high word of (64-bit output) x n, where outputs whose low word falls below
- * 2^64 mod n are drawn again (Lemire 2019, "Fast random integer generation in an interval", algorithm 5). Takes an
- * output also when n is 1. */
+/* Draw an integer uniformly from 0..n-1, n >= 1 (Lemire 2019, "Fast random integer generation in an
+ * interval", algorithm 5). The result is the high word of (64-bit output) x n. If the low word is below 2^64
+ * mod n, the output is rejected and another one is drawn. One output is also taken if n is 1. */
 static inline uint64_t hf_draw_below(bitgen_t *rng, uint64_t n) {
     assert(n >= 1);
     hf_uint128 product = (hf_uint128)rng->next_uint64(rng->state) * n;
@@ -25,7 +26,7 @@ static inline uint64_t hf_draw_below(bitgen_t *rng, uint64_t n) {
     return (uint64_t)(product >> 64);
 }
 
-/* `n_words` outputs in order, the last one masked by `tail_mask`. */
+/* Draw `n_words` outputs in order and mask the last one by `tail_mask`. */
 static inline void hf_draw_words(bitgen_t *rng, uint64_t *out, size_t n_words, uint64_t tail_mask) {
     for (size_t w = 0; w < n_words; w++) out[w] = rng->next_uint64(rng->state);
     out[n_words - 1] &= tail_mask;

@@ -1,8 +1,9 @@
-/* Stand-alone fuzzing of the headers, to be run under the address and undefined-behaviour sanitizers: random operations
- * on several rings and groups of games at once, each beside a plain model of it. All memory is exactly as large as
- * needed.
+/* Stand-alone fuzz test of the headers, to be run under the address and undefined-behaviour sanitizers.
  *
- * fuzz_csrc [operations] [seed]. The same two numbers repeat a run.
+ * It performs random operations on several rings and groups of episodes and compares each with a simple
+ * model. All memory blocks have exactly the needed size.
+ *
+ * Usage: fuzz_csrc [operations] [seed]. The same two numbers repeat the same operations.
  */
 #include <inttypes.h>
 
@@ -13,7 +14,7 @@ enum { WORLDS = 8 };
 
 typedef enum { ADD, SAMPLE, VALIDATE, UNCLEAN, STEP, RESET, BAD, PACK, PREFIX, DRAW, TAMPER, RING, GAMES, KINDS } kind;
 
-/* How often, in thousandths, and what. */
+/* Frequency in thousandths, and description, of each operation. */
 static const struct {
     uint64_t weight;
     const char *what;
@@ -64,7 +65,7 @@ static void prefix(bitgen_t *rng, size_t n) {
 }
 
 static void draw(bitgen_t *rng) {
-    const uint64_t random = rng->next_uint64(rng->state), n = random >> random % 64 | 1; /* of any length, and odd */
+    const uint64_t random = rng->next_uint64(rng->state), n = random >> random % 64 | 1; /* odd, with any number of bits */
     assert(hf_draw_below(rng, n) < n && hf_draw_below(rng, n - 1 + (n == 1)) < n);
 }
 

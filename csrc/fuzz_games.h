@@ -1,4 +1,4 @@
-/* A part of fuzz_csrc.c: a group of games beside a plain model of them. */
+/* Part of fuzz_csrc.c: a group of episodes, compared with a simple model. */
 #ifndef HF_FUZZ_GAMES_H
 #define HF_FUZZ_GAMES_H
 
@@ -12,7 +12,7 @@ typedef struct {
     uint8_t *state_bytes, *goal_bytes; /* [n, n_bits], the model */
 } games;
 
-/* What hf_bitflip_step takes. The actions of games that do not play are no actions. */
+/* Input of hf_bitflip_step. Actions of episodes that are not active are invalid. */
 typedef struct {
     size_t n_active;
     int64_t *active;
@@ -50,14 +50,14 @@ static inline void replace_games(games *g, bitgen_t *rng, size_t n_bits) {
     reset_games(g, rng, 0, n);
 }
 
-/* Some games one after the other, the others as they were. */
+/* Reset some consecutive episodes and check that the others are unchanged. */
 static inline void reset_some(games *g, bitgen_t *rng) {
     const size_t from = hf_draw_below(rng, g->n);
     reset_games(g, rng, from, 1 + hf_draw_below(rng, g->n - from));
     check_games(g);
 }
 
-/* Mostly a bit that differs from the goal, so that long strings are won too. */
+/* Mostly choose a bit that differs from the goal, so that long strings reach their goals too. */
 static inline uint16_t draw_action(const games *g, bitgen_t *rng, size_t game) {
     const uint8_t *state = g->state_bytes + game * g->n_bits, *goal = g->goal_bytes + game * g->n_bits;
     size_t bit = 0;
@@ -65,7 +65,7 @@ static inline uint16_t draw_action(const games *g, bitgen_t *rng, size_t game) {
     return (uint16_t)(bit < g->n_bits && hf_draw_below(rng, 4) ? bit : hf_draw_below(rng, g->n_bits));
 }
 
-/* About half of the games, at least one, in an order that begins anywhere. */
+/* Choose about half of the episodes, at least one, in order from a random start. */
 static inline turn draw_turn(const games *g, bitgen_t *rng) {
     const size_t from = hf_draw_below(rng, g->n);
     const uint64_t plays = (rng->next_uint64(rng->state) & hf_tail_mask(g->n)) | UINT64_C(1) << from;
@@ -83,7 +83,7 @@ static inline turn draw_turn(const games *g, bitgen_t *rng) {
 
 static inline void free_turn(turn t) { free(t.active), free(t.actions); }
 
-/* One step, in place or into another array. What of the outputs belongs to the other games stays as it was. */
+/* Step, in place or into another array. The outputs of episodes that are not active must not change. */
 static inline void step(games *g, bitgen_t *rng) {
     const turn t = draw_turn(g, rng);
     const bool in_place = hf_draw_below(rng, 2);
@@ -111,7 +111,7 @@ static inline void step(games *g, bitgen_t *rng) {
     free(played), free(terminated), free_turn(t);
 }
 
-/* None to three bad indices and actions, of which the first must be found. */
+/* Make up to three indices or actions invalid. The first one must be found. */
 static inline void find_bad(games *g, bitgen_t *rng) {
     const turn t = draw_turn(g, rng);
     const int64_t indices[] = {-1, (int64_t)g->n, INT64_MIN, INT64_MAX};

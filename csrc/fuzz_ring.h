@@ -1,4 +1,4 @@
-/* A part of fuzz_csrc.c: a ring beside a plain model of it. */
+/* Part of fuzz_csrc.c: a ring, compared with a simple model. */
 #ifndef HF_FUZZ_RING_H
 #define HF_FUZZ_RING_H
 
@@ -6,21 +6,21 @@
 
 enum { MOST_BITS = 300, MOST_WORDS = (MOST_BITS + 63) / 64, MODEL = 512 };
 
-/* What a record must hold. */
+/* Expected contents of a record. */
 typedef struct {
     uint64_t state[MOST_WORDS], goal[MOST_WORDS];
     size_t t, steps_to_end;
     uint16_t action;
 } entry;
 
-/* Record i of all that were ever added is entry i % MODEL, whatever the ring's capacity, which is below MODEL. */
+/* Of all records ever added, record i is entry i % MODEL. The capacity of the ring is below MODEL. */
 typedef struct {
     hf_ring ring;
     entry *entries;
     size_t added;
 } modelled_ring;
 
-/* The sizes where a word or a byte is just full or just begun, and any others. */
+/* Choose a size next to a boundary of bytes or words, or sometimes any size. */
 static inline size_t draw_size(bitgen_t *rng) {
     static const size_t SIZES[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129};
     const size_t n = sizeof SIZES / sizeof *SIZES, i = hf_draw_below(rng, n + 4);
@@ -70,7 +70,7 @@ static inline void sample(modelled_ring *m, bitgen_t *rng) {
         const entry *here = entry_at(m, pick.record), *next = entry_at(m, pick.record + 1);
         const entry *source = entry_at(m, pick.goal);
         const uint64_t *goal = drawn.out.goals + b * ring->goal_words;
-        const bool own = strategy != HF_RANDOM || !pick.relabelled; /* is the goal's record of the same episode? */
+        const bool own = strategy != HF_RANDOM || !pick.relabelled; /* the goal is from the same episode */
         if (own) assert(here->t + steps == source->t && steps + source->steps_to_end == here->steps_to_end);
         assert(memcmp(drawn.out.states + b * ring->state_words, here->state, ring->state_words * 8) == 0);
         assert(memcmp(drawn.out.next_states + b * ring->state_words, next->state, ring->state_words * 8) == 0);
@@ -96,7 +96,7 @@ static inline void validate(const modelled_ring *m) {
     }
 }
 
-/* A stray bit in a goal or in a state that is read. */
+/* Set a bit past the end of a goal or of a state that is read. It must be found. */
 static inline void find_unclean(modelled_ring *m, bitgen_t *rng) {
     const hf_ring *ring = &m->ring;
     const episodes e = draw_episodes(rng, ring, 1 + hf_draw_below(rng, 5), 1 + hf_draw_below(rng, 6));
@@ -114,10 +114,11 @@ static inline void replace_ring(modelled_ring *m, bitgen_t *rng) {
     const size_t goal_bits = hf_draw_below(rng, 2) ? state_bits : 1 + hf_draw_below(rng, state_bits);
     free(m->ring.records), free(m->entries);
     *m = (modelled_ring){new_ring(1 + draw_size(rng), state_bits, goal_bits), allocate(MODEL, sizeof(entry)), 0};
-    add(m, rng); /* what is sampled must not be empty */
+    add(m, rng); /* an empty ring cannot be sampled */
 }
 
-/* Rubbish in the records and in what a cursor may say: nothing may be read or written astray, and all must end. */
+/* Put random values into the records and, within its range, the cursor. Every operation must end and may only
+ * read and write its own memory. */
 static inline void tamper(modelled_ring *m, bitgen_t *rng) {
     hf_ring ring = m->ring;
     const size_t n_words = ring.capacity * hf_ring_stride(&ring);
@@ -130,7 +131,7 @@ static inline void tamper(modelled_ring *m, bitgen_t *rng) {
         ring.head = ring.size < ring.capacity ? ring.size : hf_draw_below(rng, ring.capacity);
         ring.n_transitions = 1 + hf_draw_below(rng, ring.size);
     }
-    /* Without a transition sampling would not end. */
+    /* Sampling would not end without a transition. */
     *hf_record_meta(&ring, hf_ring_at(&ring, hf_draw_below(rng, ring.size))) |= UINT64_C(1) << 32;
     hf_ring_is_valid(&ring);
     for (int strategy = HF_FUTURE; strategy <= HF_RANDOM; strategy++)

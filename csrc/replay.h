@@ -1,9 +1,11 @@
-/* The trajectory ring: finished episodes, each state stored once, in one plain array of 64-bit words.
+/* Ring of finished episodes in one array of 64-bit words. Each state is stored once.
  *
- * A record is [state words | goal words | meta], meta = action | t << 16 | steps_to_end << 32. An episode of L steps
- * is L + 1 consecutive records; the last holds s_L, action 0 and steps_to_end 0, and is a state but no transition.
- * Only whole episodes are appended, so the newest record always ends an episode, and only the oldest episode can be
- * partly overwritten. What is left of it stays valid.
+ * A record is [state words | goal words | meta], meta = action | t << 16 | steps_to_end << 32. An episode of
+ * L steps takes L + 1 consecutive records. The last one holds s_L, action 0 and steps_to_end 0. It is a
+ * state, but not a transition.
+ *
+ * Only whole episodes are appended, so the newest record always ends an episode. Only the oldest episode can
+ * be partly overwritten, and its remaining records stay valid.
  *
  * Records are addressed by age: 0 is the oldest stored record, size - 1 the newest.
  */
@@ -15,19 +17,20 @@
 typedef struct {
     uint64_t *records; /* [capacity, state_words + goal_words + 1] */
     size_t capacity, state_bits, goal_bits, state_words, goal_words;
-    size_t head;          /* the record written next */
-    size_t size;          /* records stored */
-    size_t n_transitions; /* stored records with steps_to_end > 0 */
+    size_t head;          /* index of the record that is written next */
+    size_t size;          /* number of stored records */
+    size_t n_transitions; /* number of stored records with steps_to_end > 0 */
 } hf_ring;
 
 static inline size_t hf_ring_stride(const hf_ring *ring) { return ring->state_words + ring->goal_words + 1; }
 
-/* The record of an age. Whether it lies behind the seam of a full ring cannot be predicted, so nothing branches on that:
- * with the seam in the middle a minibatch of 128 takes 3.2 us instead of 4.5. */
+/* Return the record of an age. There is no branch on whether the index wraps around the end of the array,
+ * since it is unpredictable. With the oldest record in the middle, a minibatch of 128 takes 3.2 us instead of
+ * 4.5 us. */
 static inline uint64_t *hf_ring_at(const hf_ring *ring, size_t age) {
     size_t index = ring->size == ring->capacity ? ring->head + age : age;
     index -= ring->capacity & -(size_t)(index >= ring->capacity); /* if (index >= capacity) index -= capacity */
-    while (__builtin_expect(index >= ring->capacity, 0)) index -= ring->capacity; /* if they were tampered with */
+    while (__builtin_expect(index >= ring->capacity, 0)) index -= ring->capacity; /* only for corrupt records */
     return ring->records + index * hf_ring_stride(ring);
 }
 
@@ -44,22 +47,22 @@ static inline uint64_t *hf_record_meta(const hf_ring *ring, uint64_t *record) {
     return record + ring->state_words + ring->goal_words;
 }
 
-/* The age of the first stored record of the episode that the record of this age belongs to. */
+/* Return the age of the first stored record in the episode of the record at this age. */
 static inline size_t hf_first_of_episode(size_t age, uint64_t meta) {
     return age - (hf_t(meta) < age ? hf_t(meta) : age);
 }
 
-/* Ask the memory for a record: sampling is bound by cache misses, and so they overlap. It is brought into the L2 cache
- * (locality 2), which can wait for more lines at once than L1: at 10 million records of 24 bytes a minibatch of 128 takes
- * 4.4 us instead of 6.6. */
+/* Prefetch a record, so that cache misses overlap, which are the bottleneck of sampling. Locality 2 selects
+ * the L2 cache, which can wait for more lines at once than L1. With 10 million records of 24 bytes, a
+ * minibatch of 128 takes 4.4 us instead of 6.6 us. */
 static inline void hf_ring_prefetch(const hf_ring *ring, size_t age) {
     const uint64_t *record = hf_ring_at(ring, age);
     const size_t stride = hf_ring_stride(ring);
-    for (size_t w = 0; w < stride - 1; w += 8) __builtin_prefetch(record + w, 0, 2); /* 8 words are a cache line */
+    for (size_t w = 0; w < stride - 1; w += 8) __builtin_prefetch(record + w, 0, 2); /* a cache line is 8 words */
     __builtin_prefetch(record + stride - 1, 0, 2);
 }
 
-/* Write one record over the oldest. */
+/* Write one record, over the oldest one if the ring is full. */
 static inline void hf_ring_push(hf_ring *ring, const uint64_t *state, const uint64_t *goal, uint64_t meta) {
     uint64_t *record = ring->records + ring->head * hf_ring_stride(ring);
     assert(hf_is_clean(state, ring->state_bits) && hf_is_clean(goal, ring->goal_bits));
@@ -74,8 +77,9 @@ static inline void hf_ring_push(hf_ring *ring, const uint64_t *state, const uint
     if (++ring->head == ring->capacity) ring->head = 0;
 }
 
-/* Append n_episodes played in lockstep, episode after episode; each must be shorter than the ring.
- * IN: states [T+1, n_episodes, Ws]; actions [T, n_episodes]; goals [n_episodes, Wg]; lengths [n_episodes], 1..T. */
+/* Append n_episodes episodes, one after the other. Each length must be below the capacity.
+ * IN: states [T+1, n_episodes, Ws]; actions [T, n_episodes]; goals [n_episodes, Wg];
+ * lengths [n_episodes], from 1 to T. */
 static inline void hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
                                const uint64_t *goals, const int32_t *lengths) {
     for (size_t e = 0; e < n_episodes; e++) {
@@ -90,7 +94,7 @@ static inline void hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t 
     }
 }
 
-/* The first episode with a stray bit past the end of its goal or of one of its states; n_episodes if none. */
+/* Return the first episode with a bit past the end of its goal or a state, or n_episodes if there is none. */
 static inline size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size_t goal_bits, const uint64_t *states,
                                       const uint64_t *goals, const int32_t *lengths) {
     const size_t state_words = hf_words(state_bits), goal_words = hf_words(goal_bits);
@@ -104,19 +108,19 @@ static inline size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size
     return n_episodes;
 }
 
-/* Does the ring keep its invariants? O(size): for tests, and for rings read from a file. */
+/* Return whether the invariants of the ring hold. O(size). For tests and for rings read from a file. */
 static inline bool hf_ring_is_valid(const hf_ring *ring) {
     size_t n_transitions = 0;
     if (ring->head >= ring->capacity || ring->size > ring->capacity) return false;
     if (ring->size < ring->capacity && ring->head != ring->size) return false;
-    bool begins = ring->size < ring->capacity; /* the oldest episode of a full ring may have lost its first records */
+    bool begins = ring->size < ring->capacity; /* in a full ring, the oldest episode may have lost its first records */
     for (size_t age = 0; age < ring->size; age++) {
         uint64_t *record = hf_ring_at(ring, age), meta = *hf_record_meta(ring, record);
         if (meta >> 48 || (begins && hf_t(meta) > 0) || hf_t(meta) + hf_steps_to_end(meta) == 0) return false;
         begins = hf_steps_to_end(meta) == 0;
         if (!hf_is_clean(record, ring->state_bits)) return false;
         if (!hf_is_clean(hf_record_goal(ring, record), ring->goal_bits)) return false;
-        if (begins) continue; /* the next one does */
+        if (begins) continue; /* this record ends its episode */
         n_transitions++;
         if (age + 1 == ring->size) return false;
         uint64_t *next = hf_ring_at(ring, age + 1), next_meta = *hf_record_meta(ring, next);

@@ -1,5 +1,7 @@
-/* Stand-alone checks of the headers, to be run under the address and undefined-behaviour sanitizers. Their outputs are
- * compared with NumPy twins in tests/; here the point is that no size reads or writes astray and no assert fires.
+/* Stand-alone tests of the headers, to be run under the address and undefined-behaviour sanitizers.
+ *
+ * The tests in tests/ compare the outputs of the headers with references in Python. These tests check that no
+ * size causes an invalid read or write, and that no assertion fails.
  */
 #include "test_support.h"
 
@@ -41,10 +43,10 @@ static void test_draws(bitgen_t *rng) {
     const uint64_t bounds[] = {1, 2, 3, 5, 1000, UINT64_C(1) << 63, (UINT64_C(1) << 63) + 1, UINT64_MAX};
     for (size_t b = 0; b < sizeof bounds / sizeof *bounds; b++)
         for (int i = 0; i < 2000; i++) assert(hf_draw_below(rng, bounds[b]) < bounds[b]);
-    /* Of odd bounds n, the outputs whose low product words are the largest to be refused and the smallest to be taken. */
+    /* For odd n: the outputs whose low product words are the largest rejected and the smallest accepted. */
     for (uint64_t n = 3; n < 2000; n += 2) {
         const uint64_t threshold = (UINT64_MAX % n + 1) % n;
-        uint64_t inverse = n; /* of n modulo 2^64, by Newton's iteration: 3 bits are right, then 6, 12, 24, 48, 96 */
+        uint64_t inverse = n; /* of n modulo 2^64, by Newton's iteration: 3 correct bits, then 6, 12, 24, 48, 96 */
         for (int i = 0; i < 5; i++) inverse *= 2 - n * inverse;
         const uint64_t outputs[] = {(threshold - 1) * inverse, threshold * inverse}, *next = outputs;
         bitgen_t script = {.state = &next, .next_uint64 = scripted};
@@ -70,7 +72,7 @@ static void test_bitflip(bitgen_t *rng, size_t n) {
         if (game % 3) active[n_active++] = (int64_t)game;
     }
     hf_copy(goals + n_words, states + n_words, n_words);
-    hf_flip(goals + n_words, actions[1]); /* game 1 is won by its next step */
+    hf_flip(goals + n_words, actions[1]); /* the next step of episode 1 reaches its goal */
     hf_copy(before, states, GAMES * n_words);
     assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == n_active);
     hf_bitflip_step(n_active, active, n_words, states, goals, actions, states, terminated);
@@ -90,8 +92,8 @@ static void test_bitflip(bitgen_t *rng, size_t n) {
     free(states), free(goals), free(before);
 }
 
-/* Lockstep additions of episodes of 1 to T steps, until a ring too small for them has gone around several times. Of a
- * ring that was tampered with, rubbish is sampled, but nothing is read or written astray. */
+/* Append episodes of 1 to T steps until a small ring has been overwritten several times. Then sample from a
+ * ring of random words, which must not cause an invalid read or write. */
 static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t capacity) {
     enum { T = 6, E = 3, U = 3, B = 70 };
     hf_ring ring = new_ring(capacity, state_bits, goal_bits);

@@ -1,5 +1,5 @@
-/* What test_csrc.c and fuzz_csrc.c share: a generator, memory of exact sizes, random episodes, and minibatches with
- * what must hold of them. Asserts are on, whatever the compiler was told.
+/* Shared code of test_csrc.c and fuzz_csrc.c: a bit generator, exact allocation, random episodes, and checks
+ * of minibatches. Assertions are always enabled, also with NDEBUG.
  */
 #ifndef HF_TEST_SUPPORT_H
 #define HF_TEST_SUPPORT_H
@@ -22,7 +22,7 @@ static inline uint64_t splitmix64(void *state) { /* Steele, Lea, Flood 2014 */
     return z ^ (z >> 31);
 }
 
-/* Exactly as many bytes as asked for, so that the sanitizer sees every step beyond them. */
+/* Allocate exactly n * size bytes, so that the sanitizer detects every access past their end. */
 static inline void *allocate(size_t n, size_t size) {
     void *memory = calloc(n, size);
     assert(memory != NULL);
@@ -35,7 +35,7 @@ static inline hf_ring new_ring(size_t capacity, size_t state_bits, size_t goal_b
     return (hf_ring){records, capacity, state_bits, goal_bits, state_words, goal_words, 0, 0, 0};
 }
 
-/* What hf_ring_add takes. Past its end an episode is all ones, so that something fails if that is read. */
+/* Input of hf_ring_add. Entries past the end of an episode are all ones: a test fails if they are read. */
 typedef struct {
     size_t n;
     uint64_t *states, *goals; /* [n_steps + 1, n, Ws], [n, Wg] */
@@ -43,7 +43,7 @@ typedef struct {
     int32_t *lengths;         /* [n] */
 } episodes;
 
-/* n episodes of 1 to n_steps steps; half of their goals are states of theirs, and so are reached. */
+/* Draw n episodes of 1 to n_steps steps. About half of the goals are states of their own episode. */
 static inline episodes draw_episodes(bitgen_t *rng, const hf_ring *ring, size_t n, size_t n_steps) {
     const size_t words = ring->state_words, size = (n_steps + 1) * n * words;
     uint64_t *states = allocate(size, 8), *goals = allocate(n * ring->goal_words, 8);
@@ -75,7 +75,7 @@ static inline void add_episodes(hf_ring *ring, episodes e) {
     hf_ring_add(ring, e.n, e.states, e.actions, e.goals, e.lengths);
 }
 
-/* What hf_sample gives; the picks are those of the last minibatch. */
+/* Output of hf_sample. The picks are those of the last minibatch. */
 typedef struct {
     size_t n_batches, batch_size;
     hf_pick *picks;
@@ -99,7 +99,7 @@ static inline void free_minibatches(minibatches m) {
     free(m.out.rewards), free(m.out.terminated), free(m.out.steps_to_goal);
 }
 
-/* What must hold of the minibatches of a ring that was not tampered with. */
+/* Check the minibatches of a valid ring. */
 static inline void check_minibatches(minibatches m, const hf_ring *ring, hf_strategy strategy, uint64_t k) {
     for (size_t b = 0; b < m.n_batches * m.batch_size; b++) {
         const uint64_t *state = m.out.states + b * ring->state_words, *next = m.out.next_states + b * ring->state_words;

@@ -1,9 +1,9 @@
-"""Hindsight Experience Replay with Double DQN for goals made of bits, on a compiled core.
+"""Hindsight Experience Replay with Double DQN for bit goals, on a compiled core.
 
     from herfast import Agent, BitFlip
     agent = Agent(BitFlip(n_bits=50), preset="fast", seed=0).learn(until=0.99, progress_bar=True)
 
-Importing herfast registers the Gymnasium ids and compiles nothing; each public name is imported when it is first used.
+Importing herfast registers the Gymnasium ids and compiles nothing. Public names are imported when first used.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 import gymnasium
 
-from herfast.common.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from herfast.callbacks.tensorboard import TensorBoard
     from herfast.callbacks.text_logs import JsonLines
     from herfast.common.batches import Minibatches, Trajectories
     from herfast.common.bits import pack_bits, unpack_bits
+    from herfast.common.version import __version__ as __version__
     from herfast.config import Config
     from herfast.dqn.agent import Agent
     from herfast.dqn.diagnosis import Diagnosis
     from herfast.dqn.evaluation import Evaluation
     from herfast.envs.base import GoalEnv
     from herfast.envs.bit_flip import BitFlip
+    from herfast.envs.registry import make_env, register_env
     from herfast.experiments.sweep import sweep
     from herfast.networks.q_network import QNetwork
     from herfast.replay.hindsight_replay import HindsightReplay
@@ -43,12 +43,16 @@ __all__ = [
     "QNetwork",
     "TensorBoard",
     "Trajectories",
+    "make_env",
     "pack_bits",
+    "register_env",
     "sweep",
     "unpack_bits",
 ]
 
+# The module of each public name.
 _EXPORTS = {
+    "__version__": "common.version",
     "Agent": "dqn.agent",
     "BitFlip": "envs.bit_flip",
     "Config": "config",
@@ -61,7 +65,9 @@ _EXPORTS = {
     "QNetwork": "networks.q_network",
     "TensorBoard": "callbacks.tensorboard",
     "Trajectories": "common.batches",
+    "make_env": "envs.registry",
     "pack_bits": "common.bits",
+    "register_env": "envs.registry",
     "sweep": "experiments.sweep",
     "unpack_bits": "common.bits",
 }
@@ -74,6 +80,7 @@ gymnasium.register(
 
 
 def __getattr__(name: str) -> object:
+    """Import a public name at its first use."""
     if name not in _EXPORTS:
         raise AttributeError(f"module 'herfast' has no attribute {name!r}")
     value: object = getattr(import_module(f"herfast.{_EXPORTS[name]}"), name)
@@ -82,4 +89,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_EXPORTS})

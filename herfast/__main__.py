@@ -1,4 +1,4 @@
-"""`python -m herfast` is the command `herfast`."""
+"""Run the command `herfast` by `python -m herfast`."""
 
 from herfast.cli.main import main
 

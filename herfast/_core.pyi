@@ -1,4 +1,4 @@
-"""Types of the compiled core; what each function does stands in _core.pyx. All arrays are C-contiguous."""
+"""Types of the compiled core, which is documented in _core.pyx. All arrays are C-contiguous."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ _Cursor = NDArray[np.int64]
 
 def pack_bits(bits: _Bytes, out_words: Words) -> int: ...
 def unpack_bits(words: Words, out_bits: _Bytes) -> None: ...
-def bitflip_reset(bit_generator: np.random.BitGenerator, n_bits: int, out_states: Words, out_goals: Words) -> None: ...
+def bitflip_reset(
+    bit_generator: np.random.BitGenerator, n_bits: int, out_states: Words, out_goals: Words
+) -> None: ...
 def bitflip_step(
     n_bits: int,
     states: Words,

@@ -1,8 +1,9 @@
-"""The only door to csrc/: shapes, sizes and ranges are checked here, once a call; the kernels below cannot fail.
+"""Cython bindings to csrc/.
 
-Arrays are C-contiguous and of exactly the dtypes written here. Every function takes its outputs from the caller, and
-releases the GIL while it works; one that draws holds its bit generator's lock meanwhile. Two threads may therefore
-share a generator, but not a ring.
+Shapes and ranges are validated here, once per call. The C functions assume valid input and cannot fail.
+Arrays are C-contiguous and have exactly the dtypes in the signatures. The caller allocates all outputs.
+Functions release the GIL and, if they draw random numbers, hold the lock of their bit generator. Two threads
+may therefore share a bit generator, but not a ring.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -23,10 +24,11 @@ cdef extern from "bits.h" nogil:
     void hf_unpack(uint8_t *out_bytes, const uint64_t *words, size_t n) noexcept
 
 cdef extern from "bitflip.h" nogil:
-    void hf_bitflip_reset(bitgen_t *rng, size_t n_games, size_t n_bits, uint64_t *out_states,
+    void hf_bitflip_reset(bitgen_t *rng, size_t n_episodes, size_t n_bits, uint64_t *out_states,
                           uint64_t *out_goals) noexcept
-    size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_games, size_t n_bits,
-                                const uint64_t *states, const uint64_t *goals, const uint16_t *actions) noexcept
+    size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_episodes, size_t n_bits,
+                                const uint64_t *states, const uint64_t *goals,
+                                const uint16_t *actions) noexcept
     void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
                          const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
                          c_bool *out_terminated) noexcept
@@ -54,37 +56,39 @@ cdef extern from "hindsight.h" nogil:
         float *rewards
         c_bool *terminated
         int32_t *steps_to_goal
-    void hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches, size_t batch_size,
-                   hf_pick *picks, const hf_minibatch *out) noexcept
+    void hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches,
+                   size_t batch_size, hf_pick *picks, const hf_minibatch *out) noexcept
 
-# Steps that are over within about 4 us keep the GIL: to hand it to another thread and wait for it costs more, and made
-# two agents in two threads 1.86 times as fast as one instead of 1.91.
+# Steps of fewer words take less than about 4 us and keep the GIL. Releasing it would cost more: two agents in
+# two threads were then 1.86 times as fast as one, instead of 1.91 times.
 cdef enum:
     FEW_WORDS = 1024
 
 cdef dict STRATEGIES = {"future": HF_FUTURE, "final": HF_FINAL, "episode": HF_EPISODE, "random": HF_RANDOM}
 
 
-cdef bitgen_t *bitgen(object bit_generator) except NULL:
-    capsule = getattr(bit_generator, "capsule", None)
+cdef bitgen_t *bitgen(object generator) except NULL:
+    """Return the C interface of a NumPy bit generator."""
+    capsule = getattr(generator, "capsule", None)
     if not PyCapsule_IsValid(capsule, "BitGenerator"):
-        raise TypeError(f"bit_generator must be a numpy.random.BitGenerator, got {type(bit_generator).__name__}")
+        raise TypeError(f"bit_generator must be a numpy.random.BitGenerator, got {type(generator).__name__}")
     return <bitgen_t *>PyCapsule_GetPointer(capsule, "BitGenerator")
 
 
-cdef int check_shape(str name, const Py_ssize_t *shape, tuple want) except -1:
+cdef int check_shape(str name, const Py_ssize_t *shape, tuple expected) except -1:
     cdef Py_ssize_t axis
-    for axis in range(len(want)):
-        if shape[axis] != <Py_ssize_t>want[axis]:
-            raise ValueError(f"{name} must have shape {want}, got {tuple([shape[i] for i in range(len(want))])}")
+    for axis in range(len(expected)):
+        if shape[axis] != <Py_ssize_t>expected[axis]:
+            found = tuple([shape[i] for i in range(len(expected))])
+            raise ValueError(f"{name} must have shape {expected}, got {found}")
     return 0
 
 
-cdef int check_apart(str name, const uint64_t[:, ::1] one, str other_name, const uint64_t[:, ::1] other) except -1:
-    """Two arrays [E, W] of one shape, E > 0, share no memory."""
-    cdef Py_ssize_t size = one.shape[0] * one.shape[1], distance = &one[0, 0] - &other[0, 0]
-    if -size < distance < size:
-        raise ValueError(f"{name} and {other_name} must be two arrays, got the same memory for both")
+cdef int check_no_overlap(str name, const uint64_t[:, ::1] a, str other, const uint64_t[:, ::1] b) except -1:
+    """Raise ValueError if two arrays [E, W] of one shape, E > 0, share memory."""
+    cdef Py_ssize_t size = a.shape[0] * a.shape[1]
+    if -size < &a[0, 0] - &b[0, 0] < size:
+        raise ValueError(f"{name} and {other} must not share memory")
     return 0
 
 
@@ -95,7 +99,7 @@ cdef int check_n_bits(str name, Py_ssize_t n_bits) except -1:
 
 
 def pack_bits(const uint8_t[:, ::1] bits not None, uint64_t[:, ::1] out_words not None):
-    """Pack bits [m, n], bytes of 0 and 1, into out_words [m, W]. Returns the union of all bytes: above 1, one was bad."""
+    """Pack bits [m, n] into out_words [m, W]; return the bitwise OR of all bytes."""
     cdef Py_ssize_t row, n_bits = bits.shape[1]
     cdef uint8_t seen = 0
     check_shape("out_words", out_words.shape, (bits.shape[0], hf_words(n_bits)))
@@ -103,11 +107,11 @@ def pack_bits(const uint8_t[:, ::1] bits not None, uint64_t[:, ::1] out_words no
         with nogil:
             for row in range(bits.shape[0]):
                 seen |= hf_pack(&out_words[row, 0], &bits[row, 0], n_bits)
-    return seen
+    return seen  # above 1 if a byte is neither 0 nor 1
 
 
 def unpack_bits(const uint64_t[:, ::1] words not None, uint8_t[:, ::1] out_bits not None):
-    """Unpack words [m, W] into out_bits [m, n], bytes of 0 and 1. Raises ValueError for a bit at or past n."""
+    """Unpack words [m, W] into out_bits [m, n]; raise ValueError if a later bit is 1."""
     cdef Py_ssize_t row, n_bits = out_bits.shape[1]
     cdef bint clean = True
     check_shape("words", words.shape, (out_bits.shape[0], hf_words(n_bits)))
@@ -119,96 +123,101 @@ def unpack_bits(const uint64_t[:, ::1] words not None, uint8_t[:, ::1] out_bits 
                     break
                 hf_unpack(&out_bits[row, 0], &words[row, 0], n_bits)
     if not clean:
-        raise ValueError(f"words[{row}] has a 1 at or past bit {n_bits}, so it is not a string of {n_bits} bits")
+        raise ValueError(f"words[{row}] has a 1 at or past bit {n_bits}: not a string of {n_bits} bits")
 
 
 def bitflip_reset(bit_generator, Py_ssize_t n_bits, uint64_t[:, ::1] out_states not None,
                   uint64_t[:, ::1] out_goals not None):
-    """Draw starts and goals [E, W] of E games; the order of draws is csrc/bitflip.h's."""
+    """Draw start states and goals [E, W] in the order of draws of csrc/bitflip.h."""
     cdef bitgen_t *rng = bitgen(bit_generator)
-    cdef Py_ssize_t n_games = out_states.shape[0]
+    cdef Py_ssize_t n_episodes = out_states.shape[0]
     check_n_bits("n_bits", n_bits)
-    check_shape("out_states", out_states.shape, (n_games, hf_words(n_bits)))
-    check_shape("out_goals", out_goals.shape, (n_games, hf_words(n_bits)))
-    if n_games:
-        check_apart("out_states", out_states, "out_goals", out_goals)
+    check_shape("out_states", out_states.shape, (n_episodes, hf_words(n_bits)))
+    check_shape("out_goals", out_goals.shape, (n_episodes, hf_words(n_bits)))
+    if n_episodes:
+        check_no_overlap("out_states", out_states, "out_goals", out_goals)
         with bit_generator.lock, nogil:
-            hf_bitflip_reset(rng, n_games, n_bits, &out_states[0, 0], &out_goals[0, 0])
+            hf_bitflip_reset(rng, n_episodes, n_bits, &out_states[0, 0], &out_goals[0, 0])
 
 
-cdef Py_ssize_t play_if_good(Py_ssize_t n_bits, Py_ssize_t n_games, const uint64_t[:, ::1] states,
-                             const uint64_t[:, ::1] goals, const uint16_t[::1] actions, const int64_t[::1] active,
-                             uint64_t[:, ::1] out_states, c_bool[::1] out_terminated) noexcept nogil:
-    """Play if all is good in `active` and its actions; returns where it is not, or the length of `active`."""
+cdef Py_ssize_t step_if_valid(
+        Py_ssize_t n_bits, Py_ssize_t n_episodes, const uint64_t[:, ::1] states, const uint64_t[:, ::1] goals,
+        const uint16_t[::1] actions, const int64_t[::1] active, uint64_t[:, ::1] out_states,
+        c_bool[::1] out_terminated) noexcept nogil:
+    """Step if all is valid; return the first invalid position, otherwise n_active."""
     cdef Py_ssize_t n_active = active.shape[0]
-    cdef Py_ssize_t bad = hf_bitflip_first_bad(n_active, &active[0], n_games, n_bits, &states[0, 0],
-                                                &goals[0, 0], &actions[0])
-    if bad == n_active:
+    cdef Py_ssize_t first = hf_bitflip_first_bad(n_active, &active[0], n_episodes, n_bits, &states[0, 0],
+                                                 &goals[0, 0], &actions[0])
+    if first == n_active:
         hf_bitflip_step(n_active, &active[0], out_states.shape[1], &states[0, 0], &goals[0, 0], &actions[0],
                         &out_states[0, 0], &out_terminated[0])
-    return bad
+    return first
 
 
-def bitflip_step(Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, const uint64_t[:, ::1] goals not None,
-                 const uint16_t[::1] actions not None, const int64_t[::1] active not None,
-                 uint64_t[:, ::1] out_states not None, c_bool[::1] out_terminated not None):
-    """Play one step of the games in `active`; states, goals, out_states [E, W], actions, out_terminated [E]."""
-    cdef Py_ssize_t n_games = states.shape[0], n_active = active.shape[0], bad
+def bitflip_step(
+        Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, const uint64_t[:, ::1] goals not None,
+        const uint16_t[::1] actions not None, const int64_t[::1] active not None,
+        uint64_t[:, ::1] out_states not None, c_bool[::1] out_terminated not None):
+    """Step the episodes in `active`; all other arrays have E rows."""
+    cdef Py_ssize_t n_episodes = states.shape[0], n_active = active.shape[0], first, e
     check_n_bits("n_bits", n_bits)
     cdef Py_ssize_t n_words = hf_words(n_bits)
-    check_shape("states", states.shape, (n_games, n_words))
-    check_shape("goals", goals.shape, (n_games, n_words))
-    check_shape("out_states", out_states.shape, (n_games, n_words))
-    check_shape("actions", actions.shape, (n_games,))
-    check_shape("out_terminated", out_terminated.shape, (n_games,))
-    if n_games:
-        check_apart("out_states", out_states, "goals", goals)
+    check_shape("states", states.shape, (n_episodes, n_words))
+    check_shape("goals", goals.shape, (n_episodes, n_words))
+    check_shape("out_states", out_states.shape, (n_episodes, n_words))
+    check_shape("actions", actions.shape, (n_episodes,))
+    check_shape("out_terminated", out_terminated.shape, (n_episodes,))
+    if n_episodes:
+        check_no_overlap("out_states", out_states, "goals", goals)
     if n_active == 0:
         return
-    if n_games == 0:
-        raise ValueError(f"active[0] must be the index of a game, got {active[0]}, but there are no games")
+    if n_episodes == 0:
+        raise ValueError(f"active must be empty, since there are no episodes, got {active[0]}")
     if n_active * n_words < FEW_WORDS:
-        bad = play_if_good(n_bits, n_games, states, goals, actions, active, out_states, out_terminated)
+        first = step_if_valid(n_bits, n_episodes, states, goals, actions, active, out_states, out_terminated)
     else:
         with nogil:
-            bad = play_if_good(n_bits, n_games, states, goals, actions, active, out_states, out_terminated)
-    if bad < n_active:
-        if not 0 <= active[bad] < n_games:
-            raise ValueError(f"active[{bad}] must be from 0 to {n_games - 1}, got {active[bad]}")
-        if actions[active[bad]] >= n_bits:
-            raise ValueError(f"actions[{active[bad]}] must be from 0 to {n_bits - 1}, got {actions[active[bad]]}")
-        unclean = "goals" if hf_is_clean(&states[active[bad], 0], n_bits) else "states"
-        raise ValueError(f"{unclean}[{active[bad]}] must be a string of {n_bits} bits, got a 1 at or past bit {n_bits}")
+            first = step_if_valid(n_bits, n_episodes, states, goals, actions, active, out_states,
+                                  out_terminated)
+    if first < n_active:
+        e = active[first]
+        if not 0 <= e < n_episodes:
+            raise ValueError(f"active[{first}] must be from 0 to {n_episodes - 1}, got {e}")
+        if actions[e] >= n_bits:
+            raise ValueError(f"actions[{e}] must be from 0 to {n_bits - 1}, got {actions[e]}")
+        name = "goals" if hf_is_clean(&states[e, 0], n_bits) else "states"
+        raise ValueError(f"{name}[{e}] must be a string of {n_bits} bits, got a 1 at or past bit {n_bits}")
 
 
 cdef hf_ring open_ring(const uint64_t[:, ::1] records, const int64_t[::1] cursor, Py_ssize_t n_state_bits,
                        Py_ssize_t n_goal_bits) except *:
-    """The ring in `records` [capacity, Ws+Wg+1] and `cursor` [3] = {head, size, n_transitions}."""
-    cdef hf_ring ring
+    """Return the ring in `records` [capacity, Ws+Wg+1] and `cursor` [3]."""
+    cdef Py_ssize_t capacity = records.shape[0]
     check_n_bits("n_state_bits", n_state_bits)
     check_n_bits("n_goal_bits", n_goal_bits)
     if n_goal_bits > n_state_bits:
         raise ValueError(f"n_goal_bits must be at most n_state_bits = {n_state_bits}, got {n_goal_bits}")
-    ring.state_bits, ring.goal_bits = n_state_bits, n_goal_bits
-    ring.state_words, ring.goal_words = hf_words(n_state_bits), hf_words(n_goal_bits)
-    ring.capacity = records.shape[0]
-    if ring.capacity < 2:
-        raise ValueError(f"records must hold 2 rows or more, got {ring.capacity}")
-    check_shape("records", records.shape, (ring.capacity, ring.state_words + ring.goal_words + 1))
+    if capacity < 2:
+        raise ValueError(f"records must have at least 2 rows, got {capacity}")
+    check_shape("records", records.shape, (capacity, hf_words(n_state_bits) + hf_words(n_goal_bits) + 1))
     check_shape("cursor", cursor.shape, (3,))
-    ring.records = <uint64_t *>&records[0, 0]
-    ring.head, ring.size, ring.n_transitions = cursor[0], cursor[1], cursor[2]
-    # Negative numbers are huge once unsigned, so that one comparison finds them too.
+    cdef hf_ring ring = hf_ring(
+        records=<uint64_t *>&records[0, 0], capacity=capacity, state_bits=n_state_bits, goal_bits=n_goal_bits,
+        state_words=hf_words(n_state_bits), goal_words=hf_words(n_goal_bits),
+        head=cursor[0], size=cursor[1], n_transitions=cursor[2])
+    # Negative numbers become huge as unsigned ones, so the same comparisons find them.
     if (ring.head >= ring.capacity or ring.size > ring.capacity or ring.n_transitions > ring.size
             or (ring.size < ring.capacity and ring.head != ring.size)):
-        raise ValueError(f"cursor {[cursor[0], cursor[1], cursor[2]]} is none of a ring of {ring.capacity} records")
+        raise ValueError(f"cursor {list(cursor)} is not valid for a ring of {capacity} records")
     return ring
 
 
-def ring_add(uint64_t[:, ::1] records not None, int64_t[::1] cursor not None, Py_ssize_t n_state_bits,
-             Py_ssize_t n_goal_bits, const uint64_t[:, :, ::1] states not None, const uint16_t[:, ::1] actions not None,
-             const uint64_t[:, ::1] goals not None, const int32_t[::1] lengths not None):
-    """Append E episodes: states [T+1, E, Ws], actions [T, E], goals [E, Wg], lengths [E]. All or nothing."""
+def ring_add(
+        uint64_t[:, ::1] records not None, int64_t[::1] cursor not None, Py_ssize_t n_state_bits,
+        Py_ssize_t n_goal_bits, const uint64_t[:, :, ::1] states not None,
+        const uint16_t[:, ::1] actions not None, const uint64_t[:, ::1] goals not None,
+        const int32_t[::1] lengths not None):
+    """Append E episodes, arrays as in Trajectories, or none if one is invalid."""
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef Py_ssize_t n_steps = actions.shape[0], n_episodes = actions.shape[1], e
     cdef size_t unclean
@@ -216,7 +225,7 @@ def ring_add(uint64_t[:, ::1] records not None, int64_t[::1] cursor not None, Py
     check_shape("goals", goals.shape, (n_episodes, ring.goal_words))
     check_shape("lengths", lengths.shape, (n_episodes,))
     if n_steps > 65_535:
-        raise ValueError(f"episodes may have at most 65,535 steps, got room for {n_steps:,}")
+        raise ValueError(f"episodes must have at most 65,535 steps, got {n_steps:,}")
     for e in range(n_episodes):
         if not 1 <= lengths[e] <= n_steps:
             raise ValueError(f"lengths[{e}] must be from 1 to {n_steps}, got {lengths[e]}")
@@ -226,18 +235,21 @@ def ring_add(uint64_t[:, ::1] records not None, int64_t[::1] cursor not None, Py
     if n_episodes == 0:
         return
     with nogil:
-        unclean = hf_first_unclean(n_episodes, n_state_bits, n_goal_bits, &states[0, 0, 0], &goals[0, 0], &lengths[0])
+        unclean = hf_first_unclean(n_episodes, n_state_bits, n_goal_bits, &states[0, 0, 0], &goals[0, 0],
+                                   &lengths[0])
         if unclean == <size_t>n_episodes:
             hf_ring_add(&ring, n_episodes, &states[0, 0, 0], &actions[0, 0], &goals[0, 0], &lengths[0])
     if unclean < <size_t>n_episodes:
         raise ValueError(f"episode {unclean} has a 1 at or past bit {n_state_bits} of a state "
                          f"or bit {n_goal_bits} of its goal")
-    cursor[0], cursor[1], cursor[2] = ring.head, ring.size, ring.n_transitions
+    cursor[0] = ring.head
+    cursor[1] = ring.size
+    cursor[2] = ring.n_transitions
 
 
-def ring_is_valid(const uint64_t[:, ::1] records not None, const int64_t[::1] cursor not None, Py_ssize_t n_state_bits,
-                  Py_ssize_t n_goal_bits):
-    """Are these records whole episodes, but for the oldest, and does the cursor count them? O(size)."""
+def ring_is_valid(const uint64_t[:, ::1] records not None, const int64_t[::1] cursor not None,
+                  Py_ssize_t n_state_bits, Py_ssize_t n_goal_bits):
+    """Return whether the ring keeps the invariants in csrc/replay.h. O(size)."""
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef bint valid
     with nogil:
@@ -245,23 +257,23 @@ def ring_is_valid(const uint64_t[:, ::1] records not None, const int64_t[::1] cu
     return valid
 
 
-def ring_sample(const uint64_t[:, ::1] records not None, const int64_t[::1] cursor not None, Py_ssize_t n_state_bits,
-                Py_ssize_t n_goal_bits, str strategy not None, int64_t k, bit_generator,
-                uint64_t[:, :, ::1] out_states not None, uint64_t[:, :, ::1] out_next_states not None,
-                uint64_t[:, :, ::1] out_goals not None, uint16_t[:, ::1] out_actions not None,
-                float[:, ::1] out_rewards not None, c_bool[:, ::1] out_terminated not None,
-                int32_t[:, ::1] out_steps_to_goal not None):
-    """Draw U minibatches of B: out_states, .._next_states [U, B, Ws], out_goals [U, B, Wg], the others [U, B]; the
-    order of draws is csrc/hindsight.h's."""
+def ring_sample(
+        const uint64_t[:, ::1] records not None, const int64_t[::1] cursor not None, Py_ssize_t n_state_bits,
+        Py_ssize_t n_goal_bits, str strategy not None, int64_t k, bit_generator,
+        uint64_t[:, :, ::1] out_states not None, uint64_t[:, :, ::1] out_next_states not None,
+        uint64_t[:, :, ::1] out_goals not None, uint16_t[:, ::1] out_actions not None,
+        float[:, ::1] out_rewards not None, c_bool[:, ::1] out_terminated not None,
+        int32_t[:, ::1] out_steps_to_goal not None):
+    """Sample U minibatches of B transitions in the order of csrc/hindsight.h.
+
+    Shapes: out_states, out_next_states [U, B, Ws]; out_goals [U, B, Wg]; all other outputs [U, B].
+    """
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef bitgen_t *rng = bitgen(bit_generator)
     cdef Py_ssize_t n_batches = out_actions.shape[0], batch_size = out_actions.shape[1]
-    cdef hf_minibatch out
-    cdef hf_pick *picks
-    cdef hf_strategy chosen
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(map(repr, STRATEGIES))}, got {strategy!r}")
-    chosen = STRATEGIES[strategy]
+    cdef hf_strategy chosen = STRATEGIES[strategy]
     if k < 0:
         raise ValueError(f"k must be 0 or more, got {k}")
     check_shape("out_states", out_states.shape, (n_batches, batch_size, ring.state_words))
@@ -271,15 +283,16 @@ def ring_sample(const uint64_t[:, ::1] records not None, const int64_t[::1] curs
     check_shape("out_terminated", out_terminated.shape, (n_batches, batch_size))
     check_shape("out_steps_to_goal", out_steps_to_goal.shape, (n_batches, batch_size))
     if ring.n_transitions == 0:
-        raise ValueError("there is nothing to sample: the replay is empty; add trajectories first")
+        raise ValueError("the replay buffer is empty: add trajectories before sampling")
     if n_batches == 0 or batch_size == 0:
         return
-    out.states, out.next_states, out.goals = &out_states[0, 0, 0], &out_next_states[0, 0, 0], &out_goals[0, 0, 0]
-    out.actions, out.rewards, out.terminated = &out_actions[0, 0], &out_rewards[0, 0], &out_terminated[0, 0]
-    out.steps_to_goal = &out_steps_to_goal[0, 0]
-    picks = <hf_pick *>PyMem_Malloc(batch_size * sizeof(hf_pick))
+    cdef hf_minibatch out = hf_minibatch(
+        states=&out_states[0, 0, 0], next_states=&out_next_states[0, 0, 0], goals=&out_goals[0, 0, 0],
+        actions=&out_actions[0, 0], rewards=&out_rewards[0, 0], terminated=&out_terminated[0, 0],
+        steps_to_goal=&out_steps_to_goal[0, 0])
+    cdef hf_pick *picks = <hf_pick *>PyMem_Malloc(batch_size * sizeof(hf_pick))
     if picks == NULL:
-        raise MemoryError(f"no memory for a minibatch of {batch_size:,}")
+        raise MemoryError(f"batch_size must fit into memory, got {batch_size:,}")
     try:
         with bit_generator.lock, nogil:
             hf_sample(ring, rng, chosen, k, n_batches, batch_size, picks, &out)

@@ -1,13 +1,15 @@
-"""Every setting of the agent in one frozen dataclass, and the schedules that follow from it.
+"""Settings of the agent: the dataclass Config, its validation and its schedules.
 
-The command line is this dataclass: each field is a flag of `herfast train`, its docstring the flag's help.
+Each field is an option of `herfast train`, and the docstring below the field is the help of that option.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,183 +17,253 @@ from numpy.typing import NDArray
 from herfast.common.batches import Strategy
 from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
 from herfast.presets import Preset, Sized, preset_fields
+from herfast.schedules import EpsilonSchedule, exploration_rate, learning_rates
+
+CHECKPOINT_EVERY = 10  # epochs from one checkpoint of a run or trial to the next, by default
 
 Init: TypeAlias = Literal["dense", "sparse_pairs"]
-EpsilonSchedule: TypeAlias = Literal["constant", "hyperbola", "linear"]
 Evaluator: TypeAlias = Literal["online", "target"]
+
+
+@dataclass(frozen=True)
+class Between:
+    """Bound of a field: an integer from `low` to `high`."""
+
+    low: int
+    high: int
+
+    def check(self, name: str, value: object) -> int:
+        return check_integer(name, value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bound of a field: a number in an interval, which is written as in "[0, 1)"."""
+
+    text: str
+
+    def check(self, name: str, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name} must be a number in {self.text}, got {short_repr(value)}")
+        low, high = (float(end) for end in self.text[1:-1].split(","))
+        is_above_low = value > low or (value == low and self.text[0] == "[")
+        is_below_high = value < high or (value == high and self.text[-1] == "]")
+        if not (is_above_low and is_below_high):  # for NaN both are false
+            raise ValueError(f"{name} must be in {self.text}, got {value}")
+        return float(value)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bound of a field: 1 to 8 layer widths from 1 to 65,536, as a tuple or a list."""
+
+    def check(self, name: str, value: object) -> tuple[int, ...]:
+        if not isinstance(value, (list, tuple)):  # JSON turns tuples into lists
+            raise TypeError(f"{name} must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
+        if not 1 <= len(value) <= 8:
+            raise ValueError(f"{name} must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
+        return tuple(check_integer(name, width, 1, 65_536) for width in value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """All settings of an agent but the environment and the seed. The defaults are those of preset `notebook`.
+    """All settings of an agent except the environment and the seed.
 
-    NumPy's scalars are taken for Python's, so that a Config can always be written as JSON. Raises ValueError or
-    TypeError, naming field, value and allowed range.
+    The defaults are those of the preset `notebook` at 20 bits. NumPy scalars are converted to Python scalars,
+    so a Config can always be written as JSON.
+
+    Raises:
+        TypeError: a value has the wrong type. The message names the field, the value and the allowed range.
+        ValueError: a value is out of range, or two fields contradict each other.
     """
 
     strategy: Strategy = "final"
-    """Which state of the episode becomes the hindsight goal (HER paper, section 4.5)."""
-    k: int = 1
-    """Hindsight goals per original goal: a transition is relabelled with probability k/(k+1); 0 is plain DQN."""
-    hidden: tuple[int, ...] = (256,)
-    """Widths of the hidden ReLU layers, one or more."""
-    gamma: float = 0.98
+    """Strategy for choosing hindsight goals (HER paper, section 4.5)."""
+    k: Annotated[int, Between(0, 1_000_000)] = 1
+    """Number of hindsight goals per original goal.
+    A transition is relabelled with probability k/(k+1). With 0 there is no hindsight, as in plain DQN."""
+    hidden: Annotated[tuple[int, ...], Widths()] = (256,)
+    """Widths of the hidden ReLU layers, from one to eight of them."""
+    gamma: Annotated[float, Interval("[0, 1)")] = 0.98
     """Discount factor."""
     double_q: bool = True
-    """Choose the next action by the online network, value it by the target network (Double DQN, van Hasselt 2015)."""
+    """Use Double DQN (van Hasselt et al. 2015).
+    The online network selects the next action and the target network evaluates it."""
     dueling: bool = False
-    """Split the output into value and advantage, Q = V + A - mean A (Wang et al. 2016, equation 9)."""
+    """Split the output into value and advantage: Q = V + A - mean A
+    (Wang et al. 2016, equation 9)."""
     clip_targets: bool = False
-    """Clip targets into [-1/(1-gamma), 0], the range of returns (HER paper, appendix A)."""
+    """Clip targets to the range of returns, [-1/(1-gamma), 0]
+    (HER paper, appendix A)."""
     mask_terminal: bool = True
-    """Do not bootstrap from a next state that reaches the goal; the HER paper does bootstrap."""
+    """Do not bootstrap from a next state that reaches the goal.
+    The HER paper does bootstrap from it."""
     hindsight_bound: bool = False
-    """Raise targets to the return that the stored episode proves possible (optimality tightening, He et al. 2017)."""
-    advantage_gap: float = 0.0
-    """Subtract this share of max_a Q(s, a) - Q(s, a_t) from the target (advantage learning, Bellemare et al. 2016)."""
+    """Use the return of the stored episode as a lower bound of the target
+    (optimality tightening, He et al. 2017)."""
+    advantage_gap: Annotated[float, Interval("[0, 1)")] = 0.0
+    """Share of max_a Q(s, a) - Q(s, a_t) that is subtracted from the target
+    (advantage learning, Bellemare et al. 2016)."""
     init: Init = "dense"
-    """Initial first layer: uniform, or three random bits per unit, each state bit paired with the same goal bit."""
+    """Initial weights of the first layer: uniform (dense) or sparse_pairs.
+    With sparse_pairs each unit has weights for three random state bits and the opposite weights for the same
+    goal bits."""
     epsilon: EpsilonSchedule = "hyperbola"
-    """Exploration rate as a function of environment steps: epsilon_start; or max(epsilon_end, epsilon_start /
-    (steps / epsilon_decay_steps + 1)); or a straight line to epsilon_end over epsilon_decay_steps."""
-    epsilon_start: float = 1.0
+    """Schedule of the exploration rate over environment steps.
+    The constant schedule is epsilon_start. The hyperbola is
+    max(epsilon_end, epsilon_start / (steps / epsilon_decay_steps + 1)). The linear schedule reaches
+    epsilon_end after epsilon_decay_steps."""
+    epsilon_start: Annotated[float, Interval("[0, 1]")] = 1.0
     """Probability of a random action at the first step."""
-    epsilon_end: float = 0.02
-    """Lowest probability of a random action; not used by the constant schedule."""
-    epsilon_decay_steps: int = 500
-    """Environment steps over which epsilon falls (linear) or halves for the first time (hyperbola)."""
-    learning_rate: float = 1e-3
-    """Adam's step size at the first update."""
-    learning_rate_end: float | None = None
-    """Step size after learning_rate_decay_updates, reached geometrically and then held; None never changes it."""
-    learning_rate_decay_updates: int = 20_000
-    """Updates from learning_rate to learning_rate_end."""
-    target_update: int = 40
-    """Updates between two updates of the target network."""
-    polyak: float = 0.0
-    """Share of the old target network that an update keeps; 0 copies the online network."""
+    epsilon_end: Annotated[float, Interval("[0, 1]")] = 0.02
+    """Lowest probability of a random action.
+    The constant schedule does not use it."""
+    epsilon_decay_steps: Annotated[int, Between(1, 2**62)] = 500
+    """Environment steps after which epsilon is epsilon_end (linear)
+    or half of epsilon_start (hyperbola)."""
+    learning_rate: Annotated[float, Interval("(0, 1]")] = 1e-3
+    """Learning rate of Adam at the first update."""
+    learning_rate_end: Annotated[float | None, Interval("(0, 1]")] = None
+    """Learning rate after learning_rate_decay_updates, kept from then on.
+    The decay is geometric. None keeps the learning rate constant."""
+    learning_rate_decay_updates: Annotated[int, Between(1, 2**62)] = 20_000
+    """Number of updates from learning_rate to learning_rate_end."""
+    target_update: Annotated[int, Between(1, 2**62)] = 40
+    """Number of updates between two updates of the target network."""
+    polyak: Annotated[float, Interval("[0, 1)")] = 0.0
+    """Share of the old target network that is kept at its update.
+    0 copies the online network."""
     evaluate_with: Evaluator = "online"
-    """The network that plays test episodes and predicts."""
-    batch_size: int = 128
+    """Network used for test episodes and predictions."""
+    batch_size: Annotated[int, Between(1, 2**24)] = 128
     """Transitions per update."""
-    capacity: int = 52_500
-    """Ring size in records; an episode of L steps takes L + 1."""
-    episodes_per_cycle: int = 16
-    """Episodes played in lockstep, then stored, in each cycle."""
-    updates_per_cycle: int = 40
-    """Updates after the episodes of each cycle."""
-    cycles_per_epoch: int = 50
-    """Cycles per epoch; `until` is judged at an epoch's end."""
-    epochs: int = 6
-    """Epochs that `learn` runs at most, unless it is told otherwise."""
-    until: float | None = None
-    """Stop once this greedy success rate is reached on 100 episodes and confirmed on 1,000; None never stops early."""
+    capacity: Annotated[int, Between(2, 2**40)] = 52_500
+    """Size of the replay buffer in records.
+    An episode of L steps takes L + 1 records."""
+    episodes_per_cycle: Annotated[int, Between(1, 2**24)] = 16
+    """Episodes per cycle, played in lockstep and then stored."""
+    updates_per_cycle: Annotated[int, Between(1, 2**24)] = 40
+    """Updates per cycle, after its episodes are stored."""
+    cycles_per_epoch: Annotated[int, Between(1, 2**40)] = 50
+    """Cycles per epoch. `until` is checked at the end of each epoch."""
+    epochs: Annotated[int, Between(1, 2**40)] = 6
+    """Maximum number of epochs, unless `learn` is called with another limit."""
+    until: Annotated[float | None, Interval("(0, 1]")] = None
+    """Greedy success rate at which training stops early.
+    It must be reached on 100 episodes and confirmed on 1,000. None never stops early."""
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            check_choice(name, getattr(self, name), allowed)
-        for name, (low, high) in _INTEGERS.items():
-            object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
-        for name, text in _REALS.items():
-            object.__setattr__(self, name, _checked_real(name, getattr(self, name), text))
-        for name in _BOOLEANS:
-            object.__setattr__(self, name, check_bool(name, getattr(self, name)))
-        object.__setattr__(self, "hidden", _checked_widths(self.hidden))
-        for name in ("learning_rate_end", "until"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, _checked_real(name, getattr(self, name), "(0, 1]"))
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.hindsight_bound and not self.mask_terminal:
-            raise ValueError("hindsight_bound=True needs mask_terminal=True: the bound assumes value 0 at the goal")
+            raise ValueError(
+                "hindsight_bound=True needs mask_terminal=True: the bound assumes value 0 at the goal"
+            )
 
     @classmethod
     def preset(cls, name: Preset, env: Sized, **fields: Any) -> Config:
-        """The preset `name` resolved for the size of `env`; `fields` override its values.
+        """Return the settings of a preset for the size of an environment.
 
-        `notebook` is the bit-flip notebook, Double DQN with final goals; `paper` is Andrychowicz et al. 2017, section
-        3.1 and appendix A; `fast` is ours, the notebook with gamma 0.999, the hindsight bound, an advantage gap, about
-        13 units a bit, much exploration, a target network copied twice as often, and a step size that falls, until it
-        is solved. It starts from sparse pairs, so its initial weights already tell the network which goal bit belongs
-        to which state bit.
+        Args:
+            name: one of the presets:
+
+                - "notebook": the bit-flip notebook, Double DQN with final goals.
+                - "paper": Andrychowicz et al. 2017, section 3.1 and appendix A.
+                - "fast": herfast's own, based on "notebook". It adds gamma 0.999, the hindsight bound, an
+                  advantage gap, about 13 hidden units per bit, more exploration and a decaying learning rate.
+                  The target network is copied twice as often, and training stops once the environment is
+                  solved. The initial weights are sparse pairs, which already pair each state bit with its
+                  goal bit.
+            env: an environment with `n_state_bits` and `max_steps`.
+            fields: values that override those of the preset.
+
+        Raises:
+            TypeError: `env` has no size, a field is unknown, or a value has the wrong type.
+            ValueError: the preset is unknown, or a value is out of range.
         """
         values = preset_fields(name, env)
         unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(cls)})
         if unknown:
-            raise TypeError(f"{unknown[0]!r} is not a field of Config; the fields are {', '.join(config_fields())}")
+            raise TypeError(
+                f"{unknown[0]!r} is not a field of Config; the fields are {', '.join(config_fields())}"
+            )
         return cls(**{**values, **fields})
 
     def epsilon_at(self, env_steps: int) -> float:
-        """The exploration rate after `env_steps` completed environment steps."""
+        """Return the exploration rate after `env_steps` completed environment steps."""
         env_steps = check_integer("env_steps", env_steps, 0, 2**62)
-        if self.epsilon == "constant":
-            return self.epsilon_start
-        if self.epsilon == "hyperbola":
-            return max(self.epsilon_end, self.epsilon_start / (env_steps / self.epsilon_decay_steps + 1.0))
-        done = min(1.0, env_steps / self.epsilon_decay_steps)
-        return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * done
+        return exploration_rate(
+            self.epsilon, self.epsilon_start, self.epsilon_end, self.epsilon_decay_steps, env_steps
+        )
 
     def learning_rate_at(self, updates: int) -> float:
-        """Adam's step size after `updates` completed updates."""
+        """Return the learning rate after `updates` completed updates."""
         return float(self.learning_rates(updates, 1)[0])
 
     def learning_rates(self, updates: int, count: int) -> NDArray[np.float64]:
-        """The step sizes of the `count` updates that follow on `updates` completed ones, float64[count]."""
-        updates, count = check_integer("updates", updates, 0, 2**62), check_integer("count", count, 0, 2**24)
-        if self.learning_rate_end is None:
-            return np.full(count, self.learning_rate)
-        done = np.minimum(1.0, np.arange(updates, updates + count) / self.learning_rate_decay_updates)
-        rates: NDArray[np.float64] = self.learning_rate * (self.learning_rate_end / self.learning_rate) ** done
-        return rates
+        """Return the learning rates of the next updates.
+
+        Args:
+            updates: number of completed updates.
+            count: number of updates that follow.
+
+        Returns:
+            The learning rate of each update, float64[count].
+        """
+        updates = check_integer("updates", updates, 0, 2**62)
+        count = check_integer("count", count, 0, 2**24)
+        return learning_rates(
+            self.learning_rate, self.learning_rate_end, self.learning_rate_decay_updates, updates, count
+        )
 
 
 def config_fields() -> tuple[str, ...]:
-    """The names of Config's fields, in order."""
+    """Return the names of the fields of Config, in order."""
     return tuple(field.name for field in dataclasses.fields(Config))
 
 
-def _checked_widths(value: object) -> tuple[int, ...]:
-    if not isinstance(value, (list, tuple)):  # a list, as from JSON, is welcome
-        raise TypeError(f"hidden must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
-    if not 1 <= len(value) <= 8:
-        raise ValueError(f"hidden must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
-    return tuple(check_integer("hidden", width, 1, 65_536) for width in value)
+def check_field(name: str, value: object) -> object:
+    """Validate a value for one field of Config.
+
+    Args:
+        name: the field.
+        value: any object.
+
+    Returns:
+        The value as a Config stores it.
+
+    Raises:
+        TypeError: the value has the wrong type.
+        ValueError: the value is out of range.
+    """
+    return _CHECKS[name](name, value)
 
 
-def _checked_real(name: str, value: object, interval: str) -> float:
-    """`value` as a float, if it lies in `interval`, written as in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number in {interval}, got {short_repr(value)}")
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    above = value >= low if interval[0] == "[" else value > low
-    below = value <= high if interval[-1] == "]" else value < high
-    if not (above and below):  # NaN is neither
-        raise ValueError(f"{name} must be in {interval}, got {value}")
-    return float(value)
+def _checks() -> dict[str, Callable[[str, object], object]]:
+    """Return for each field the function that validates it, from its annotation."""
+    checks: dict[str, Callable[[str, object], object]] = {}
+    for name, kind in get_type_hints(Config, include_extras=True).items():
+        if kind is bool:
+            checks[name] = check_bool
+        elif get_origin(kind) is Literal:
+            checks[name] = partial(_check_literal, get_args(kind))
+        else:
+            base, bound = get_args(kind)
+            checks[name] = bound.check
+            if type(None) in get_args(base):
+                checks[name] = partial(_check_optional, bound.check)
+    return checks
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "strategy": get_args(Strategy),
-    "init": get_args(Init),
-    "epsilon": get_args(EpsilonSchedule),
-    "evaluate_with": get_args(Evaluator),
-}
-_INTEGERS = {
-    "k": (0, 1_000_000),
-    "epsilon_decay_steps": (1, 2**62),
-    "learning_rate_decay_updates": (1, 2**62),
-    "target_update": (1, 2**62),
-    "batch_size": (1, 2**24),
-    "capacity": (2, 2**40),
-    "episodes_per_cycle": (1, 2**24),
-    "updates_per_cycle": (1, 2**24),
-    "cycles_per_epoch": (1, 2**40),
-    "epochs": (1, 2**40),
-}
-_REALS = {
-    "gamma": "[0, 1)",
-    "advantage_gap": "[0, 1)",
-    "epsilon_start": "[0, 1]",
-    "epsilon_end": "[0, 1]",
-    "learning_rate": "(0, 1]",
-    "polyak": "[0, 1)",
-}
-_BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")
+def _check_literal(allowed: tuple[str, ...], name: str, value: object) -> object:
+    check_choice(name, value, allowed)
+    return value
+
+
+def _check_optional(check: Callable[[str, object], object], name: str, value: object) -> object:
+    if value is None:
+        return None
+    return check(name, value)
+
+
+_CHECKS = _checks()

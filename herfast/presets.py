@@ -1,7 +1,8 @@
-"""What each preset sets, resolved for the size of an environment.
+"""Presets: the settings that each of them makes for the size of an environment.
 
-`notebook` is the bit-flip notebook, Double DQN with final goals, and the defaults of Config; `paper` is Andrychowicz et
-al. 2017, section 3.1 and appendix A; `fast` is herfast's own.
+- `notebook` is the bit-flip notebook, Double DQN with final goals. It sets the defaults of Config.
+- `paper` is Andrychowicz et al. 2017, section 3.1 and appendix A.
+- `fast` is herfast's own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Preset: TypeAlias = Literal["fast", "paper", "notebook"]
 
 
 class Sized(Protocol):
-    """What a preset needs to know of an environment."""
+    """Size of an environment, from which a preset is resolved."""
 
     @property
     def n_state_bits(self) -> int: ...
@@ -24,8 +25,11 @@ class Sized(Protocol):
 
 
 def _notebook(env: Sized) -> dict[str, Any]:
-    # The notebook's ring of 100,000 rows holds each transition twice; a record more per episode holds its last state.
-    return {"capacity": max(math.ceil(50_000 * (env.max_steps + 1) / env.max_steps), env.max_steps + 1)}
+    # The notebook's replay buffer of 100,000 rows stores each transition twice, so it holds 50,000
+    # transitions. Here each episode takes one record more, for its last state.
+    records_per_episode = env.max_steps + 1
+    capacity = math.ceil(50_000 * records_per_episode / env.max_steps)
+    return {"capacity": max(capacity, records_per_episode)}
 
 
 def _paper(env: Sized) -> dict[str, Any]:
@@ -43,11 +47,18 @@ def _paper(env: Sized) -> dict[str, Any]:
 
 
 def _fast(env: Sized) -> dict[str, Any]:
-    # What grows with n was found by bench/beyond.py, and docs/beyond.md tells what each is worth: width above all, then
-    # a falling step size. About 3,200 steps a cycle are enough data for its updates at any size.
+    # The values that depend on n_bits were found with bench/beyond.py. docs/beyond.md shows the effect of
+    # each: the width matters most, then the decay of the learning rate.
     n_bits = env.n_state_bits
+    width = 64 * min(64, max(4, math.ceil(n_bits / 5)))
+    episodes_per_cycle = min(
+        64, max(16, 3_200 // env.max_steps)
+    )  # about 3,200 steps are enough for its updates
+    until = 0.99
+    if n_bits > 100:
+        until = 0.98
     return {
-        "hidden": (64 * min(64, max(4, math.ceil(n_bits / 5))),),
+        "hidden": (width,),
         "gamma": 0.999,
         "hindsight_bound": True,
         "advantage_gap": 0.5,
@@ -57,11 +68,11 @@ def _fast(env: Sized) -> dict[str, Any]:
         "target_update": 20,
         "learning_rate_end": 2e-5,
         "learning_rate_decay_updates": 150 * max(100, n_bits),
-        "episodes_per_cycle": min(64, max(16, 3_200 // env.max_steps)),
+        "episodes_per_cycle": episodes_per_cycle,
         "capacity": max(200_000, env.max_steps + 1),
         "cycles_per_epoch": 10,
         "epochs": 500,
-        "until": 0.99 if n_bits <= 100 else 0.98,
+        "until": until,
     }
 
 
@@ -69,9 +80,18 @@ _PRESETS = {"notebook": _notebook, "paper": _paper, "fast": _fast}
 
 
 def preset_fields(name: Preset, env: Sized) -> dict[str, Any]:
-    """The fields of Config that the preset `name` sets for the size of `env`; the others keep their defaults.
+    """Return the fields of Config that a preset sets for the size of an environment.
 
-    Raises TypeError unless `env` has n_state_bits and max_steps, ValueError for another name.
+    Args:
+        name: "fast", "paper" or "notebook".
+        env: an environment with `n_state_bits` and `max_steps`.
+
+    Returns:
+        Values by field name. All other fields keep their defaults.
+
+    Raises:
+        TypeError: `env` has no `n_state_bits` or no `max_steps`.
+        ValueError: the preset is unknown.
     """
     check_choice("preset", name, get_args(Preset))
     if not (hasattr(env, "n_state_bits") and hasattr(env, "max_steps")):

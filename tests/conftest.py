@@ -1,4 +1,7 @@
-"""Numba's cache in a fresh folder, before anything imports Numba: tests neither use nor leave compiled code."""
+"""A new folder for the cache of Numba.
+
+Tests then neither use nor leave compiled code. The variable must be set before Numba is imported.
+"""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""The presets, number by number, and how they follow from the size of an environment."""
+"""Tests of the presets: all values, and how they depend on the environment."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 
 from herfast import Config
 
-NOTEBOOK = {  # the bit-flip notebook; its ring of 100,000 rows holds each transition twice
+NOTEBOOK = {  # the bit-flip notebook; its buffer of 100,000 rows stores each transition twice
     "strategy": "final",
     "k": 1,
     "hidden": (256,),
@@ -74,11 +74,13 @@ def env_of_size(n_bits, max_steps=None):
 
 @pytest.mark.parametrize("n_bits", [20, 50])
 @pytest.mark.parametrize(("name", "expected"), [("notebook", NOTEBOOK), ("paper", PAPER), ("fast", FAST)])
-def test_presets(name, expected, n_bits):
-    found = dataclasses.asdict(Config.preset(name, env_of_size(n_bits)))
-    expected = {field: value[n_bits] if isinstance(value, dict) else value for field, value in expected.items()}
-    assert {field: found[field] for field in expected} == expected
-    assert found.keys() - expected.keys() <= {"learning_rate_decay_updates"}  # where nothing decays
+def test_presets_set_these_values(name, expected, n_bits):
+    values = dataclasses.asdict(Config.preset(name, env_of_size(n_bits)))
+    expected = {
+        field: value[n_bits] if isinstance(value, dict) else value for field, value in expected.items()
+    }
+    assert {field: values[field] for field in expected} == expected
+    assert values.keys() - expected.keys() <= {"learning_rate_decay_updates"}  # unused without decay
 
 
 def test_the_defaults_are_the_notebook_at_20_bits():
@@ -87,8 +89,7 @@ def test_the_defaults_are_the_notebook_at_20_bits():
 
 @pytest.mark.parametrize("name", ["notebook", "paper", "fast"])
 @pytest.mark.parametrize("n_bits", [1, 2, 100, 65_535])
-def test_presets_fit_every_size(name, n_bits):
-    """Whatever the size, the ring holds an episode, else the agent would refuse its own preset."""
+def test_the_capacity_of_presets_holds_an_episode_of_any_size(name, n_bits):
     assert Config.preset(name, env_of_size(n_bits)).capacity > n_bits
     assert Config.preset(name, env_of_size(n_bits, max_steps=65_535)).capacity > 65_535
 
@@ -105,7 +106,7 @@ def test_presets_fit_every_size(name, n_bits):
         (65_535, 65_535, 4096, 9_830_250, 16, 0.98),
     ],
 )
-def test_fast_grows_with_the_size(n_bits, max_steps, hidden, decay, episodes, until):
+def test_fast_depends_on_the_size(n_bits, max_steps, hidden, decay, episodes, until):
     config = Config.preset("fast", env_of_size(n_bits, max_steps))
     assert config.hidden == (hidden,)
     assert config.learning_rate_decay_updates == decay
@@ -114,15 +115,19 @@ def test_fast_grows_with_the_size(n_bits, max_steps, hidden, decay, episodes, un
 
 def test_fields_override_a_preset():
     config = Config.preset("paper", env_of_size(20), k=4, strategy="future", hidden=[8])
-    assert config == dataclasses.replace(Config.preset("paper", env_of_size(20)), k=4, strategy="future", hidden=(8,))
+    assert config == dataclasses.replace(
+        Config.preset("paper", env_of_size(20)), k=4, strategy="future", hidden=(8,)
+    )
     with pytest.raises(ValueError, match=r"^gamma must be in"):
         Config.preset("paper", env_of_size(20), gamma=1)
     with pytest.raises(ValueError, match="hindsight_bound"):
         Config.preset("fast", env_of_size(20), mask_terminal=False)
 
 
-def test_unknown_presets_and_fields_are_named():
+def test_unknown_presets_and_fields_raise_with_their_name():
     with pytest.raises(ValueError, match="preset must be one of 'fast', 'paper', 'notebook', got 'Fast'"):
         Config.preset("Fast", env_of_size(20))
-    with pytest.raises(TypeError, match="'learning_rates' is not a field of Config; the fields are strategy, k, "):
+    with pytest.raises(
+        TypeError, match="'learning_rates' is not a field of Config; the fields are strategy, k, "
+    ):
         Config.preset("fast", env_of_size(20), learning_rates=1e-3)

@@ -1,6 +1,6 @@
-"""herfast, preset notebook, through Agent: what a user runs."""
+"""herfast with preset notebook, through the public class Agent."""
 
-from protocol import Clock, Found, main
+from protocol import Clock, Result, main
 
 from herfast import Agent, BitFlip
 
@@ -15,17 +15,21 @@ SHARED = [
 ]
 
 
-def learn(protocol, seed):
+def train(protocol, seed):
     agent, clock = Agent(BitFlip(protocol.n_bits), "notebook", seed), Clock()
     assert agent.config.hidden == (protocol.hidden,)
     assert all(getattr(agent.config, name) == getattr(protocol, name) for name in SHARED)
     agent.replay.sample = timed(agent.replay.sample, clock)
     agent.network.fit = timed(agent.network.fit, clock)
     agent.learn(epochs=protocol.epochs)
-    return Found(agent.history["success"], agent.env_steps, agent.episodes, agent.network.updates, clock.seconds)
+    return Result(
+        agent.history["success"], agent.env_steps, agent.episodes, agent.network.updates, clock.seconds
+    )
 
 
 def timed(function, clock):
+    """Return `function` with its time added to `clock`."""
+
     def inside(*args):
         with clock:
             return function(*args)
@@ -34,4 +38,4 @@ def timed(function, clock):
 
 
 if __name__ == "__main__":
-    main(learn)
+    main(train)

@@ -1,12 +1,15 @@
-"""The notebook itself in NumPy, its faults mended: one game at a time, a preallocated ring, dense float32 updates."""
+"""The notebook in NumPy, with its faults fixed.
+
+Episodes are played one at a time. The ring is preallocated, and updates are dense float32.
+"""
 
 import numpy as np
-from protocol import Clock, Found, main
+from protocol import Clock, Result, main
 from ring import Ring
 
 
 class Network:
-    """One flat vector of parameters with a view for each of w1, b1, w2, b2, and Adam on the flat vector."""
+    """Parameters w1, b1, w2, b2 as views of one flat vector, and Adam on this vector."""
 
     def __init__(self, protocol, rng):
         self.protocol, self.step = protocol, 0
@@ -15,10 +18,14 @@ class Network:
         self.params = np.concatenate([p.ravel() for p in parts])
         self.target, self.d = self.params.copy(), np.empty_like(self.params)
         self.moment1, self.moment2 = np.zeros_like(self.params), np.zeros_like(self.params)
-        self.online_layers, self.target_layers, self.d_layers = map(self.views, (self.params, self.target, self.d))
+        self.online_layers, self.target_layers, self.d_layers = map(
+            self.views, (self.params, self.target, self.d)
+        )
 
     def views(self, flat):
-        return [part.reshape(shape) for part, shape in zip(np.split(flat, self.cuts), self.shapes, strict=True)]
+        return [
+            part.reshape(shape) for part, shape in zip(np.split(flat, self.cuts), self.shapes, strict=True)
+        ]
 
     @staticmethod
     def forward(layers, x):
@@ -55,12 +62,17 @@ class Network:
         correction = np.sqrt(1 - self.protocol.beta2**self.step)
         rate = np.float32(self.protocol.learning_rate * correction / (1 - self.protocol.beta1**self.step))
         self.params -= (
-            rate * self.moment1 / (np.sqrt(self.moment2) + np.float32(self.protocol.adam_epsilon * correction))
+            rate
+            * self.moment1
+            / (np.sqrt(self.moment2) + np.float32(self.protocol.adam_epsilon * correction))
         )
 
 
 def play(network, protocol, rng, env_steps):
-    """One game: the states [L + 1, n], actions [L] and goal [n], states and goal in +-1."""
+    """Play one episode.
+
+    Returns states [L + 1, n], actions [L] and goal [n], with states and goal of +-1.
+    """
     n = protocol.n_bits
     x = rng.choice(np.array([-1, 1], np.float32), 2 * n)
     while (x[:n] == x[n:]).all():
@@ -75,7 +87,7 @@ def play(network, protocol, rng, env_steps):
     return np.array(states), np.array(actions), x[n:].astype(np.int8)
 
 
-def learn(protocol, seed):
+def train(protocol, seed):
     rng, clock = np.random.default_rng(seed), Clock()
     network, ring = Network(protocol, rng), Ring(protocol.capacity, protocol.n_bits)
     success, env_steps = [], 0
@@ -89,8 +101,8 @@ def learn(protocol, seed):
             for _ in range(protocol.updates_per_cycle):
                 network.update(*ring.sample(rng, protocol.batch_size))
             network.target[:] = network.params
-    return Found(success, env_steps, len(success), network.step, clock.seconds)
+    return Result(success, env_steps, len(success), network.step, clock.seconds)
 
 
 if __name__ == "__main__":
-    main(learn)
+    main(train)

@@ -1,8 +1,9 @@
-"""What every peer does, so that their numbers may stand side by side, and how a peer says what it found.
+"""Protocol that all peers follow, and the format of their results.
 
-The protocol is the bit-flip notebook's (README, "The notebook, cell by cell"): 2n-256-n ReLU network on +-1 inputs,
-Adam, Double DQN that does not bootstrap from a reached goal. Each cycle plays 16 episodes, keeps each transition for
-its own goal and for its episode's final state as the goal, then makes 40 updates of 128 and copies the target network.
+The protocol is that of the bit-flip notebook: a 2n-256-n ReLU network on inputs of +-1, Adam, and Double DQN
+that does not bootstrap from a reached goal. Each cycle plays 16 episodes and stores each transition twice,
+with its own goal and with the final state of its episode as the goal. Then it makes 40 updates of 128 and
+copies the target network.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Protocol:
-    """The numbers of the protocol; an episode lasts at most `n_bits` steps."""
+    """Settings of the protocol. An episode has at most `n_bits` steps."""
 
     n_bits: int
     epochs: int
@@ -30,7 +31,7 @@ class Protocol:
     episodes_per_cycle: int = 16
     updates_per_cycle: int = 40
     cycles_per_epoch: int = 50
-    capacity: int = 50_000  # transitions; the notebook's ring of 100,000 rows holds each of them twice
+    capacity: int = 50_000  # transitions; the notebook's ring of 100,000 rows has each of them twice
     epsilon_end: float = 0.02
     epsilon_decay_steps: int = 500
 
@@ -46,25 +47,32 @@ class Protocol:
         return max(self.epsilon_end, 1 / (env_steps / self.epsilon_decay_steps + 1))
 
     def initial_parameters(self, rng):
-        """w1 [2n, H], b1 [H], w2 [H, n], b2 [n], float32, uniform in +-1/sqrt(inputs) of the layer."""
+        """Draw w1 [2n, H], b1 [H], w2 [H, n] and b2 [n], float32.
+
+        They are uniform in +-1/sqrt(inputs of the layer).
+        """
         shapes = ((2 * self.n_bits, self.hidden), (self.hidden,), (self.hidden, self.n_bits), (self.n_bits,))
         bounds = np.repeat([1 / np.sqrt(2 * self.n_bits), 1 / np.sqrt(self.hidden)], 2)
         return [rng.uniform(-b, b, shape).astype(np.float32) for b, shape in zip(bounds, shapes, strict=True)]
 
 
 @dataclass
-class Found:
-    """What one run of a peer found; `success` is that of the games as they were played, exploration included."""
+class Result:
+    """Result of one run of a peer.
 
-    success: list[float]  # of each cycle, or of each epoch
+    `success` is that of the training episodes, exploration included.
+    """
+
+    success: list[float]  # per episode, per cycle or per epoch
     env_steps: int
     episodes: int
     updates: int
-    update_seconds: float | Callable[[], float]  # for drawing minibatches and for updates; or what measures it later
+    # seconds spent in drawing minibatches and in updates, or a function that measures them later
+    update_seconds: float | Callable[[], float]
 
 
 class Clock:
-    """Adds up the seconds spent inside `with clock:`."""
+    """Sums the seconds spent inside `with clock:`."""
 
     seconds = 0.0
 
@@ -76,7 +84,10 @@ class Clock:
 
 
 def threads():
-    """The largest number of threads that a library loaded here would use, as far as threadpoolctl can tell."""
+    """Return the largest number of threads of a loaded library.
+
+    It is reported by threadpoolctl; None if that is not installed.
+    """
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -84,34 +95,37 @@ def threads():
     return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
-def main(learn):
-    """Run `learn(protocol, seed) -> Found` as the command line says, and print what was found as one line of JSON."""
+def main(train):
+    """Run `train(protocol, seed) -> Result` and print the result as one line of JSON.
+
+    The protocol, the seed and the number of runs are read from the command line.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--bits", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runs", type=int, default=1, help="the same run again and again: the first is the cold one")
+    parser.add_argument("--runs", type=int, default=1, help="number of identical runs; the first one is cold")
     args = parser.parse_args()
     protocol, seconds, processor_seconds = Protocol(args.bits, args.epochs), [], []
     for _ in range(args.runs):
         start, processor_start = time.perf_counter(), time.process_time()
-        found = learn(protocol, args.seed)
+        result = train(protocol, args.seed)
         seconds.append(time.perf_counter() - start)
         processor_seconds.append(time.process_time() - processor_start)
-    assert found.updates == protocol.updates
-    assert found.episodes == protocol.cycles * protocol.episodes_per_cycle
-    update_seconds = found.update_seconds() if callable(found.update_seconds) else found.update_seconds
-    success = np.mean(np.reshape(found.success, (protocol.epochs, -1)), axis=1)
+    assert result.updates == protocol.updates
+    assert result.episodes == protocol.cycles * protocol.episodes_per_cycle
+    update_seconds = result.update_seconds() if callable(result.update_seconds) else result.update_seconds
+    success = np.mean(np.reshape(result.success, (protocol.epochs, -1)), axis=1)
     print(
         json.dumps(
             {
                 "seconds": seconds,
                 "processor_seconds": processor_seconds,
-                "us_per_update": update_seconds / found.updates * 1e6,
+                "us_per_update": update_seconds / result.updates * 1e6,
                 "success": [round(float(rate), 4) for rate in success],
-                "env_steps": int(found.env_steps),
-                "episodes": int(found.episodes),
-                "updates": int(found.updates),
+                "env_steps": int(result.env_steps),
+                "episodes": int(result.episodes),
+                "updates": int(result.updates),
                 "threads": threads(),
             }
         )

@@ -1,25 +1,29 @@
-"""Stable-Baselines3: DQN with HerReplayBuffer on herfast's Gymnasium game, brought as near to the protocol as it goes.
+"""Stable-Baselines3: DQN with HerReplayBuffer on herfast's Gymnasium environment.
 
-What stays different: DQN instead of Double DQN, the Huber loss, a relabelled transition keeps the `terminated` that it
-was played with (the buffer does not recompute it), and half of each minibatch is relabelled, not each row by chance.
+It follows the protocol as closely as possible. These differences remain:
+
+- DQN instead of Double DQN.
+- The Huber loss.
+- The buffer does not recompute `terminated` of a relabelled transition.
+- Exactly half of each minibatch is relabelled, instead of each row with probability 1/2.
 """
 
 import gymnasium
 import torch
-from protocol import Clock, Found, main
+from protocol import Clock, Result, main
 from stable_baselines3 import DQN, HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.utils import polyak_update
 from torch import nn
 
-import herfast  # noqa: F401 (registers the game)
+import herfast  # noqa: F401 (registers the environment)
 
 NEVER = 10**9
 
 
 class Signs(BaseFeaturesExtractor):
-    """State and goal as +-1, without the achieved goal, which is the state again."""
+    """State and goal as +-1. The achieved goal equals the state and is omitted."""
 
     def __init__(self, observation_space):
         super().__init__(observation_space, 2 * observation_space["observation"].n)
@@ -29,7 +33,7 @@ class Signs(BaseFeaturesExtractor):
 
 
 class NotebookDQN(DQN):
-    """The notebook's epsilon, its target network's rhythm, and a clock."""
+    """DQN with the epsilon and the target updates of the notebook, and a clock."""
 
     def begin(self, protocol):
         self.protocol, self.clock = protocol, Clock()
@@ -45,8 +49,8 @@ class NotebookDQN(DQN):
             polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), 1.0)
 
 
-class Games(BaseCallback):
-    """Writes down how each game ended, and stops before the first step after the last update."""
+class EpisodeLog(BaseCallback):
+    """Records the success of each episode, and stops training after the last update."""
 
     def __init__(self):
         super().__init__()
@@ -61,7 +65,7 @@ class Games(BaseCallback):
         return True
 
 
-def learn(protocol, seed):
+def train(protocol, seed):
     torch.set_num_threads(1)
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=protocol.n_bits, disable_env_checker=True)
     model = NotebookDQN(
@@ -87,10 +91,10 @@ def learn(protocol, seed):
         seed=seed,
         device="cpu",
     ).begin(protocol)
-    games = Games()
-    model.learn(total_timesteps=NEVER, callback=games)
-    return Found(games.success, games.steps, len(games.success), model._n_updates, model.clock.seconds)
+    log = EpisodeLog()
+    model.learn(total_timesteps=NEVER, callback=log)
+    return Result(log.success, log.steps, len(log.success), model._n_updates, model.clock.seconds)
 
 
 if __name__ == "__main__":
-    main(learn)
+    main(train)

@@ -1,1 +1,1 @@
-"""What `Agent.learn` can call after a cycle: JSON lines, CSV, TensorBoard."""
+"""Callbacks of `Agent.learn`: JSON lines, CSV and TensorBoard."""

@@ -1,4 +1,4 @@
-"""Callbacks of `Agent.learn`: combining several, and the base class of those that write the history."""
+"""Callbacks of `Agent.learn`: types, combination, and a base class of writers."""
 
 from __future__ import annotations
 
@@ -19,51 +19,73 @@ _Writer = TypeVar("_Writer", bound="HistoryWriter")
 
 
 class HasHistory(Protocol):
-    """What a HistoryWriter needs of the agent that calls it."""
+    """Members of an agent that a HistoryWriter reads."""
 
     @property
     def history(self) -> Mapping[str, NDArray[Any]]:
-        """Columns [cycles]."""
+        """Columns [cycles] by name."""
 
     @property
     def cycles(self) -> int:
-        """Cycles completed."""
+        """Number of completed cycles."""
 
 
 def combine(callback: Callback[Trainer] | Sequence[Callback[Trainer]] | None) -> Callable[[Trainer], bool]:
-    """Combine a callback, a list or tuple of them, or None into one function that returns whether to continue.
+    """Combine callbacks into one function.
 
-    All of them are called; it returns False if one of them does. Raises TypeError for anything else.
+    Args:
+        callback: A callback, a list or tuple of callbacks, or None.
+
+    Returns:
+        A function that calls all callbacks in order and returns whether training continues. It returns False
+        if one of them returned False, of Python or NumPy.
+
+    Raises:
+        TypeError: A callback is not callable.
     """
-    given = () if callback is None else callback
-    callbacks: list[Any] = [*given] if isinstance(given, (list, tuple)) else [given]
+    callbacks: list[Any]
+    if callback is None:
+        callbacks = []
+    elif isinstance(callback, (list, tuple)):
+        callbacks = list(callback)
+    else:
+        callbacks = [callback]
     for function in callbacks:
         if not callable(function):
-            raise TypeError(f"callback must be a function of the agent or a list of them, got {short_repr(function)}")
+            raise TypeError(f"callback must be a callable or a list of callables, got {short_repr(function)}")
 
-    def call(trainer: Trainer) -> bool:
-        answers = [function(trainer) for function in callbacks]
-        return not any(isinstance(answer, (bool, np.bool_)) and not answer for answer in answers)
+    def combined(trainer: Trainer) -> bool:
+        should_continue = True
+        for function in callbacks:
+            result = function(trainer)
+            if isinstance(result, (bool, np.bool_)) and not result:
+                should_continue = False
+        return should_continue
 
-    return call
+    return combined
 
 
 class HistoryWriter(ABC):
-    """Base class: keeps a file in step with an agent's history. A context manager."""
+    """Base class of callbacks that keep a file equal to an agent's history.
+
+    The first call of an agent writes its whole history and later calls append. A writer is a context manager
+    that closes the file.
+    """
 
     def __init__(self) -> None:
-        self._history: Mapping[str, NDArray[Any]] | None = None  # that of the file, up to its row _n_rows
+        # History that the file holds up to row _n_rows, or None if the next call writes it from the start.
+        self._history: Mapping[str, NDArray[Any]] | None = None
         self._n_rows = 0
         self._file: Any = None
 
     def __call__(self, agent: HasHistory) -> None:
-        """Write the rows of the agent's history that the file lacks."""
+        """Write the rows of the agent's history that the file does not have."""
         history = agent.history
         if history is not self._history:
             self.close()
-            self._file = self._begin()
+            self._file = self._open_file(list(history))
             self._n_rows = 0
-        self._history = None  # until all is written: after an error the next call begins anew
+        self._history = None  # if an error occurs below, the next call writes the whole history again
         columns = [column[self._n_rows :].tolist() for column in history.values()]
         self._write([dict(zip(history, values, strict=True)) for values in zip(*columns, strict=True)])
         self._history = history
@@ -78,15 +100,15 @@ class HistoryWriter(ABC):
         self.close()
 
     def close(self) -> None:
-        """Close the file; a later call begins anew."""
+        """Close the file. A later call writes the whole history again."""
         self._history = None
         if self._file is not None:
             self._file.close()
 
     @abstractmethod
-    def _begin(self) -> Any:
-        """Open a file that shows nothing of its earlier contents."""
+    def _open_file(self, columns: list[str]) -> Any:
+        """Open the file for rows of these columns; discard or hide older contents."""
 
     @abstractmethod
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        """Write rows of the history to the file."""
+        """Append rows of the history to the file."""

@@ -1,4 +1,4 @@
-"""The history as text files: JSON lines and CSV."""
+"""Callbacks that write the history as text: JSON lines and CSV."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.callbacks.base import HistoryWriter
-from herfast.common.history import COLUMNS
+from herfast.common.history import HISTORY_SCHEMA
 from herfast.common.validation import check_file, check_path
 
 
 class JsonLines(HistoryWriter):
-    """A callback of `Agent.learn` that writes the history as JSON lines: an object a cycle, as soon as the cycle ends.
+    """Callback of `Agent.learn` that writes the history as JSON lines.
 
         with JsonLines("run.jsonl") as log:
             agent.learn(callback=log)
 
-    An object has all columns of `agent.history`; NaN, which JSON lacks, is null. A process that is killed leaves whole
-    lines, and at most the last one torn.
+    Each cycle is one line, written as soon as the cycle ends. It has all columns of `agent.history`. NaN and
+    infinities are written as null, since JSON has neither. If the process is killed, at most the last line is
+    incomplete.
 
-    The file mirrors the history of the agent that calls: the first call writes it anew, whatever it held, and later
-    ones append. An agent loaded from a checkpoint (`save(replay=True)`) so goes on with its file: cycles after the
-    checkpoint, which it will learn again, are dropped. Give each agent a file of its own. It is a context manager, or
-    is closed with `close()`.
+    The file mirrors the history of the agent that calls. Its first call replaces the contents of the file and
+    later calls append. An agent loaded from a checkpoint (`save(replay=True)`) therefore continues its file.
+    Rows of cycles after the checkpoint are dropped, since those cycles are trained again. Use one file per
+    agent. Close the callback with `close()`, or use it as a context manager.
 
     Args:
-        path: the file, in a folder that exists. Nothing is written before the first call.
+        path: File to write, in an existing folder. Nothing is written before the first call.
 
     Raises:
-        TypeError, ValueError: a path that cannot name a file.
-        FileNotFoundError, IsADirectoryError: its folder is missing, or it is a folder.
-        OSError: when called, where it cannot be written.
+        TypeError, ValueError: `path` is not a valid path.
+        FileNotFoundError, IsADirectoryError: The folder of `path` is missing, or `path` is a folder.
+        OSError: On a call, if the file cannot be written.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -49,49 +48,58 @@ class JsonLines(HistoryWriter):
         self._path = Path(path)
         check_file(self._path)
 
-    def _begin(self) -> IO[str]:
-        return self._path.open("w", buffering=1, encoding="utf-8")  # 1: each line is flushed
+    def _open_file(self, columns: list[str]) -> IO[str]:
+        return self._path.open("w", buffering=1, encoding="utf-8")  # buffering=1 flushes each line
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
-            known = {name: value if math.isfinite(value) else None for name, value in row.items()}
-            self._file.write(json.dumps(known) + "\n")
+            line: dict[str, Any] = dict.fromkeys(row)  # None, which JSON writes as null
+            line.update((name, value) for name, value in row.items() if math.isfinite(value))
+            self._file.write(json.dumps(line) + "\n")
 
 
-class CsvLog:
-    """Writes a CSV file anew, then appends the rows of a history that it lacks. A context manager."""
+class CsvLog(HistoryWriter):
+    """Callback that writes the history as CSV, a header and one line per cycle.
+
+    A line is written as soon as its cycle ends. The file mirrors the history as that of JsonLines does.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
-        self._n_rows = -1  # not even the header
+        super().__init__()
+        self._path = path
 
-    def write(self, history: Mapping[str, NDArray[Any]]) -> None:
-        """Write and flush the new rows of `history`, columns [cycles]; the first call writes the header."""
-        columns = [history[name] for name in history]
-        if self._n_rows < 0:
-            self._writer.writerow(list(history))
-            self._n_rows = 0
-        rows = list(zip(*(column[self._n_rows :].tolist() for column in columns), strict=True))
-        self._writer.writerows(rows)
+    def _open_file(self, columns: list[str]) -> IO[str]:
+        file = self._path.open("w", newline="", encoding="utf-8")
+        csv.writer(file).writerow(columns)
+        return file
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        csv.writer(self._file).writerows(row.values() for row in rows)
         self._file.flush()
-        self._n_rows += len(rows)
 
-    def __enter__(self) -> CsvLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._file:  # closed, whatever comes
-            self._file.flush()
-            os.fsync(self._file.fileno())
+    def close(self) -> None:
+        """Wait until all lines are on disk, then close the file."""
+        if self._file is not None and not self._file.closed:
+            with self._file:  # closes the file also after an error
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        super().close()
 
 
 def read_csv_log(path: Path) -> dict[str, NDArray[Any]]:
-    """The columns of a progress.csv, int64 or float64 [cycles]; a last line that a crash left unfinished is left out.
+    """Read a file that CsvLog wrote.
 
-    Raises ValueError if it is not the progress of a run.
+    An incomplete last line, as left by a crash, is ignored.
+
+    Args:
+        path: File to read, for instance progress.csv.
+
+    Returns:
+        Columns by name, int64 or float64 [cycles].
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is not such a log.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -99,12 +107,17 @@ def read_csv_log(path: Path) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{path} is not the progress of a run: it is not text") from None
     header, *rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
     if "success" not in header:
-        raise ValueError(f"{path} is not the progress of a run: its first line names no column 'success'")
+        raise ValueError(f"{path} is not the progress of a run: its header has no column 'success'")
     try:
         columns = list(zip(*rows, strict=True)) or [()] * len(header)
-        return {
-            name: np.array(column, dtype=np.float64).astype(COLUMNS.get(name, np.float64))
-            for name, column in zip(header, columns, strict=True)
-        }
+        history: dict[str, NDArray[Any]] = {}
+        for name, column in zip(header, columns, strict=True):
+            dtype: type = np.float64
+            if name in HISTORY_SCHEMA:
+                dtype = HISTORY_SCHEMA[name].dtype
+            history[name] = np.array(column, dtype=np.float64).astype(dtype)
+        return history
     except ValueError:
-        raise ValueError(f"{path} is not the progress of a run: not every row holds {len(header)} numbers") from None
+        raise ValueError(
+            f"{path} is not the progress of a run: not every row holds {len(header)} numbers"
+        ) from None

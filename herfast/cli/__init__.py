@@ -1,1 +1,1 @@
-"""The command line, imported by `herfast.__main__` only."""
+"""Command line, imported by `herfast.__main__` only."""

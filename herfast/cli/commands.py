@@ -1,8 +1,8 @@
-"""What the commands of `herfast` do, each a function that returns the exit code. The options are in
-`herfast.cli.options`.
+"""Commands of `herfast`: functions that return the exit code.
 
-What was asked for is checked first, and refused in one sentence; what goes wrong after that is a fault of ours and
-shows its traceback. The agent, and with it Numba, is imported only by the commands that need one.
+Their arguments are the options in `herfast.cli.options`. Each command validates them first and raises
+UserError if one is invalid; later exceptions are bugs and keep their traceback. Only the commands that need
+an agent import it, since that imports Numba.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 from herfast.cli.errors import UserError, user_errors
 from herfast.cli.playback import play_episode, write_episode
 from herfast.cli.sweep_options import parse_widths
-from herfast.cli.train import describe_env, solved_text, train_and_save
+from herfast.cli.train import solved_text, train_and_save
 from herfast.common.atomic_file import locked
 from herfast.common.batches import n_words
-from herfast.common.bits import unpack_bits
 from herfast.common.seeding import Role, stream
 from herfast.common.validation import check_integer
 from herfast.config import Config
 from herfast.envs.bit_flip import BitFlip
+from herfast.experiments.results_table import RESULTS_FILE, read_results
 from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
@@ -38,14 +38,7 @@ from herfast.experiments.run import (
     plot_run_folder,
     update_config,
 )
-from herfast.experiments.sweep import (
-    RESULTS_FILE,
-    check_jobs,
-    check_sweep_folder,
-    plan_trials,
-    read_results,
-    run_trials,
-)
+from herfast.experiments.sweep import check_jobs, check_sweep_folder, plan_trials, run_trials, sweep_envs
 from herfast.plotting.sweep_plots import plot_sweep
 from herfast.presets import Preset
 
@@ -63,7 +56,10 @@ def train(
     checkpoint_every: int,
     config: Config,
 ) -> int:
-    """Learn, and fill the run's folder. The exit code is that of `train_and_save`."""
+    """Train an agent and write the run to its folder.
+
+    Returns the exit code of `train_and_save`.
+    """
     with ExitStack() as held:
         with user_errors():
             check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
@@ -76,14 +72,21 @@ def train(
             agent = Agent(env, preset=preset, seed=seed, **fields)
             held.enter_context(locked(folder))
             create_run(folder, describe_run(env, preset, seed, fields))
-        print(f"Learning {describe_env(agent)}, preset {preset}, seed {seed}; the run is in {folder}", flush=True)
+        print(
+            f"Training on {agent.env.describe()}, preset {preset}, seed {seed}; the run is in {folder}",
+            flush=True,
+        )
         return train_and_save(agent, folder, checkpoint_every)
 
 
 def resume(
     folder: Path, epochs: int | Literal["kept"], until: float | Literal["kept"] | None, checkpoint_every: int
 ) -> int:
-    """Go on with the run in `folder`, under its own settings but for the two that may be given anew. As `train`."""
+    """Resume the run in `folder` with its settings.
+
+    `epochs` and `until` replace the settings of the run, unless they are "kept". Returns the exit code of
+    `train_and_save`.
+    """
     with ExitStack() as held:
         with user_errors():
             check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
@@ -92,19 +95,23 @@ def resume(
             from herfast.dqn.agent import Agent
 
             agent = Agent.load(checkpoint)
-            changes: dict[str, Any]
-            changes = {name: value for name, value in (("epochs", epochs), ("until", until)) if value != "kept"}
+            changes: dict[str, Any] = {}
+            if epochs != "kept":
+                changes["epochs"] = epochs
+            if until != "kept":
+                changes["until"] = until
             agent.config = replace(agent.config, **changes)
             if agent.solved and until == "kept":
-                raise ValueError(f"{folder} is solved, {solved_text(agent)}: ask for more with --until")
-            if agent.cycles >= last_cycle(agent.config):
+                raise ValueError(f"{folder} is solved: {solved_text(agent)}; change --until to continue")
+            if agent.cycles >= last_cycle(agent.config):  # `solved` may be false
                 done = agent.cycles // agent.config.cycles_per_epoch
                 raise ValueError(
-                    f"{folder} has done {done:,} of {agent.config.epochs:,} epochs: ask for more with --epochs"
+                    f"{folder} has completed {done:,} of {agent.config.epochs:,} epochs: "
+                    "increase --epochs to continue"
                 )
             update_config(folder, asdict(agent.config))
         after = f"after {agent.cycles:,} cycles, preset {agent.preset}, seed {agent.seed}"
-        print(f"Resuming {describe_env(agent)} {after}; the run is in {folder}", flush=True)
+        print(f"Resuming training on {agent.env.describe()} {after}; the run is in {folder}", flush=True)
         return train_and_save(agent, folder, checkpoint_every)
 
 
@@ -118,94 +125,122 @@ def sweep(
     scheduler: str | None,
     **fields: tuple[Any, ...],
 ) -> int:
-    """Learn the cells that are missing, and draw. 130 after Ctrl-C."""
+    """Train the missing trials of a sweep and draw its plots.
+
+    Returns the exit code 0, or 130 after Ctrl-C.
+    """
     from tqdm import tqdm
 
     with user_errors():
         values = {name: list(values) for name, values in fields.items() if values}
         if "hidden" in values:
             values["hidden"] = [parse_widths(text) for text in values["hidden"]]
-        plan = plan_trials(list(n_bits), list(preset), seeds, max_steps, values)
-        folder, n_jobs = check_sweep_folder(out), check_jobs(jobs, scheduler)
-    print(f"{len(plan):,} cells; their runs and {RESULTS_FILE} are in {folder}", flush=True)
+        trials = plan_trials(sweep_envs(list(n_bits), max_steps), list(preset), seeds, values)
+        folder = check_sweep_folder(out)
+        n_jobs = check_jobs(jobs, scheduler)
+    print(f"{len(trials):,} trials; their runs and {RESULTS_FILE} are in {folder}", flush=True)
 
     def report(name: str, rows: list[dict[str, Any]]) -> None:
         tqdm.write(f"{name}  {_trial_line(rows)}")
         sys.stdout.flush()
 
     try:
-        run_trials(plan, folder, n_jobs, scheduler, sys.stderr.isatty(), report)
+        run_trials(trials, folder, n_jobs, scheduler, sys.stderr.isatty(), report)
     except OSError as error:
         with user_errors():
             raise error
     except KeyboardInterrupt:
-        unfinished = "saved" if scheduler is None else "given up"
-        print(f"Interrupted, the cells under way are {unfinished}; the same command goes on", flush=True)
+        unfinished = "saved"
+        if scheduler is not None:
+            unfinished = "discarded"
+        print(
+            f"Interrupted: unfinished trials are {unfinished}; run the same command again to continue",
+            flush=True,
+        )
         return 130
     try:
         return plot(folder)
-    except UserError as reason:  # matplotlib is optional, and the sweep is complete without
-        print(f"No plots: {reason}; then herfast plot {folder}")
+    except UserError as reason:  # matplotlib is optional
+        print(f"No plots: {reason}; then run herfast plot {folder}")
     return 0
 
 
 def _trial_line(rows: list[dict[str, Any]]) -> str:
+    """Return how a trial ended, and its results at the end."""
     last = rows[-1]
+    ended = last["ended"]
+    if ended == "epochs":
+        ended = "all epochs completed"
     return (
-        f"{'all epochs done' if last['ended'] == 'epochs' else last['ended']}: greedy {last['greedy_success']:.3f}"
+        f"{ended}: greedy {last['greedy_success']:.3f}"
         f"  epoch {last['epoch']:,}  updates {last['updates']:,}  {last['seconds']:.1f} s"
     )
 
 
 def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
-    """Print what greedy play achieves on `episodes` games."""
+    """Print the results of the greedy policy on test episodes."""
     with user_errors():
         check_integer("episodes", episodes, 1, 2**40)
         agent = _load_agent(path)
         result = agent.evaluate(episodes, seed=seed, no_revisit=no_revisit)
-    how = ", never flipping a bit back" if no_revisit else ""
-    print(f"{result.n_episodes:,} games of {describe_env(agent)}, seed {seed}{how}")
+    restriction = ""
+    if no_revisit:
+        restriction = ", no bit flipped back"
+    print(f"{result.n_episodes:,} episodes of {agent.env.describe()}, seed {seed}{restriction}")
     print(f"success      {result.success_rate:.4f}")
     print(f"mean return  {result.mean_return:.2f}")
     print(f"mean length  {result.mean_length:.2f} steps")
-    print(f"loop share   {result.loop_share:.4f} (games that ended going round in circles)")
+    print(f"loop rate    {result.loop_share:.4f} (episodes that ended in a repeated state)")
     return 0
 
 
 def play(path: Path, games: int, seed: int, watch: bool) -> int:
-    """Write out `games` games: the first of those that `evaluate` counts with the same seed."""
+    """Print the first `games` episodes that `evaluate` plays with the same seed."""
     with user_errors():
         check_integer("games", games, 1, 2**31 - 1)
         rng = stream(seed, Role.TEST)
         agent = _load_agent(path)
-    words = np.empty((2, 1, n_words(agent.env.n_bits)), np.uint64)  # the state, then the goal
+    env = agent.env
+    states = np.empty((1, n_words(env.n_state_bits)), np.uint64)
+    goals = np.empty((1, n_words(env.n_goal_bits)), np.uint64)
     for _ in range(games):
-        agent.env.reset(rng, *words)  # games are drawn one after the other, however many at once
-        state, goal = unpack_bits(words[:, 0], agent.env.n_bits).view(np.int8)
-        write_episode(play_episode(agent.env, agent.predict, state, goal), watch)
+        env.reset(rng, states, goals)  # draws the same episodes as one reset for all of them
+        write_episode(play_episode(env, agent.predict, states, goals), watch)
     return 0
 
 
 def plot(path: Path) -> int:
-    """Draw the plots of a run or a sweep and print where they are."""
+    """Draw the plots of a run or a sweep and print their paths."""
     with user_errors():
-        swept = (path / RESULTS_FILE).exists()
-        for picture in plot_sweep(read_results(path), path) if swept else plot_run_folder(path):
+        if (path / RESULTS_FILE).exists():
+            pictures = plot_sweep(read_results(path), path)
+        else:
+            pictures = plot_run_folder(path)
+        for picture in pictures:
             print(picture)
     return 0
 
 
 def doctor(path: Path) -> int:
-    """Print what an agent looks like from inside, with its replay if the run's folder holds it, and advice."""
+    """Print a diagnosis of an agent.
+
+    It includes the replay buffer if the run has a checkpoint.
+    """
     with user_errors():
-        agent = _load_agent(path, CHECKPOINT_FILE if (path / CHECKPOINT_FILE).is_file() else AGENT_FILE)
-    after = f", after {agent.cycles:,} cycles" if agent.cycles else ""  # which an agent without its replay forgot
-    print(f"{describe_env(agent)}, preset {agent.preset}, seed {agent.seed}{after}")
+        name = AGENT_FILE
+        if (path / CHECKPOINT_FILE).is_file():
+            name = CHECKPOINT_FILE
+        agent = _load_agent(path, name)
+    after = ""
+    if agent.cycles:  # not stored in an agent's file without its replay buffer
+        after = f", after {agent.cycles:,} cycles"
+    print(f"{agent.env.describe()}, preset {agent.preset}, seed {agent.seed}{after}")
     print(agent.diagnose())
     return 0
 
 
 def _load_agent(path: Path, name: str = AGENT_FILE) -> Agent:
+    """Load the agent from a file, or from the file `name` of a run's folder."""
     from herfast.dqn.agent import Agent
 
     return Agent.load(find_file(path, name))

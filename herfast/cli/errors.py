@@ -1,4 +1,7 @@
-"""Errors caused by the user, printed as one line. Any other exception is a bug and keeps its traceback."""
+"""Errors caused by the user, printed as one line.
+
+Any other exception is a bug and keeps its traceback.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,26 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """What was asked for cannot be done; the message is one sentence for the user."""
+    """Error caused by the user. The message is printed as one line."""
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what the checks at the door raise into a refusal."""
+    """Convert errors of invalid arguments, files, memory or imports to UserError.
+
+    BrokenPipeError is not converted: the reader of the output causes it, not the user.
+
+    Raises:
+        UserError: for OSError, ValueError, TypeError, MemoryError and ImportError within the block.
+    """
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"{error.strerror}: {error.filename}" if error.filename else error) from error
+        message: object = error
+        if error.filename:
+            message = f"{error.strerror}: {error.filename}"
+        raise UserError(message) from error
     except (ValueError, TypeError, MemoryError, ImportError) as error:
         raise UserError(error) from error

@@ -1,4 +1,7 @@
-"""Command-line interface: entry point and exit codes. The options are in `options`, the commands in `commands`."""
+"""Command-line interface: entry point and exit codes.
+
+The options are in `herfast.cli.options`, the commands in `herfast.cli.commands`.
+"""
 
 from __future__ import annotations
 
@@ -7,64 +10,66 @@ import sys
 from collections.abc import Callable, Sequence
 
 from herfast.cli.errors import UserError
-from herfast.cli.sweep_options import SweepOptions
 from herfast.common.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out the command line `argv` (default: sys.argv[1:]) and return the exit code.
+    """Run the command `herfast`.
 
-    0 done, 1 learning diverged, 2 refused in one sentence on stderr, 130 interrupted, 143 terminated. --help and a flag
-    that cannot be parsed raise SystemExit, as argparse does.
+    Args:
+        argv: the command line without the program's name. None: sys.argv[1:].
+
+    Returns:
+        Exit code 0 for success, 1 if training diverged, 2 for an error of the user, which is printed as one
+        line on stderr, 130 after Ctrl-C, 143 after SIGTERM.
+
+    Raises:
+        SystemExit: after --help, with code 0, and for options that cannot be parsed, with code 2.
     """
     try:
-        return _run_and_flush(sys.argv[1:] if argv is None else argv)
+        if argv is None:
+            argv = sys.argv[1:]
+        return _run_and_flush(argv)
     except KeyboardInterrupt:
         return 130
 
 
 def _run_and_flush(argv: Sequence[str]) -> int:
-    """As `main`, with all that was printed written out."""
+    """Run the command and flush stdout. A closed output is not an error."""
     code = 0
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started this process
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+        if getattr(sys, name) is None:  # closed by the parent process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (never closed)
     try:
         try:
             code = _run(argv)
         finally:
-            sys.stdout.flush()  # here a broken pipe can still be caught
-    except BrokenPipeError:  # nobody reads on, as in `herfast play runs/fifty | head`, and that is no fault
+            sys.stdout.flush()  # at the exit of the process a broken pipe could not be caught
+    except BrokenPipeError:  # the reader has stopped, as in `herfast play runs/fifty | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
 def _run(argv: Sequence[str]) -> int:
+    """Parse the command line, run the command and return the exit code."""
     if list(argv[:1]) == ["--version"]:
         print(f"herfast {__version__}")
         return 0
     try:
-        from herfast.cli import options  # here, so that a Ctrl-C while tyro is imported is caught
+        from herfast.cli import options  # imported here, so that Ctrl-C while tyro is imported is caught
 
         command = options.parse(argv)
         from herfast.cli import commands  # needs the compiled core, which --help does not
-    except (TypeError, ValueError, ImportError) as error:  # Config checks its fields when tyro makes it
+    except (TypeError, ValueError, ImportError) as error:  # also from Config, which validates its fields
         return _print_error(error)
-    functions: dict[type, Callable[..., int]] = {
-        SweepOptions: commands.sweep,
-        options.Train: commands.train,
-        options.Resume: commands.resume,
-        options.Eval: commands.evaluate,
-        options.Play: commands.play,
-        options.Plot: commands.plot,
-        options.Doctor: commands.doctor,
-    }
     try:
-        return next(functions[kind] for kind in functions if isinstance(command, kind))(**vars(command))
+        function: Callable[..., int] = getattr(commands, command.function)
+        return function(**vars(command))
     except UserError as reason:
         return _print_error(reason)
 
 
 def _print_error(reason: Exception) -> int:
+    """Print the error as one line on stderr and return the exit code 2."""
     print(f"herfast: error: {reason}", file=sys.stderr)
     return 2

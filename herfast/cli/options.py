@@ -1,6 +1,7 @@
-"""Options of the command line, and their parsing. The commands themselves are in `herfast.cli.commands`.
+"""Options of the command line and their parsing.
 
-Each command is a dataclass whose fields are its flags (with tyro); those of Config are flags of `herfast train`.
+tyro builds the parser: each command is a dataclass whose fields are its options, with their docstrings as
+help. The fields of Config are options of `herfast train`.
 """
 
 from __future__ import annotations
@@ -10,165 +11,231 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
 import tyro
 
 from herfast.cli.sweep_options import SweepOptions, sweep_options_class
-from herfast.config import Config
+from herfast.config import CHECKPOINT_EVERY, Config
 from herfast.presets import Preset
 
-CHECKPOINT_EVERY = 10  # epochs
-_HELP_BITS = 50  # the size whose defaults `herfast train --help` shows when no --n-bits is given
+_RESUME_OPTIONS = ("--epochs", "--until", "--checkpoint-every", "--help")
+_HELP_BITS = 50  # number of bits for the defaults in `herfast train --help` without --n-bits
 
 
 @dataclass(frozen=True)
 class Train:
-    """Learn a bit-flip game and write the run into a folder. The defaults are those of --preset at --n-bits.
+    """Train an agent on the bit-flip environment and write the run to a folder.
 
-    Ctrl-C and SIGTERM stop a run and save it; --resume FOLDER, with --epochs or --until if they shall change, goes on
-    with a run that was stopped or killed.
+    The defaults are those of --preset for --n-bits. Ctrl-C and SIGTERM stop a run and save it.
+    `herfast resume FOLDER` continues a run that was stopped or killed.
     """
+
+    function: ClassVar[str] = "train"  # in herfast.cli.commands
 
     n_bits: int
     """Bits of the state and of the goal."""
     max_steps: int | None = None
-    """Steps after which an episode is truncated; None: n_bits."""
+    """Steps after which an episode is truncated. None: n_bits."""
     preset: Preset = "fast"
-    """Where the defaults of all settings below come from."""
+    """Preset that supplies the defaults of the settings below."""
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of all random streams."""
     out: Path | None = None
-    """The run's folder; None: runs/bitflip-<n-bits>-<preset>-seed<seed>."""
+    """Folder of the run. None: runs/bitflip-<n-bits>-<preset>-seed<seed>."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Replace the run that the folder holds."""
+    """Replace the run in the folder, if there is one."""
     checkpoint_every: int = CHECKPOINT_EVERY
-    """Epochs from one checkpoint to the next, from which a killed run goes on; one is always written at the end."""
-    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)  # no name: flags of their own
+    """Epochs from one checkpoint to the next.
+    A killed run resumes from its last checkpoint. One is always written at the end.
+    """
+    # With an empty name, the fields of Config are options without a prefix.
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on with a run that was stopped, as if it never had been, in its folder and with its own settings."""
+    """Resume a run that was stopped or killed, in its folder and with its settings.
 
-    folder: Annotated[Path, tyro.conf.arg(name="resume")]
-    """The run's folder."""
+    The result equals that of a run that was never stopped.
+    """
+
+    function: ClassVar[str] = "resume"  # in herfast.cli.commands
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the run."""
     epochs: int | Literal["kept"] = "kept"
-    """Epochs after which the run ends at the latest, those already done included."""
+    """Maximum number of epochs, including those already completed."""
     until: float | Literal["kept"] | None = "kept"
-    """Stop once this greedy success rate is reached on 100 episodes and confirmed on 1,000; None never stops early."""
+    """Greedy success rate on 100 episodes, confirmed on 1,000, that ends the run.
+    None never stops early.
+    """
     checkpoint_every: int = CHECKPOINT_EVERY
     """Epochs from one checkpoint to the next."""
 
 
 @dataclass(frozen=True)
 class Eval:
-    """Play test episodes with a trained agent."""
+    """Evaluate the greedy policy of a trained agent on test episodes."""
+
+    function: ClassVar[str] = "evaluate"  # in herfast.cli.commands
 
     path: tyro.conf.Positional[Path]
-    """A run's folder, or an agent's file."""
+    """Folder of a run, or file of an agent."""
     episodes: int = 1000
-    """Games to play."""
+    """Number of test episodes."""
     seed: int = 1
-    """Seed of the games."""
+    """Seed of the test episodes."""
     no_revisit: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Never flip a bit back, which keeps greedy play out of loops; the success is then another one."""
+    """Never flip a bit back, which prevents loops.
+    The result is then not that of the plain greedy policy.
+    """
 
 
 @dataclass(frozen=True)
 class Play:
-    """Write out games that a trained agent plays, each step with the flipped bit marked by a ^."""
+    """Print episodes of a trained agent. A ^ marks the bit that a step flips."""
+
+    function: ClassVar[str] = "play"  # in herfast.cli.commands
 
     path: tyro.conf.Positional[Path]
-    """A run's folder, or an agent's file."""
+    """Folder of a run, or file of an agent."""
     games: int = 3
-    """Games to play."""
+    """Number of episodes."""
     seed: int = 0
-    """Seed of the games: they are the first of those that `eval` plays with this seed."""
+    """Seed of the episodes. `eval` with this seed starts with the same episodes."""
     watch: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Let the games move, a step after the other; where stdout is no terminal, they are written out all the same."""
+    """Animate the episodes step by step, if stdout is a terminal."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw a run: success, return, loss over its cycles; or a sweep: success, updates, time by size, and curves."""
+    """Draw the plots of a run or a sweep.
+
+    For a run: success, return and loss over its cycles. For a sweep: success, updates and time over the size
+    of the environment, and learning curves.
+    """
+
+    function: ClassVar[str] = "plot"  # in herfast.cli.commands
 
     path: tyro.conf.Positional[Path]
-    """The folder of a run or of a sweep, or a run's progress.csv; the pictures go there."""
+    """Folder of a run or a sweep, or progress.csv of a run.
+    The plots are written to that folder.
+    """
 
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look into an agent and say what keeps it from learning, if anything does."""
+    """Diagnose an agent.
+
+    Prints statistics of its network and its replay buffer, and advice if they show a problem.
+    """
+
+    function: ClassVar[str] = "doctor"  # in herfast.cli.commands
 
     path: tyro.conf.Positional[Path]
-    """A run's folder, or an agent's file; one saved without its replay shows less."""
+    """Folder of a run, or file of an agent.
+    A file without the replay buffer gives less information.
+    """
 
 
 Command: TypeAlias = Train | Resume | SweepOptions | Eval | Play | Plot | Doctor
 
 
 class _EnvSize(NamedTuple):
-    """What a preset needs to know of a game; the game itself is made, and its size checked, later."""
+    """Size of an environment, for the defaults of a preset; validated later."""
 
     n_state_bits: int
     max_steps: int
 
 
 def parse(argv: Sequence[str]) -> Command:
-    """The command line as a command; the defaults of `train` follow its --preset, --n-bits and --max-steps."""
-    train: Any = Annotated[Resume, tyro.conf.subcommand("train")]
-    if not _is_resume(argv):
-        preset, n_bits, max_steps = _read_preset_and_size(argv)
-        size = _EnvSize(n_bits or _HELP_BITS, max_steps or n_bits or _HELP_BITS)
-        default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
-        about = None  # the docstring
-        if n_bits is None and list(argv[:1]) == ["train"]:
-            about = f"{inspect.getdoc(Train)}\n\nNo --n-bits is given: defaults shown for {_HELP_BITS} bits."
-        train = Annotated[Train, tyro.conf.subcommand("train", default=default, description=about)]
+    """Parse the command line.
+
+    Args:
+        argv: the command line without the program's name.
+
+    Returns:
+        The command. The defaults of `train` are those of its --preset for its --n-bits and --max-steps.
+
+    Raises:
+        SystemExit: after --help, with code 0, and for options that cannot be parsed, with code 2.
+        TypeError, ValueError: Config rejects a value, or an option cannot be combined with --resume.
+    """
+    argv = _expand_resume(argv)
+    preset, n_bits, max_steps = _read_preset_and_size(argv)
+    size = _EnvSize(n_bits or _HELP_BITS, max_steps or n_bits or _HELP_BITS)
+    default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
+    description = None  # the docstring of Train
+    if n_bits is None and argv[:1] == ["train"]:
+        note = f"Without --n-bits, the defaults shown are those for {_HELP_BITS} bits."
+        description = f"{inspect.getdoc(Train)}\n\n{note}"
     sweep_options: Any = SweepOptions
-    if list(argv[:1]) == ["sweep"]:
-        sweep_options = sweep_options_class()  # 14 ms that the other commands need not wait for
+    if argv[:1] == ["sweep"]:
+        sweep_options = sweep_options_class()  # takes 14 ms, which the other commands save
     commands: Any = (
-        train
+        Annotated[Train, tyro.conf.subcommand("train", default=default, description=description)]
+        | Annotated[Resume, tyro.conf.subcommand("resume")]
         | Annotated[sweep_options, tyro.conf.subcommand("sweep", description=inspect.getdoc(SweepOptions))]
         | Annotated[Eval, tyro.conf.subcommand("eval")]
         | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     )
-    description = "Hindsight Experience Replay with Double DQN on the bit-flip game. --version prints the version."
-    command: Command = tyro.cli(commands, prog="herfast", description=description, args=list(argv))
+    about = (
+        "Hindsight Experience Replay with Double DQN on the bit-flip environment. "
+        "--version prints the version."
+    )
+    command: Command = tyro.cli(commands, prog="herfast", description=about, args=argv)
     return command
 
 
-def _is_resume(argv: Sequence[str]) -> bool:
-    """Whether `argv` goes on with a run. Raises ValueError for a flag that a run under way cannot take."""
-    if list(argv[:1]) != ["train"] or "--resume" not in (flag.partition("=")[0] for flag in argv):
-        return False
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    for name in ("--resume", "--epochs", "--until", "--checkpoint-every", "--checkpoint_every"):
-        parser.add_argument(name, nargs="?")
-    parser.add_argument("-h", "--help", action="store_true")
-    _, others = parser.parse_known_args(list(argv[1:]))
-    for flag in others:
-        if flag.startswith("--"):
+def _expand_resume(argv: Sequence[str]) -> list[str]:
+    """Rewrite `train --resume FOLDER ...` as `resume FOLDER ...`.
+
+    Raises:
+        ValueError: another option is given that `resume` does not have.
+    """
+    command, *args = argv or [""]
+    names = [arg.partition("=")[0] for arg in args]
+    if command != "train" or "--resume" not in names:
+        return list(argv)
+    place = names.index("--resume")
+    _, equals, folder = args[place].partition("=")
+    end = place + 1
+    if not equals and end < len(args) and not args[end].startswith("-"):
+        folder = args[end]
+        end += 1
+    rest = [*args[:place], *args[end:]]
+    for arg in rest:
+        name = arg.partition("=")[0]
+        if name.startswith("--") and name.replace("_", "-") not in _RESUME_OPTIONS:
             raise ValueError(
-                f"{flag.partition('=')[0]} cannot be given with --resume: a run keeps its settings, all but --epochs, "
-                "--until and --checkpoint-every"
+                f"{name} cannot be combined with --resume: "
+                "a run keeps its settings except --epochs, --until and --checkpoint-every"
             )
-    return True
+    if not folder:
+        return ["resume", *rest]
+    return ["resume", folder, *rest]
 
 
 def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, int | None, int | None]:
-    """The --preset, --n-bits and --max-steps of `argv`. What is missing or wrong here is left to tyro to report."""
+    """Return --preset, --n-bits and --max-steps, or "fast", None and None.
+
+    tyro reports invalid values later.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("preset", "n-bits", "max-steps"):
         parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", nargs="?")
     values, _ = parser.parse_known_args(list(argv))
-    preset: Preset = values.preset if values.preset in get_args(Preset) else "fast"
+    preset: Preset = "fast"
+    if values.preset in get_args(Preset):
+        preset = values.preset
     return preset, _positive_integer(values.n_bits), _positive_integer(values.max_steps)
 
 
 def _positive_integer(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() and int(text) > 0 else None
+    """Parse a positive integer; None if it is not one."""
+    if text is None or not text.isdecimal() or int(text) == 0:
+        return None
+    return int(text)

@@ -1,4 +1,7 @@
-"""Play episodes in the terminal: as lines of text, or animated, in colour where the terminal has it."""
+"""Episodes in the terminal, as lines of text or animated.
+
+Colours are used if stdout is a terminal, unless NO_COLOR is set (https://no-color.org) or TERM is "dumb".
+"""
 
 from __future__ import annotations
 
@@ -13,61 +16,80 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.common.bits import pack_bits, unpack_bits
+from herfast.common.batches import Words
+from herfast.common.bits import unpack_bits
 from herfast.envs.base import GoalEnv
 from herfast.envs.rendering import Bits, as_text
 
 Predict: TypeAlias = Callable[[dict[str, Bits]], tuple[Any, None]]
 
 PAUSE = 0.15  # seconds from one step to the next
-_LABEL = 11  # characters before the bits
-_RIGHT, _WRONG = "38;5;32", "1;38;5;166"  # SGR codes: blue, and bold orange, as in the plots of a run
-_FLIPPED = "7"  # in reverse
-_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[0m\x1b[?25h"  # and end a colour that was cut off
+_LABEL = 11  # width of the labels before the bits, characters
+# SGR codes: blue and bold orange, as in the plots of a run, and reverse video.
+_RIGHT = "38;5;32"
+_WRONG = "1;38;5;166"
+_CHANGED = "7"
+_HIDE_CURSOR = "\x1b[?25l"
+_SHOW_CURSOR = "\x1b[0m\x1b[?25h"  # also ends a colour that was interrupted
 
 
 class EpisodeStep(NamedTuple):
-    """An episode at its start or after a step."""
+    """State of an episode at its start or after a step."""
 
-    state: Bits
-    goal: Bits
-    flip: int  # the bit that was flipped, -1 at the start
-    to_go: int  # bits in which state and goal differ
-    end: str  # "WON AFTER 3 STEPS" or the like, empty while the episode continues
+    state: Bits  # [S]
+    goal: Bits  # [G], compared with the first G bits of the state
+    label: str  # "start", or the action that was taken
+    changed: NDArray[np.bool_]  # [S], bits that the action changed
+    to_go: int  # number of bits in which state and goal differ
+    end: str  # such as "SUCCESS AFTER 3 STEPS"; empty while the episode continues
 
 
-def play_episode(env: GoalEnv, predict: Predict, state: Bits, goal: Bits) -> Iterator[EpisodeStep]:
-    """Play one episode: yield its start, then each step.
+def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) -> Iterator[EpisodeStep]:
+    """Play one episode.
 
     Args:
         env: the environment.
-        predict: the policy: `Agent.predict` or a function like it.
-        state: the first state, int8[S].
-        goal: the goal, int8[G].
+        predict: the policy, `Agent.predict` or a function with the same interface.
+        states: the first state, uint64[1, Ws]. It is copied.
+        goals: the goal, uint64[1, Wg].
+
+    Yields:
+        The start of the episode, then each step.
     """
-    states = pack_bits(state[None])
-    goals = pack_bits(goal[None])
+    states = states.copy()
     active = np.zeros(1, np.int64)
     terminated = np.zeros(1, np.bool_)
-    flip = -1
+    goal = unpack_bits(goals[0], env.n_goal_bits).view(np.int8)
+    state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
+    changed = np.zeros(len(state), np.bool_)
+    label = "start"
     for steps in range(env.max_steps + 1):
-        to_go = int((state != goal).sum())
+        to_go = int((state[: len(goal)] != goal).sum())
         end = ""
-        if not to_go or steps == env.max_steps:
-            end = f"{'LOST' if to_go else 'WON'} AFTER {steps} STEPS"
-        yield EpisodeStep(state, goal, flip, to_go, end)
+        if terminated[0]:
+            end = f"SUCCESS AFTER {steps} STEPS"
+        elif steps == env.max_steps:
+            end = f"FAILURE AFTER {steps} STEPS"
+        yield EpisodeStep(state, goal, label, changed, to_go, end)
         if end:
             return
         action, _ = predict({"observation": state, "desired_goal": goal})
-        flip = int(action)
-        env.step(states, goals, np.array([flip], np.uint16), active, states, terminated)
+        label = f"{getattr(env, 'action_label', 'action')} {int(action):5d}"
+        env.step(states, goals, np.array([action], np.uint16), active, states, terminated)
+        before = state
         state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
+        changed = state != before
 
 
 def write_episode(episode: Iterator[EpisodeStep], watch: bool = False) -> None:
-    """Write a game to stdout, as plain text unless that is a terminal, where it moves if you `watch`."""
+    """Print an episode.
+
+    Args:
+        episode: the episode, as from `play_episode`.
+        watch: whether to animate it, if stdout is a terminal.
+    """
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    coloured = terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
+    coloured = terminal and not os.environ.get("NO_COLOR")
     if terminal and watch:
         _animate(episode, coloured)
     else:
@@ -76,14 +98,16 @@ def write_episode(episode: Iterator[EpisodeStep], watch: bool = False) -> None:
 
 
 def _animate(episode: Iterator[EpisodeStep], coloured: bool) -> None:
-    """Draw each moment in the place of the one before."""
+    """Draw each step in the place of the previous one."""
     try:
-        print(_HIDE_CURSOR + "NEW GAME")
+        print(_HIDE_CURSOR + "NEW EPISODE")
         height = 0
         for step in episode:
             frame = _frame(step, coloured)
-            back = f"\r\x1b[{height}A\x1b[J" if height else ""
-            print(back + "\n".join(frame), flush=True)
+            text = "\n".join(frame)
+            if height:
+                text = f"\r\x1b[{height}A\x1b[J{text}"
+            print(text, flush=True)
             height = len(frame)
             time.sleep(PAUSE)
         print()
@@ -92,60 +116,73 @@ def _animate(episode: Iterator[EpisodeStep], coloured: bool) -> None:
 
 
 def _frame(step: EpisodeStep, coloured: bool) -> list[str]:
-    """The lines of a moment, which fit the terminal: of more bits than it has room for, those around the flipped."""
-    state, goal, flip, to_go, end = step
+    """Return the lines of a step, cut to the size of the terminal.
+
+    If the bits do not fit, those around the first changed bit are shown.
+    """
     size = shutil.get_terminal_size()
-    width = max(size.columns - _LABEL - 1, 1)  # the last column stays free, where some terminals begin a new line
-    page = width * max((size.lines - 2) // 3, 1)  # room for the last line and the cursor
-    first = max(flip, 0) // page * page
-    flipped = np.arange(len(state)) == flip
-    labels = f"{'goal':{_LABEL}}", _label(flip)
+    # The last column stays empty, since some terminals begin a new line after it.
+    width = max(size.columns - _LABEL - 1, 1)
+    page = width * max((size.lines - 2) // 3, 1)  # without the last line and the line of the cursor
+    first = int(step.changed.argmax()) // page * page
+    labels = ["goal", step.label]
     lines = []
-    for start in range(first, min(first + page, len(state)), width):
+    for start in range(first, min(first + page, len(step.state)), width):
         part = slice(start, start + width)
-        for label, bits in zip(labels, (goal, state), strict=True):
-            lines.append(label + _bits(bits[part], goal[part], flipped[part], coloured))
-        lines.append(_mark(flipped[part]))
-        labels = " " * _LABEL, " " * _LABEL
-    return [*lines, _ending(end, to_go, coloured) if end else f"{to_go} to go"]
+        for label, bits in zip(labels, (step.goal, step.state), strict=True):
+            text = _bits_text(bits[part], step.goal[part], step.changed[part], coloured)
+            lines.append(f"{label:{_LABEL}}{text}")
+        lines.append(_marks(step.changed[part]))
+        labels = ["", ""]
+    lines.append(_end_text(step, coloured) or f"{step.to_go} to go")
+    return lines
 
 
 def _lines(episode: Iterator[EpisodeStep], coloured: bool) -> Iterator[str]:
-    """Goal, start, the state after each step with the flipped bit marked below, and how the game ended."""
-    yield "NEW GAME"
-    for state, goal, flip, to_go, end in episode:
-        flipped = np.arange(len(state)) == flip
-        if flip < 0:
-            yield f"{'goal':{_LABEL}}{_bits(goal, goal, flipped, coloured)}"
-        yield f"{_label(flip)}{_bits(state, goal, flipped, coloured)}  {to_go} to go"
-        if flip >= 0:
-            yield _mark(flipped)
-        if end:
-            yield _ending(end, to_go, coloured)
+    """Yield the lines of an episode: goal, start, and each step with its marks."""
+    yield "NEW EPISODE"
+    for number, step in enumerate(episode):
+        if number == 0:
+            yield f"{'goal':{_LABEL}}{_bits_text(step.goal, step.goal, step.changed, coloured)}"
+        state = _bits_text(step.state, step.goal, step.changed, coloured)
+        yield f"{step.label:{_LABEL}}{state}  {step.to_go} to go"
+        if number > 0:
+            yield _marks(step.changed)
+        if step.end:
+            yield _end_text(step, coloured)
     yield ""
 
 
-def _label(flip: int) -> str:
-    return f"{'start' if flip < 0 else f'flip {flip:5d}':{_LABEL}}"
-
-
-def _bits(bits: Bits, goal: Bits, flipped: NDArray[np.bool_], coloured: bool) -> str:
-    """Bits as zeros and ones, coloured by whether they equal those of `goal`; all arrays [n]."""
+def _bits_text(bits: Bits, goal: Bits, changed: NDArray[np.bool_], coloured: bool) -> str:
+    """Return zeros and ones, coloured by comparison with the goal's first bits."""
     if not coloured:
         return as_text(bits)
-    styles = np.where(bits == goal, _RIGHT, _WRONG).astype(object) + np.where(flipped, f";{_FLIPPED}", "")
-    runs = groupby(zip(styles, as_text(bits), strict=True), key=lambda pair: pair[0])
-    return "".join(_painted("".join(bit for _, bit in run), style) for style, run in runs)
+    n = len(goal)
+    styles = np.full(len(bits), "", object)
+    styles[:n] = np.where(bits[:n] == goal, _RIGHT, _WRONG)
+    styles = styles + np.where(changed[: len(bits)], f";{_CHANGED}", "")
+    parts = []
+    for style, pairs in groupby(zip(styles, as_text(bits), strict=True), key=lambda pair: pair[0]):
+        parts.append(_with_style("".join(bit for _, bit in pairs), style))
+    return "".join(parts)
 
 
-def _mark(flipped: NDArray[np.bool_]) -> str:
-    """A ^ below the flipped bit, if there is one."""
-    return (" " * _LABEL + "".join(np.where(flipped, "^", " "))).rstrip()
+def _marks(changed: NDArray[np.bool_]) -> str:
+    """Return a line with a ^ below each changed bit."""
+    return (" " * _LABEL + "".join(np.where(changed, "^", " "))).rstrip()
 
 
-def _ending(end: str, to_go: int, coloured: bool) -> str:
-    return _painted(end, _WRONG if to_go else _RIGHT) if coloured else end
+def _end_text(step: EpisodeStep, coloured: bool) -> str:
+    """Return how the episode ended, coloured; empty while it continues."""
+    if not (step.end and coloured):
+        return step.end
+    if step.to_go:
+        return _with_style(step.end, _WRONG)
+    return _with_style(step.end, _RIGHT)
 
 
-def _painted(words: str, style: str) -> str:
-    return f"\x1b[{style}m{words}\x1b[0m"
+def _with_style(text: str, style: str) -> str:
+    """Return `text` in the style of an SGR code, unchanged if the code is empty."""
+    if not style:
+        return text
+    return f"\x1b[{style.strip(';')}m{text}\x1b[0m"

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM during training: stop at the end of the cycle, or soon within it, and save."""
+"""Ctrl-C and SIGTERM during training.
+
+Training stops at the end of the cycle, or within it after PATIENCE seconds, and the run is saved.
+"""
 
 from __future__ import annotations
 
@@ -11,48 +14,55 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-PATIENCE = 0.25  # seconds that a cycle may go on after the signal
-_MESSAGE = b"\nStopping and saving the run; Ctrl-C again stops at once, without saving.\n"
+PATIENCE = 0.25  # seconds that the current cycle may take after the signal
+_MESSAGE = b"\nStopping and saving the run; press Ctrl-C again to stop immediately without saving.\n"
 _DEFAULTS: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 class CycleTimeout(KeyboardInterrupt):
-    """The cycle in which the signal came takes too long to be waited for."""
+    """The current cycle did not end within PATIENCE seconds of the signal."""
 
 
 class Interruption:
-    """Which signal came, if any; true if one did."""
+    """The first signal that was received; true if there was one."""
 
     signal: int | None = None
-    learning = True
+    training = True
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
     @property
     def exit_code(self) -> int:
-        """As shells have it."""
+        """Exit code by the convention of shells: 128 plus the signal's number."""
         return 128 + (self.signal or 0)
 
-    def end_learning(self) -> None:
-        """From here on `CycleTimeout` is not raised: what follows, saving above all, is worth waiting for."""
-        self.learning = False
+    def end_training(self) -> None:
+        """Stop raising `CycleTimeout`, so that saving is not interrupted."""
+        self.training = False
 
 
 @contextmanager
 def catch_signals() -> Iterator[Interruption]:
-    """Within it the first signal is noted, and after PATIENCE `CycleTimeout` is raised until learning ends.
+    """Record the first Ctrl-C or SIGTERM in the block instead of ending the process.
 
-    A Ctrl-C after that raises KeyboardInterrupt at once; another SIGTERM changes nothing. Handlers of others are left
-    alone, of SIGALRM too, without which a cycle is waited for; and every thread but the main one, which alone can have
-    handlers.
+    A later Ctrl-C raises KeyboardInterrupt immediately; a later SIGTERM is ignored. Handlers that other code
+    has installed are not replaced. If there is one for SIGALRM, `CycleTimeout` is never raised. Outside of
+    the main thread, which alone can have handlers, nothing is recorded.
+
+    Yields:
+        The Interruption, which is updated when a signal is received.
+
+    Raises:
+        CycleTimeout: the current cycle did not end within PATIENCE seconds of the signal. It is not raised
+            after `Interruption.end_training`.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
 
-    def note(number: int, _: FrameType | None) -> None:
+    def record(number: int, _: FrameType | None) -> None:
         if interruption:
             return
         interruption.signal = number
@@ -60,23 +70,26 @@ def catch_signals() -> Iterator[Interruption]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
             handled[signal.SIGALRM] = signal.SIG_DFL
-            signal.signal(signal.SIGALRM, late)
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)  # again, since who calls back may swallow it
+            signal.signal(signal.SIGALRM, raise_timeout)
+            # Repeated, since a callback may catch the exception.
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
         if sys.stderr is not None:
-            with suppress(OSError):  # nobody reads it
-                os.write(2, _MESSAGE)  # which, unlike print, may interrupt itself
+            with suppress(OSError):  # stderr is closed
+                os.write(2, _MESSAGE)  # unlike print, it is safe in a handler that interrupts another print
 
-    def late(number: int, _: FrameType | None) -> None:
-        if interruption.learning:
+    def raise_timeout(number: int, _: FrameType | None) -> None:
+        if interruption.training:
             raise CycleTimeout
 
-    handled = {number: default for number, default in _DEFAULTS.items() if signal.getsignal(number) is default}
+    handled = {
+        number: default for number, default in _DEFAULTS.items() if signal.getsignal(number) is default
+    }
     for number in handled:
-        signal.signal(number, note)
+        signal.signal(number, record)
     try:
         yield interruption
     finally:
-        interruption.end_learning()
+        interruption.end_training()
         if signal.SIGALRM in handled:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, default in handled.items():

@@ -1,4 +1,7 @@
-"""Options of `herfast sweep`: each field of Config is a flag that takes several values."""
+"""Options of `herfast sweep`.
+
+Each field of Config is an option that takes several values.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import inspect
 import itertools
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 from herfast.config import Config
 from herfast.presets import Preset
@@ -15,58 +18,78 @@ from herfast.presets import Preset
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """Learn every combination of the values given, side by side, into one folder.
+    """Train every combination of the given values, each as a trial of its own.
 
-    A flag of the algorithm takes one or more values; without it a cell has its preset's. results.csv holds a row for
-    each cell and epoch. Interrupted or killed, the same command goes on with what is missing.
+    An option of the algorithm takes one or more values. Without it, a trial uses the value of its preset.
+    results.csv in the sweep's folder has a row for each trial and epoch. After an interruption, run the same
+    command to continue.
     """
+
+    function: ClassVar[str] = "sweep"  # in herfast.cli.commands
 
     n_bits: tuple[int, ...]
     """Bits of the state and of the goal."""
     max_steps: int | None = None
-    """Steps after which an episode is truncated; None: n_bits."""
+    """Steps after which an episode is truncated. None: n_bits."""
     preset: tuple[Preset, ...] = ("fast",)
-    """Where the defaults of all settings below come from."""
+    """Preset or presets that supply the defaults of the settings below."""
     seeds: int = 1
-    """How many seeds of everything random: 0, 1, ..."""
+    """Number of random seeds: 0, 1, ..."""
     out: Path
-    """The folder of the sweep."""
+    """Folder of the sweep."""
     jobs: int | None = None
-    """Cells at a time; None: as many as there are cores."""
+    """Trials trained at the same time. None: the number of cores."""
     scheduler: str | None = None
-    """Address of a Dask scheduler, tcp://host:8786, whose workers learn the cells instead of this machine."""
+    """Address of a Dask scheduler, such as tcp://host:8786.
+    Its workers train the trials. None: this machine does.
+    """
 
 
 def sweep_options_class() -> type[SweepOptions]:
-    """Grid with the fields of Config, which tyro makes a command line of."""
+    """Return a subclass of SweepOptions with the fields of Config, for tyro to parse."""
     import tyro
 
-    kinds, help_ = get_type_hints(Config), _docstrings()
-    kinds["hidden"] = str  # since tyro knows no lists of lists
-    help_["hidden"] += " Commas stand between widths: 64,32."
-    flags: list[Any] = []
+    types = get_type_hints(Config)
+    help_texts = _docstrings()
+    types["hidden"] = str  # tyro has no lists of lists
+    help_texts["hidden"] += " Separate the widths of one network by commas: 64,32."
     hint = "(default: the preset's)"
-    for name, kind in kinds.items():
-        values: Any = Annotated[tuple[kind, ...], tyro.conf.arg(help=help_[name], help_behavior_hint=hint)]  # type: ignore[valid-type]
-        flags.append((name, values, field(default=())))
-    return make_dataclass("Grid", flags, bases=(SweepOptions,), frozen=True, kw_only=True)
+    options: list[Any] = []
+    for name, type_ in types.items():
+        argument = tyro.conf.arg(help=help_texts[name], help_behavior_hint=hint)
+        values: Any = Annotated[tuple[type_, ...], argument]  # type: ignore[valid-type]
+        options.append((name, values, field(default=())))
+    return make_dataclass("SweepOptions", options, bases=(SweepOptions,), frozen=True, kw_only=True)
 
 
 def _docstrings() -> dict[str, str]:
-    """The docstring below each field of Config."""
+    """Return the docstring of each field of Config, in one line, by field name."""
     (definition,) = ast.parse(inspect.getsource(Config)).body
     assert isinstance(definition, ast.ClassDef)
-    return {
-        above.target.id: " ".join(below.value.value.split())
-        for above, below in itertools.pairwise(definition.body)
-        if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name)
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
-    }
+    docstrings = {}
+    for above, below in itertools.pairwise(definition.body):
+        if not (isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name)):
+            continue
+        if not (isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)):
+            continue
+        if isinstance(below.value.value, str):
+            docstrings[above.target.id] = " ".join(below.value.value.split())
+    return docstrings
 
 
 def parse_widths(text: str) -> tuple[int, ...]:
-    """The `hidden` that is meant by 64,32. Raises ValueError."""
+    """Parse the value of --hidden, such as 64,32.
+
+    Args:
+        text: widths of hidden layers, separated by commas.
+
+    Returns:
+        The widths.
+
+    Raises:
+        ValueError: `text` has another format. The range of the widths is not validated.
+    """
     try:
         return tuple(int(width) for width in text.split(","))
     except ValueError:
-        raise ValueError(f"hidden must be widths with commas between them, such as 64,32, got {text!r}") from None
+        raise ValueError(f"hidden must be widths separated by commas, such as 64,32, got {text!r}") from None

@@ -1,1 +1,1 @@
-"""What several subpackages share: bits, array containers, seeding, validation, files and the history."""
+"""Code shared by the subpackages: bits, arrays, seeding, files and history."""

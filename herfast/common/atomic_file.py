@@ -11,51 +11,88 @@ from glob import escape
 from pathlib import Path
 from tempfile import mkdtemp
 
+from herfast.common.validation import check_file
+
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make the folder and keep it until the context ends. Raises BlockingIOError if another process has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(folder, descriptor)
-        yield
-    finally:
-        os.close(descriptor)
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield the path of a new empty file that replaces `path` when the block ends.
 
+    The new file is in a folder `.<name>.<random>.tmp` beside `path`. It replaces `path` only after its
+    contents are on disk. Folders left behind by killed writers are removed. A symbolic link is kept, and the
+    file that it points to is replaced.
 
-def _lock(folder: Path, descriptor: int) -> None:
+    Args:
+        path: File to write, in an existing folder.
+
+    Yields:
+        Path of the new file.
+
+    Raises:
+        OSError: The file cannot be written. The message names it, and the old file is unchanged.
+    """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    check_file(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BlockingIOError(
-            f"another herfast writes into {folder}: wait for its end, or choose another --out"
-        ) from None
-    except OSError:  # a file system without locks
-        pass
+        with _staging_folder(path) as staging:
+            new = staging / path.name
+            new.touch()
+            mode = new.stat().st_mode  # set by the user's umask; restored in case the block changes it
+            yield new
+            new.chmod(mode)
+            _sync(new)
+            new.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise with_path("write", path, error) from error
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that is never there in part, in a folder that is claimed."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    """Write `data` to `path` atomically. Raises the same errors as `atomic_write`."""
+    with atomic_write(path) as new:
+        new.write_bytes(data)
 
 
 @contextmanager
-def staging_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path`, locked for as long as its writer lives."""
+def locked(folder: Path) -> Iterator[None]:
+    """Create `folder` if needed and hold its lock within the block.
+
+    On a file system without locks, no lock is held.
+
+    Raises:
+        BlockingIOError: Another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(folder) as descriptor:
+        if _lock(descriptor) is False:
+            raise BlockingIOError(
+                f"{folder} is in use by another herfast process: "
+                "wait for it to finish or choose another --out"
+            )
+        yield
+
+
+def with_path(action: str, path: Path, error: OSError) -> OSError:
+    """Return a copy of `error` with the message "cannot <action> <path>: <reason>"."""
+    described = type(error)(f"cannot {action} {path}: {error.strerror or error}")
+    described.errno = error.errno
+    return described
+
+
+@contextmanager
+def _staging_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` that stays locked while its writer is running."""
     for leftover in path.parent.glob(f".{escape(path.name)}.????????.tmp"):
-        with suppress(OSError), open_folder(leftover) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its writer lives
-            shutil.rmtree(leftover, ignore_errors=True)
+        with suppress(OSError), _opened(leftover) as descriptor:
+            if _lock(descriptor):  # otherwise its writer is running, or locks are not supported
+                shutil.rmtree(leftover, ignore_errors=True)
     while True:
         staging = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        with suppress(FileNotFoundError), open_folder(staging) as descriptor:
-            if _try_lock(descriptor):
+        with suppress(FileNotFoundError), _opened(staging) as descriptor:
+            is_locked = _lock(descriptor)
+            # Another writer may have removed this folder as a leftover before it was locked.
+            if is_locked is None or (is_locked and os.fstat(descriptor).st_nlink > 0):
                 try:
                     yield staging
                 finally:
@@ -63,19 +100,24 @@ def staging_folder(path: Path) -> Iterator[Path]:
                 return
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Lock a new folder; False if another writer, in that moment, took it for a leftover."""
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open folder.
+
+    Returns True if it is now locked, False if another process holds the lock, None if locks are not
+    supported.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks, where no leftover is removed either
-        return True
-    return os.fstat(descriptor).st_nlink > 0
+    except OSError:  # a file system without locks
+        return None
+    return True
 
 
 @contextmanager
-def open_folder(path: Path) -> Iterator[int]:
+def _opened(path: Path) -> Iterator[int]:
+    """Yield the descriptor of a file or folder opened for reading."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
@@ -83,7 +125,7 @@ def open_folder(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's contents, or a folder's names, are on the disk."""
-    with open_folder(path) as descriptor:
+def _sync(path: Path) -> None:
+    """Wait until the contents of a file, or the names in a folder, are on disk."""
+    with _opened(path) as descriptor:
         os.fsync(descriptor)

@@ -1,7 +1,15 @@
 """Array containers shared by all subpackages.
 
-Letters used for shapes everywhere: E environments in lockstep, T step limit, B batch, U updates; a state of S bits is
-Ws words of 64 bits, a goal of G bits is Wg words; bit i is bit i & 63 of word i >> 6, and bits past the end are 0.
+Letters in shapes:
+
+- E: episodes played in lockstep
+- T: step limit of an episode
+- B: batch size
+- U: number of updates
+- S, Ws: bits of a state, and the 64-bit words that hold them
+- G, Wg: bits of a goal, and the 64-bit words that hold them
+
+Bit i of a state or goal is bit i & 63 of word i >> 6. Unused bits of the last word are 0.
 """
 
 from __future__ import annotations
@@ -12,30 +20,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 Words: TypeAlias = NDArray[np.uint64]
-Strategy: TypeAlias = Literal["future", "final", "episode", "random"]  # of hindsight goals
+Strategy: TypeAlias = Literal["future", "final", "episode", "random"]  # how hindsight goals are chosen
 
 
 class Trajectories(NamedTuple):
-    """E finished episodes. Rewards and terminations are not stored: they follow from states and goals."""
+    """E finished episodes.
+
+    Rewards and terminations are not stored, because they follow from states and goals.
+    """
 
     states: Words  # [T+1, E, Ws]; states[t, e] is defined for t <= lengths[e]
     actions: NDArray[np.uint16]  # [T, E]; actions[t, e] is defined for t < lengths[e]
     goals: Words  # [E, Wg]
-    lengths: NDArray[np.int32]  # [E], 1 <= lengths <= T: the number of steps
+    lengths: NDArray[np.int32]  # [E], number of steps, 1 <= lengths <= T
 
 
 class Minibatches(NamedTuple):
-    """U minibatches of B transitions, goals already relabelled."""
+    """U minibatches of B transitions with relabelled goals."""
 
     states: Words  # [U, B, Ws]
     next_states: Words  # [U, B, Ws]
     goals: Words  # [U, B, Wg]
     actions: NDArray[np.uint16]  # [U, B]
-    rewards: NDArray[np.float32]  # [U, B]: 0 where the next state reaches the goal, else -1
-    terminated: NDArray[np.bool_]  # [U, B]: the next state reaches the goal
-    steps_to_goal: NDArray[np.int32]  # [U, B]: steps from state to goal along the stored episode; 0 = unknown
+    rewards: NDArray[np.float32]  # [U, B], 0 if the next state reaches the goal, otherwise -1
+    terminated: NDArray[np.bool_]  # [U, B], True if the next state reaches the goal
+    steps_to_goal: NDArray[np.int32]  # [U, B], steps from state to goal in the stored episode; 0 = unknown
 
 
 def n_words(n_bits: int) -> int:
-    """The number of 64-bit words that hold `n_bits` bits."""
+    """Return the number of 64-bit words that hold `n_bits` bits."""
     return (n_bits + 63) // 64

@@ -1,6 +1,7 @@
-"""Conversion between arrays of bits and packed words: bit i of a string is bit i & 63 of word i >> 6, the rest is 0.
+"""Conversion between arrays of bits and packed 64-bit words.
 
-Also the only module that imports the compiled core.
+Bit i of a string is bit i & 63 of word i >> 6. Unused bits of the last word are 0. This is the only module
+that imports the compiled core.
 """
 
 from __future__ import annotations
@@ -25,31 +26,39 @@ __all__ = ["_core", "pack_bits", "unpack_bits"]
 
 
 def pack_bits(bits: ArrayLike) -> Words:
-    """Pack bits [..., n] into words uint64[..., W], W = ceil(n / 64).
+    """Pack bits into 64-bit words.
 
-    `bits` is an array or a nested sequence of booleans or of integers of any width. Raises TypeError for other types,
-    ValueError for a value that is neither 0 nor 1.
+    Args:
+        bits: Array or nested sequence [..., n] of booleans or of integers of any width, each 0 or 1.
+
+    Returns:
+        Words uint64[..., W], where W = ceil(n / 64).
+
+    Raises:
+        TypeError: `bits` holds neither booleans nor integers.
+        ValueError: A value is neither 0 nor 1, or `bits` has no axis.
     """
     return pack_named("bits", bits)
 
 
 def pack_named(name: str, bits: ArrayLike) -> Words:
-    """`pack_bits`, for bits that the caller knows by another name."""
+    """Pack bits as `pack_bits` does, and call them `name` in error messages."""
     array = as_array(name, bits)
     if array.size == 0 and not isinstance(bits, np.ndarray):
-        array = array.astype(np.uint8)  # an empty list has no dtype of its own
+        array = array.astype(np.uint8)  # NumPy makes an empty list float64
     if array.dtype.kind not in "biu":
         raise TypeError(f"{name} must be booleans or integers, got dtype {array.dtype}")
     if array.ndim == 0:
-        raise ValueError(f"{name} must have one axis or more, got the single value {short_repr(bits)}")
+        raise ValueError(f"{name} must have at least one axis, got the single value {short_repr(bits)}")
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     if array.dtype.itemsize > 1:
-        check_zero_or_one(name, array)  # before 256 is narrowed to 0
+        check_zero_or_one(name, array)  # the conversion to uint8 would turn 256 into 0
+        array = array.astype(np.uint8)
     *leading, n_bits = array.shape
-    rows, width = prod(leading), n_words(n_bits)
-    narrow = array.view(np.uint8) if array.dtype.itemsize == 1 else array.astype(np.uint8)
-    flat = np.ascontiguousarray(narrow).reshape(rows, n_bits)
+    rows = prod(leading)
+    width = n_words(n_bits)
+    flat = np.ascontiguousarray(array.view(np.uint8)).reshape(rows, n_bits)
     words = np.empty((*leading, width), np.uint64)
     if _core.pack_bits(flat, words.reshape(rows, width)) > 1:
         check_zero_or_one(name, array)
@@ -57,20 +66,31 @@ def pack_named(name: str, bits: ArrayLike) -> Words:
 
 
 def unpack_bits(words: Words, n_bits: int) -> NDArray[np.bool_]:
-    """Unpack words uint64[..., W] into bool[..., n_bits], whose `.view(np.int8)` costs nothing.
+    """Unpack 64-bit words into bits.
 
-    Raises TypeError unless the words are uint64, ValueError unless W = ceil(n_bits / 64) and every bit at or past
-    n_bits is 0.
+    Args:
+        words: uint64[..., W], where W = ceil(n_bits / 64).
+        n_bits: Number of bits, from 0 to 2**40.
+
+    Returns:
+        bool[..., n_bits]. Its `.view(np.int8)` makes no copy.
+
+    Raises:
+        TypeError: `words` is not uint64, or `n_bits` is not an integer.
+        ValueError: W is not ceil(n_bits / 64), or a bit at or past n_bits is 1.
     """
-    words, n_bits = as_array("words", words), check_integer("n_bits", n_bits, 0, 2**40)
+    words = as_array("words", words)
+    n_bits = check_integer("n_bits", n_bits, 0, 2**40)
     if words.dtype != np.uint64:
         raise TypeError(f"words must be uint64, got dtype {words.dtype}")
     if words.ndim == 0:
-        raise ValueError(f"words must have one axis or more, got the single word {words}")
+        raise ValueError(f"words must have at least one axis, got the single word {words}")
     *leading, width = words.shape
     if width != n_words(n_bits):
         raise ValueError(f"{n_bits} bits take {n_words(n_bits)} words, got words of shape {words.shape}")
     bits = np.empty((*leading, n_bits), np.bool_)
     rows = prod(leading)
-    _core.unpack_bits(np.ascontiguousarray(words).reshape(rows, width), bits.reshape(rows, n_bits).view(np.uint8))
+    _core.unpack_bits(
+        np.ascontiguousarray(words).reshape(rows, width), bits.reshape(rows, n_bits).view(np.uint8)
+    )
     return bits

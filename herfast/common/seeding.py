@@ -1,4 +1,4 @@
-"""Random streams: one PCG64 per role, all from one seed."""
+"""Random streams: one PCG64 generator per role, all derived from one seed."""
 
 from __future__ import annotations
 
@@ -7,49 +7,84 @@ from typing import Any
 
 import numpy as np
 
+from herfast.common.validation import short_repr
+
 
 class Role(IntEnum):
-    """Who draws from a random stream. The numbers are part of the file format and never change."""
+    """Purpose of a random stream.
+
+    The numbers are part of the file format and never change.
+    """
 
     ENVIRONMENT = 0
     EXPLORATION = 1
     REPLAY = 2
     WEIGHTS = 3
-    EVALUATION = 4  # episodes by which an agent judges itself while it learns
-    TEST = 5  # episodes named by a seed, which no agent's own stream ever plays
+    EVALUATION = 4  # episodes that measure the agent during training
+    TEST = 5  # episodes of a seeded evaluation; no other stream of an agent draws them
 
 
 class Streams(dict[Role, np.random.Generator]):
-    """The random streams of one agent, by role."""
+    """Random streams of one agent by role."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each generator, by the role's name: what JSON can hold."""
+        """Return the states of the generators by role name, as values for JSON."""
         return {role.name: rng.bit_generator.state for role, rng in self.items()}
 
     def load_state_dict(self, states: dict[str, Any]) -> None:
-        """Continue from saved states. Raises LookupError, TypeError or ValueError for what is none of PCG64."""
+        """Set every generator to its saved state.
+
+        Args:
+            states: As returned by `state_dict`.
+
+        Raises:
+            LookupError: The state of a role is missing. Nothing is changed.
+            TypeError, ValueError: A state is not a PCG64 state. Nothing is changed.
+        """
+        for role in self:
+            _check_state(role, states[role.name])
         for role, rng in self.items():
-            state = states[role.name]
-            rng.bit_generator.state = state
-            if rng.bit_generator.state != state or state["state"]["inc"] % 2 == 0:
-                raise ValueError(f"the state of stream {role.name} is not one of PCG64")
+            rng.bit_generator.state = states[role.name]
+
+
+def _check_state(role: Role, state: Any) -> None:
+    """Raise TypeError, ValueError or LookupError unless `state` is a PCG64 state."""
+    bit_generator = np.random.PCG64()
+    try:
+        bit_generator.state = state
+    except OverflowError as error:
+        raise ValueError(f"the state of stream {role.name} is not a PCG64 state: {error}") from error
+    if bit_generator.state != state or state["state"]["inc"] % 2 == 0:
+        raise ValueError(f"the state of stream {role.name} is not a PCG64 state")
 
 
 def stream(seed: int | None, role: Role) -> np.random.Generator:
-    """The random stream of one role: PCG64 seeded by `SeedSequence(seed, spawn_key=(role,))`; None is fresh entropy.
+    """Return a new generator for one role.
 
-    Raises TypeError or ValueError as `check_seed` does.
+    It is a PCG64 generator seeded by `SeedSequence(seed, spawn_key=(role,))`.
+
+    Args:
+        seed: Integer >= 0, or None for entropy from the operating system.
+        role: Purpose of the stream.
+
+    Raises:
+        TypeError, ValueError: `seed` is not allowed.
     """
     entropy = np.random.SeedSequence(check_seed(seed), spawn_key=(int(role),))
     return np.random.Generator(np.random.PCG64(entropy))
 
 
 def check_seed(seed: object) -> int | None:
-    """`seed`; TypeError unless it is None or an integer (NumPy's are, bool is not), ValueError if it is negative."""
+    """Return `seed` as None or an int.
+
+    Raises:
+        TypeError: It is neither None nor an integer of Python or NumPy. A bool is not an integer here.
+        ValueError: It is negative.
+    """
     if seed is None:
         return None
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed must be None or an integer >= 0, got {' '.join(repr(seed).split())}")
+        raise TypeError(f"seed must be None or an integer >= 0, got {short_repr(seed)}")
     if seed < 0:
         raise ValueError(f"seed must be None or an integer >= 0, got {seed}")
     return int(seed)

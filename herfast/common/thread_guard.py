@@ -9,7 +9,11 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 
 class ThreadGuard:
-    """Whether a thread is in; it may come in again, from a callback. A copy's is its own, and free."""
+    """Non-blocking re-entrant lock.
+
+    The thread that holds it may enter again, for instance from a callback. Copies and pickles get a new,
+    unlocked one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -18,15 +22,17 @@ class ThreadGuard:
         return ThreadGuard, ()
 
     def enter(self) -> bool:
-        """True, and the thread is in until it leaves, or False if another is."""
+        """Acquire the lock; return False if another thread holds it."""
         return self._lock.acquire(blocking=False)
 
     def leave(self) -> None:
-        """As often as it entered."""
+        """Release the lock once; each successful `enter` needs one `leave`."""
         self._lock.release()
 
 
 class _Guarded(Protocol):
+    """Object whose methods `one_thread` can wrap."""
+
     _thread_guard: ThreadGuard
 
 
@@ -38,14 +44,18 @@ Result = TypeVar("Result")
 def one_thread(
     method: Callable[Concatenate[Owner, Parameters], Result],
 ) -> Callable[Concatenate[Owner, Parameters], Result]:
-    """Make `method` raise RuntimeError while another thread is in a method of the same object."""
+    """Decorate a method so that only one thread at a time can use its object.
+
+    It raises RuntimeError while another thread runs a decorated method of the same object.
+    """
 
     @wraps(method)
     def guarded(self: Owner, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         if not self._thread_guard.enter():
             owner = type(self).__name__.lower()
             raise RuntimeError(
-                f"{method.__name__} was called while another thread uses this {owner}: give each thread its own"
+                f"{method.__name__} was called while another thread uses this {owner}: "
+                "give each thread its own"
             )
         try:
             return method(self, *args, **kwargs)

@@ -1,6 +1,7 @@
 """Argument validation.
 
-TypeError for a wrong type, ValueError for a value out of range; the message states what is allowed.
+Functions raise TypeError for a wrong type and ValueError for a value out of range. The message names the
+argument and states what is allowed.
 """
 
 from __future__ import annotations
@@ -15,18 +16,25 @@ from numpy.typing import DTypeLike, NDArray
 
 
 def short_repr(value: object) -> str:
-    """`value` as a sentence can hold it: its repr in one line, cut off where it is long."""
+    """Return the repr of `value` in one line of at most 100 characters."""
     return one_line(repr(value), 100)
 
 
-def one_line(text: str, most: int = 300) -> str:
-    """`text` in one line of at most so many characters."""
+def one_line(text: str, max_length: int = 300) -> str:
+    """Return `text` in one line of at most `max_length` characters."""
     text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    if len(text) > max_length:
+        text = f"{text[: max_length - 3]}..."
+    return text
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
-    """`value` as an int; TypeError unless it is an integer (NumPy's are, bool is not), ValueError unless in range."""
+    """Return `value` as an int.
+
+    Raises:
+        TypeError: It is not an integer of Python or NumPy. A bool is not an integer here.
+        ValueError: It is not in [low, high].
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer from {low:,} to {high:,}, got {short_repr(value)}")
     if not low <= value <= high:
@@ -35,28 +43,38 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
 
 
 def check_choice(name: str, value: object, allowed: Collection[str]) -> None:
-    """ValueError unless `value` is one of the words in `allowed`."""
+    """Raise ValueError unless `value` is one of the strings in `allowed`."""
     if not (isinstance(value, str) and value in allowed):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {short_repr(value)}")
 
 
 def check_bool(name: str, value: object) -> bool:
-    """`value` as a bool; TypeError unless it is True or False, Python's or NumPy's."""
+    """Return `value` as a bool; raise TypeError unless it is a Python or NumPy bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {short_repr(value)}")
     return bool(value)
 
 
 def check_path(name: str, path: object) -> None:
-    """TypeError or ValueError unless `path` can name a file."""
+    """Raise an error unless `path` can name a file.
+
+    Raises:
+        TypeError: It is neither a str nor an os.PathLike.
+        ValueError: It contains a null character.
+    """
     if not isinstance(path, (str, PathLike)):
         raise TypeError(f"{name} must be a str or os.PathLike, got {short_repr(path)}")
     if "\0" in str(path):
-        raise ValueError(f"{name} must be without null characters, got {short_repr(path)}")
+        raise ValueError(f"{name} must not contain null characters, got {short_repr(path)}")
 
 
 def check_file(path: Path) -> None:
-    """FileNotFoundError or IsADirectoryError unless `path` is in a folder, and is none."""
+    """Raise OSError unless a file can have this path.
+
+    Raises:
+        FileNotFoundError: Its folder does not exist.
+        IsADirectoryError: It is a folder.
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
@@ -64,36 +82,56 @@ def check_file(path: Path) -> None:
 
 
 def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:
-    """TypeError unless `array` is a NumPy array of `dtype`, ValueError unless it has `ndim` axes."""
-    if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be a NumPy array of {np.dtype(dtype)}, got {got}")
+    """Raise an error unless `array` has this dtype and number of axes.
+
+    Raises:
+        TypeError: It is not a NumPy array of `dtype`.
+        ValueError: It does not have `ndim` axes.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array of {np.dtype(dtype)}, got {type(array).__name__}")
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must be a NumPy array of {np.dtype(dtype)}, got dtype {array.dtype}")
     if array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
 
 
-def check_names(what: str, given: object, wanted: Iterable[str]) -> None:
-    """TypeError unless `given` is a mapping, ValueError unless its keys are exactly the `wanted` ones."""
+def check_names(what: str, given: object, expected: Iterable[str]) -> None:
+    """Raise an error unless `given` is a mapping with exactly the keys `expected`.
+
+    Raises:
+        TypeError: It is not a mapping.
+        ValueError: A key is missing or unknown.
+    """
     if not isinstance(given, Mapping):
         raise TypeError(f"{what} must be a dict, got {short_repr(given)}")
-    wanted = set(wanted)
-    for name in sorted(wanted - given.keys()):
+    expected = set(expected)
+    for name in sorted(expected - given.keys()):
         raise ValueError(f"{name} is missing")
-    for name in given.keys() - wanted:
+    for name in given.keys() - expected:
         raise ValueError(f"{short_repr(name)} is unknown")
 
 
 def check_matches(name: str, saved: object, own: NDArray[Any], any_length: bool = False) -> None:
-    """ValueError unless `saved` has the dtype and shape of `own`, but for the first axis with `any_length`."""
+    """Raise an error unless `saved` has the dtype and shape of `own`.
+
+    With `any_length` the first axis may have any length.
+
+    Raises:
+        TypeError: `saved` is not a NumPy array.
+        ValueError: Its dtype or shape differs.
+    """
     if not isinstance(saved, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array of {own.dtype}, got {type(saved).__name__}")
-    shape = saved.shape[:1] + own.shape[1:] if any_length else own.shape
-    if saved.shape != shape or saved.dtype != own.dtype:
+    shape = own.shape
+    if any_length:
+        shape = saved.shape[:1] + own.shape[1:]
+    if saved.shape != shape or saved.ndim != own.ndim or saved.dtype != own.dtype:
         raise ValueError(f"{name} should be {own.dtype} {shape}, is {saved.dtype} {saved.shape}")
 
 
 def check_layout(name: str, array: NDArray[Any]) -> None:
-    """ValueError unless `array` is C-contiguous and, where its name begins with out_, writable."""
+    """Raise ValueError unless `array` is C-contiguous and, if named out_*, writable."""
     if not array.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous, got strides {array.strides} with shape {array.shape}")
     if name.startswith("out_") and not array.flags.writeable:
@@ -101,15 +139,17 @@ def check_layout(name: str, array: NDArray[Any]) -> None:
 
 
 def check_zero_or_one(name: str, array: NDArray[Any]) -> None:
-    """ValueError unless all values are 0 or 1."""
+    """Raise ValueError unless all values are 0 or 1."""
     bad = (array != 0) & (array != 1)
     if bad.any():
         raise ValueError(f"{name} must be 0 or 1, got {array[bad][0]}")
 
 
 def as_array(name: str, value: object) -> NDArray[Any]:
-    """`value` as an array; ValueError for sequences that are no array, since their lengths differ."""
+    """Return `value` as an array; raise ValueError for sequences of unequal lengths."""
     try:
         return np.asarray(value)
     except ValueError:
-        raise ValueError(f"{name} must be an array, or sequences of equal lengths, got {short_repr(value)}") from None
+        raise ValueError(
+            f"{name} must be an array, or sequences of equal lengths, got {short_repr(value)}"
+        ) from None

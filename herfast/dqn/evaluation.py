@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from herfast.config import Evaluator
 from herfast.dqn.memory_budget import trajectory_bytes
 from herfast.dqn.rollout import ended_in_loop, reached_goal, rollout
 from herfast.envs.base import GoalEnv
@@ -20,24 +21,41 @@ class Evaluation(NamedTuple):
 
     n_episodes: int
     success_rate: float  # share of episodes that reached their goal
-    mean_return: float  # undiscounted: -1 for each step but one that reaches the goal
+    mean_return: float  # undiscounted: -1 for each step except one that reaches the goal
     mean_length: float  # steps
     loop_share: float  # share of episodes that ended in a state visited before
 
 
 def n_parallel_episodes(env: GoalEnv, n_episodes: int) -> int:
-    """How many of `n_episodes` episodes are played in lockstep, so that their trajectories stay small."""
+    """Return how many episodes to play in lockstep, so that trajectories stay small."""
     return max(1, min(n_episodes, MAX_PARALLEL_EPISODES, MAX_TRAJECTORY_BYTES // trajectory_bytes(env)))
 
 
 def evaluate(
-    env: GoalEnv, network: QNetwork, n_episodes: int, rng: np.random.Generator, which: str, no_revisit: bool = False
+    env: GoalEnv,
+    network: QNetwork,
+    n_episodes: int,
+    rng: np.random.Generator,
+    which: Evaluator,
+    no_revisit: bool = False,
 ) -> Evaluation:
-    """Play `n_episodes` greedy episodes, drawn from `rng`, with the "online" or "target" network; as `rollout` does."""
+    """Evaluate the greedy policy of a network.
+
+    Args:
+        env: the environment.
+        network: the Q-network.
+        n_episodes: number of episodes, played in lockstep in portions of `n_parallel_episodes`.
+        rng: draws initial states and goals.
+        which: "online" or "target", the network that plays.
+        no_revisit: as in `rollout`.
+    """
     chunk_size = n_parallel_episodes(env, n_episodes)
-    successes = steps = loops = 0
+    successes = 0
+    steps = 0
+    loops = 0
     for first in range(0, n_episodes, chunk_size):
-        episodes = rollout(env, network, min(chunk_size, n_episodes - first), rng, which=which, no_revisit=no_revisit)
+        n_chunk = min(chunk_size, n_episodes - first)
+        episodes = rollout(env, network, n_chunk, rng, which=which, no_revisit=no_revisit)
         successes += int(reached_goal(episodes, env.n_goal_bits).sum())
         steps += int(episodes.lengths.sum())
         loops += int(ended_in_loop(episodes).sum())

@@ -1,4 +1,4 @@
-"""How much memory an agent needs, checked before it is allocated."""
+"""Memory that an agent needs, estimated and checked before it is allocated."""
 
 from __future__ import annotations
 
@@ -8,55 +8,87 @@ from pathlib import Path
 from herfast.common.batches import n_words
 from herfast.config import Config
 from herfast.envs.base import GoalEnv
+from herfast.replay.hindsight_replay import check_capacity
 
 _REMEDIES = {
     "trajectories": "lower max_steps or episodes_per_cycle",
-    "ring": "lower capacity",
+    "replay buffer": "lower capacity",
     "minibatches": "lower updates_per_cycle or batch_size",
     "network": "lower hidden",
 }
 
 
 def estimate_memory(env: GoalEnv, config: Config) -> dict[str, int]:
-    """Bytes that an agent allocates: a cycle's trajectories, the ring, a cycle's minibatches, the network."""
-    state, goal = 8 * n_words(env.n_state_bits), 8 * n_words(env.n_goal_bits)
-    inputs, parameters = env.n_state_bits + env.n_goal_bits, 0
-    widths = [-(-width // 32) * 32 for width in config.hidden]  # as the kernels pad them
-    for width in widths:
-        parameters, inputs = parameters + (inputs + 1) * width, width
-    head = (inputs + 1) * env.n_actions
-    batch, n_envs, depth = config.batch_size, config.episodes_per_cycle, len(widths)
+    """Estimate the memory that an agent allocates.
+
+    Args:
+        env: the environment, which gives the numbers of bits, actions and steps.
+        config: the settings of the agent.
+
+    Returns:
+        Bytes of the trajectories of a cycle, the replay buffer, the minibatches of a cycle, and the network.
+    """
+    state_bytes = 8 * n_words(env.n_state_bits)
+    goal_bytes = 8 * n_words(env.n_goal_bits)
+    n_transitions = config.updates_per_cycle * config.batch_size
     return {
-        "trajectories": n_envs * trajectory_bytes(env),
-        "ring": config.capacity * (state + goal + 8),
-        "minibatches": config.updates_per_cycle * config.batch_size * (2 * state + goal + 11),
-        # online, target, gradient and two moments; three heads of a dueling network; activations and values; tables;
-        # what the first layer's gradient needs
-        "network": 4 * (5 * (parameters + head) + (3 * head if config.dueling else 0))
-        + 4 * (max(widths) * depth * (3 * batch + n_envs) + widths[0] * n_envs)
-        + 4 * (env.n_actions + 32) * (batch + n_envs)
-        + 64 * batch
-        + 2**16
-        + (env.n_state_bits + env.n_goal_bits) * (128 + 8 * n_words(batch)),
+        "trajectories": config.episodes_per_cycle * trajectory_bytes(env),
+        "replay buffer": config.capacity * (state_bytes + goal_bytes + 8),
+        "minibatches": n_transitions * (2 * state_bytes + goal_bytes + 11),
+        "network": _network_bytes(env, config),
     }
 
 
+def _network_bytes(env: GoalEnv, config: Config) -> int:
+    """Return the bytes of parameters and work arrays, most of which are float32."""
+    n_inputs = env.n_state_bits + env.n_goal_bits
+    widths = [-(-width // 32) * 32 for width in config.hidden]  # padded as in the kernels
+    batch_size = config.batch_size
+    n_envs = config.episodes_per_cycle
+
+    layer_inputs = n_inputs
+    n_hidden_parameters = 0
+    for width in widths:
+        n_hidden_parameters += (layer_inputs + 1) * width
+        layer_inputs = width
+    n_output_parameters = (layer_inputs + 1) * env.n_actions
+
+    # Online and target network, gradient, and Adam's two moments.
+    parameters = 5 * (n_hidden_parameters + n_output_parameters)
+    if config.dueling:
+        parameters += 3 * n_output_parameters  # output layers derived from the value and advantage layers
+    # For minibatches the activations of three passes; for acting those of one and the first pre-activations.
+    activations = max(widths) * len(widths) * (3 * batch_size + n_envs) + widths[0] * n_envs
+    # Q values, and 32 pre-activations.
+    values = (env.n_actions + 32) * (batch_size + n_envs)
+    first_layer_gradient = n_inputs * (128 + 8 * n_words(batch_size))
+    per_sample = 64 * batch_size
+    lookup_tables = 2**16
+    return 4 * (parameters + activations + values) + first_layer_gradient + per_sample + lookup_tables
+
+
 def trajectory_bytes(env: GoalEnv) -> int:
-    """Bytes of one trajectory of at most max_steps steps."""
-    state, goal = 8 * n_words(env.n_state_bits), 8 * n_words(env.n_goal_bits)
-    return env.max_steps * (state + 2) + state + goal
+    """Return the bytes of one trajectory of at most max_steps steps."""
+    state_bytes = 8 * n_words(env.n_state_bits)
+    goal_bytes = 8 * n_words(env.n_goal_bits)
+    action_bytes = 2
+    return env.max_steps * (state_bytes + action_bytes) + state_bytes + goal_bytes
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, in the system and in a container; None where nobody tells."""
+    """Return the bytes available without swapping, or None if unknown.
+
+    Both the system and the container limit them.
+    """
     sizes = []
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 sizes.append(int(line.split()[1]) * 1024)
-        most, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
-        sizes.append(int(most) - int(used))
-    except (OSError, ValueError):  # no Linux, no control group, or one without a limit, which is called "max"
+        limit = Path("/sys/fs/cgroup/memory.max").read_text()
+        used = Path("/sys/fs/cgroup/memory.current").read_text()
+        sizes.append(int(limit) - int(used))
+    except (OSError, ValueError):  # not Linux, no control group, or one without a limit, which reads "max"
         pass
     if sizes:
         return max(0, min(sizes))
@@ -67,17 +99,19 @@ def available_memory() -> int | None:
 
 
 def check_memory(env: GoalEnv, config: Config) -> None:
-    """Raise ValueError if the ring cannot hold an episode.
+    """Check that the agent fits into memory and an episode into the replay buffer.
 
-    Raise MemoryError, naming the largest part and what to lower, if an agent needs more than is available.
+    Raises:
+        ValueError: the capacity is below max_steps + 1.
+        MemoryError: more memory is needed than is available. The message names the largest part.
     """
-    if config.capacity <= env.max_steps:
-        raise ValueError(f"capacity must be at least max_steps + 1 = {env.max_steps + 1:,}, got {config.capacity:,}")
-    parts, free = estimate_memory(env, config), available_memory()
+    check_capacity(config.capacity, env.max_steps)
+    parts = estimate_memory(env, config)
     needed = sum(parts.values())
-    if free is not None and needed > free:
+    available = available_memory()
+    if available is not None and needed > available:
         largest = max(parts, key=lambda name: parts[name])
         raise MemoryError(
-            f"{free / 1e9:,.1f} GB of memory is available and the agent needs {needed / 1e9:,.1f} GB; "
-            f"{parts[largest] / 1e9:,.1f} GB of that for the {largest}: {_REMEDIES[largest]}"
+            f"{available / 1e9:,.1f} GB of memory is available and the agent needs {needed / 1e9:,.1f} GB, "
+            f"of which {parts[largest] / 1e9:,.1f} GB for the {largest}: {_REMEDIES[largest]}"
         )

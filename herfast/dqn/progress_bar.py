@@ -1,4 +1,4 @@
-"""The progress bar of `learn`: success, loss, steps per second and the time left."""
+"""Progress bar of `learn`: success, loss, steps per second and the time left."""
 
 from __future__ import annotations
 
@@ -6,31 +6,47 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from herfast.dqn.limits import Limits
+
 
 @contextmanager
 def show_progress(
-    wanted: bool, cycles: tuple[float, float], env_steps: tuple[float, float]
+    wanted: bool, cycles: int, env_steps: int, limits: Limits
 ) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Within it, a function that shows a row of the history on a bar; it does nothing unless `wanted`.
+    """Show a progress bar, and yield a function that updates it from a history row.
 
-    `cycles` and `env_steps` are pairs of now and the limit; the bar counts what is limited, and the time left is that
-    to the limit, so at most what it says when learning also ends at a success rate.
+    The bar counts cycles if they are limited, and environment steps otherwise. The time left is that to this
+    limit: it is an upper bound if training may also end at a success rate.
+
+    Args:
+        wanted: if False, there is no bar and the function does nothing.
+        cycles: completed cycles.
+        env_steps: completed environment steps.
+        limits: totals at which training stops.
     """
     if not wanted:
         yield lambda row: None
         return
     from tqdm.auto import tqdm
 
-    by_cycles = cycles[1] != float("inf")
-    first, last = cycles if by_cycles else env_steps
-    started, steps_before = time.perf_counter(), env_steps[0]
-    with tqdm(total=int(last - first), unit="cycle" if by_cycles else "step", dynamic_ncols=True) as bar:
+    by_cycles = limits.cycles != float("inf")
+    unit = "step"
+    total = limits.env_steps - env_steps
+    if by_cycles:
+        unit = "cycle"
+        total = limits.cycles - cycles
+    started = time.perf_counter()
+    with tqdm(total=int(total), unit=unit, dynamic_ncols=True) as bar:
 
         def show(row: Mapping[str, float]) -> None:
-            rate = (row["env_steps"] - steps_before) / (time.perf_counter() - started)
+            new_steps = row["env_steps"] - env_steps
+            rate = new_steps / (time.perf_counter() - started)
             bar.set_postfix_str(
                 f"success={row['success']:.2f}, loss={row['loss']:.3g}, {rate:,.0f} steps/s", refresh=False
             )
-            bar.update(1 if by_cycles else min(row["env_steps"] - first, last - first) - bar.n)
+            if by_cycles:
+                bar.update(1)
+            else:
+                bar.update(min(new_steps, total) - bar.n)  # the last cycle may pass the limit
 
         yield show

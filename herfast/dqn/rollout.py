@@ -1,8 +1,12 @@
-"""Roll out episodes in lockstep.
+"""Rollout of episodes in lockstep.
 
-Order of draws, a contract: the environment stream resets all episodes; then, at each step, the exploration stream gives
-one uniform [0, 1) per episode still active, in order, and after them one action for each episode whose uniform is below
-epsilon. Without exploration nothing but the reset is drawn.
+The order of random draws is a contract:
+
+1. The environment stream resets all episodes.
+2. At each step the exploration stream draws one uniform number in [0, 1) per active episode, in order.
+3. It then draws one action for each episode whose number is below epsilon.
+
+Without exploration only the reset draws random numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Trajectories, n_words
+from herfast.config import Evaluator
 from herfast.envs.base import GoalEnv
 from herfast.networks.kernels.simd import Floats
 from herfast.networks.q_network import QNetwork
@@ -24,17 +29,29 @@ def rollout(
     n_episodes: int,
     rng: np.random.Generator,
     *,
-    which: str = "online",
+    which: Evaluator = "online",
     exploration: np.random.Generator | None = None,
     epsilon_at: Callable[[int], float] | None = None,
     env_steps: int = 0,
     no_revisit: bool = False,
 ) -> Trajectories:
-    """Play `n_episodes` episodes with the "online" or "target" network; finished games are not stepped.
+    """Play episodes until all of them have ended.
 
-    Greedy, unless `exploration` is given: then each action is random with probability epsilon_at(steps completed),
-    counted from `env_steps` over all games and constant within a lockstep step. With `no_revisit` a greedy game takes
-    the best of the actions that it has not yet taken: in the bit-flip game it never flips a bit back.
+    Args:
+        env: the environment.
+        network: the Q-network.
+        n_episodes: number of episodes E.
+        rng: draws initial states and goals.
+        which: "online" or "target", the network that plays.
+        exploration: draws random actions. With None the policy is greedy.
+        epsilon_at: probability of a random action as a function of completed environment steps. It is
+            evaluated once per step of all episodes.
+        env_steps: environment steps completed before. Those of all episodes are added.
+        no_revisit: take the best of the actions that an episode has not taken before. In BitFlip no bit is
+            then flipped back. Once an episode has taken all actions, all are allowed again.
+
+    Returns:
+        The trajectories: T is env.max_steps.
     """
     states = np.zeros((env.max_steps + 1, n_episodes, n_words(env.n_state_bits)), np.uint64)
     goals = np.zeros((n_episodes, n_words(env.n_goal_bits)), np.uint64)
@@ -42,14 +59,16 @@ def rollout(
     lengths = np.full(n_episodes, env.max_steps, np.int32)
     terminated = np.zeros(n_episodes, np.bool_)
     active = np.arange(n_episodes)
-    taken = np.zeros((env.n_actions, n_episodes), np.bool_) if no_revisit else None
+    taken: NDArray[np.bool_] | None = None
+    if no_revisit:
+        taken = np.zeros((env.n_actions, n_episodes), np.bool_)
 
     env.reset(rng, states[0], goals)
     policy = network.greedy_policy(n_episodes, which)
     for t in range(env.max_steps):
-        policy.act(states[t], goals, active, actions[t])
+        values = policy.act(states[t], goals, active, actions[t])
         if taken is not None:
-            actions[t, active] = _best_untaken(policy.values(active.size), taken, active)
+            actions[t, active] = _best_untaken(values[:, : active.size], taken, active)
         if exploration is not None and epsilon_at is not None:
             explorers = active[exploration.random(active.size) < epsilon_at(env_steps)]
             if explorers.size:
@@ -57,7 +76,7 @@ def rollout(
         env.step(states[t], goals, actions[t], active, states[t + 1], terminated)
         env_steps += active.size
         done: NDArray[np.bool_] = terminated[active]
-        if np.count_nonzero(done):  # a quarter of the time of done.any(), once a step
+        if np.count_nonzero(done):  # takes a quarter of the time of done.any(), which matters at each step
             lengths[active[done]] = t + 1
             active = active[~done]
             if not active.size:
@@ -66,9 +85,10 @@ def rollout(
 
 
 def _best_untaken(q: Floats, taken: NDArray[np.bool_], active: NDArray[np.int64]) -> NDArray[np.int64]:
-    """From q [A, n_active]: the best action of each active game that `taken` [A, E] does not have, noted there.
+    """Return the best untaken action of each active episode, and mark it as taken.
 
-    Where it has them all, as it may where max_steps exceeds A, all are open again.
+    `q` is [A, n_active] and `taken` [A, E]. An episode that has taken all actions may take all of them again.
+    This happens only if max_steps exceeds A.
     """
     taken[:, active[taken[:, active].all(axis=0)]] = False
     best: NDArray[np.int64] = np.where(taken[:, active], -np.inf, q).argmax(axis=0)
@@ -77,12 +97,15 @@ def _best_untaken(q: Floats, taken: NDArray[np.bool_], active: NDArray[np.int64]
 
 
 def final_states(trajectories: Trajectories) -> NDArray[np.uint64]:
-    """The last state of each episode, uint64[E, Ws]."""
+    """Return the last state of each episode, uint64[E, Ws]."""
     return trajectories.states[trajectories.lengths, np.arange(len(trajectories.lengths))]
 
 
 def reached_goal(trajectories: Trajectories, n_goal_bits: int) -> NDArray[np.bool_]:
-    """Which episodes ended at their goal, bool[E]: the achieved goal is the first bits of the last state."""
+    """Return for each episode whether it ended at its goal, bool[E].
+
+    The achieved goal is the first `n_goal_bits` bits of the last state.
+    """
     difference = final_states(trajectories)[:, : n_words(n_goal_bits)] ^ trajectories.goals
     if n_goal_bits % 64:
         difference[:, -1] &= np.uint64((1 << n_goal_bits % 64) - 1)
@@ -90,8 +113,12 @@ def reached_goal(trajectories: Trajectories, n_goal_bits: int) -> NDArray[np.boo
 
 
 def ended_in_loop(trajectories: Trajectories) -> NDArray[np.bool_]:
-    """Which episodes ended in a state that they had visited before, bool[E]; greedy play never leaves such a loop."""
-    last, steps = final_states(trajectories), np.arange(len(trajectories.states))[:, None]
+    """Return for each episode whether it ended in a state visited before, bool[E].
+
+    A greedy policy never leaves such a loop.
+    """
+    last = final_states(trajectories)
+    steps = np.arange(len(trajectories.states))[:, None]
     equal = (trajectories.states == last).all(axis=2)
     repeats: NDArray[np.bool_] = np.any(equal & (steps < trajectories.lengths), axis=0)
     return repeats

@@ -1,1 +1,1 @@
-"""Packed goal environments, their Gymnasium interfaces, and adapters for other environments."""
+"""Goal environments on packed bits, their Gymnasium interfaces, and adapters."""

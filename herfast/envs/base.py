@@ -1,11 +1,12 @@
-"""The protocol of packed, batched environments with goals.
+"""Protocol of packed, batched environments with goals.
 
-An environment holds no state: the caller owns all arrays, and steps any number of episodes in lockstep with one object.
+An environment holds no state. The caller owns all arrays and steps any number of episodes in lockstep with
+one object.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +14,47 @@ from numpy.typing import NDArray
 from herfast.common.batches import Words
 from herfast.common.validation import check_array, check_layout
 
+Spec: TypeAlias = dict[str, Any]
+
 
 class GoalEnv(Protocol):
-    """What a rollout needs of an environment. The achieved goal is the first n_goal_bits of the state."""
+    """Protocol of an environment that an agent can train on.
+
+    The achieved goal is the first n_goal_bits of the state.
+
+    An environment may have more members, for the diagnosis and for display:
+
+    - better_actions(states uint64[M, Ws], goals uint64[M, Wg]) -> bool[M, A]: actions that bring a state
+      closer to its goal
+    - optimal_play() -> OptimalPlay: results of an optimal policy
+    - label: short name without spaces, for folders; by default made from `spec()`
+    - action_label: display name of an action; by default "action"
+    """
 
     @property
-    def n_state_bits(self) -> int: ...
+    def n_state_bits(self) -> int:
+        """Number of bits of a state, S, from 1 to 65,535."""
+
     @property
-    def n_goal_bits(self) -> int: ...
+    def n_goal_bits(self) -> int:
+        """Number of bits of a goal, G, from 1 to S."""
+
     @property
-    def n_actions(self) -> int: ...
+    def n_actions(self) -> int:
+        """Number of actions, A, from 1 to 65,536."""
+
     @property
     def max_steps(self) -> int:
-        """Steps after which an episode is truncated."""
+        """Number of steps after which an episode is truncated, from 1 to 65,535."""
 
     def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
-        """Start a game in every row: draw states uint64[E, Ws] and goals uint64[E, Wg]."""
+        """Start one episode per row.
+
+        Args:
+            rng: Source of all draws.
+            out_states: uint64[E, Ws], receives the start states.
+            out_goals: uint64[E, Wg], receives the goals.
+        """
 
     def step(
         self,
@@ -39,16 +65,46 @@ class GoalEnv(Protocol):
         out_states: Words,
         out_terminated: NDArray[np.bool_],
     ) -> None:
-        """Play one step of the games whose indices are in `active`; rows of other games are neither read nor written.
+        """Step the episodes in `active`.
 
-        states, out_states uint64[E, Ws] (they may be one array), goals uint64[E, Wg], actions uint16[E],
-        active int64[n_active], out_terminated bool[E]: the next state reaches the goal.
+        Rows of other episodes are neither read nor written.
+
+        Args:
+            states: uint64[E, Ws].
+            goals: uint64[E, Wg].
+            actions: uint16[E].
+            active: int64[n_active], indices of episodes.
+            out_states: uint64[E, Ws], receives the next states. It may be `states` itself.
+            out_terminated: bool[E], receives whether the next state reaches the goal.
         """
 
+    def spec(self) -> Spec:
+        """Return {"id": ..., **parameters}, the argument of `make_env`.
 
-def check_arrays(**wanted: tuple[NDArray[Any], type, int]) -> None:
-    """Raise for the first array that is not of its dtype and axes, then for the first that is laid out otherwise."""
-    for name, (array, dtype, ndim) in wanted.items():
+        `make_env` builds an equal environment from it. All values can be written as JSON.
+        """
+
+    def describe(self) -> str:
+        """Return a short description, such as "8 bits in at most 8 steps"."""
+
+
+class OptimalPlay(NamedTuple):
+    """Results of an optimal policy."""
+
+    mean_steps: float  # mean number of steps per episode
+    unreachable: float  # fraction of episodes whose goal is more than max_steps away
+
+
+def check_arrays(**expected: tuple[NDArray[Any], type, int]) -> None:
+    """Check arrays given as name=(array, dtype, number of axes).
+
+    Types and axes of all arrays are checked first, then memory layouts.
+
+    Raises:
+        TypeError: An argument is not a NumPy array of its dtype.
+        ValueError: An array has another number of axes, is not C-contiguous, or is read-only but named out_*.
+    """
+    for name, (array, dtype, ndim) in expected.items():
         check_array(name, array, dtype, ndim)
-    for name, (array, _, _) in wanted.items():
+    for name, (array, _, _) in expected.items():
         check_layout(name, array)

@@ -1,24 +1,32 @@
-"""The bit-flipping environment on packed words."""
+"""Bit-flipping environment on packed words."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Words
-from herfast.common.bits import _core
+from herfast.common.bits import _core, unpack_bits
 from herfast.common.validation import check_integer, short_repr
-from herfast.envs.base import check_arrays
+from herfast.envs.base import OptimalPlay, Spec, check_arrays
 
 
 @dataclass(frozen=True, init=False)
 class BitFlip:
-    """The bit-flipping game (Andrychowicz et al. 2017, section 3.1): action i flips bit i, the goal is a bit string.
+    """Bit-flipping environment of Andrychowicz et al. 2017 (section 3.1).
 
-    Start and goal are uniform and never equal. n_bits and max_steps (None: n_bits) are integers from 1 to 65,535,
-    else TypeError or ValueError.
+    State and goal are strings of n_bits bits. Action i flips bit i. Start state and goal are drawn uniformly
+    and are never equal.
+
+    Args:
+        n_bits: Length of state and goal, from 1 to 65,535.
+        max_steps: Number of steps after which an episode is truncated, from 1 to 65,535. Default: n_bits.
+
+    Raises:
+        TypeError, ValueError: An argument is not an integer or out of range.
     """
 
     n_bits: int
@@ -26,8 +34,9 @@ class BitFlip:
 
     def __init__(self, n_bits: int, max_steps: int | None = None) -> None:
         object.__setattr__(self, "n_bits", check_integer("n_bits", n_bits, 1, 65_535))
-        steps = self.n_bits if max_steps is None else check_integer("max_steps", max_steps, 1, 65_535)
-        object.__setattr__(self, "max_steps", steps)
+        if max_steps is None:
+            max_steps = self.n_bits
+        object.__setattr__(self, "max_steps", check_integer("max_steps", max_steps, 1, 65_535))
 
     @property
     def n_state_bits(self) -> int:
@@ -41,11 +50,40 @@ class BitFlip:
     def n_actions(self) -> int:
         return self.n_bits
 
-    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
-        """Start E games: draw out_states and out_goals, both C-contiguous uint64[E, W].
+    @property
+    def label(self) -> str:
+        return f"{self.n_bits}bits"
 
-        The order of draws is stated in csrc/bitflip.h. Raises TypeError or ValueError, before anything is drawn, for
-        another generator, arrays of another kind, or arrays that share memory.
+    action_label = "flip"
+
+    def spec(self) -> Spec:
+        return {"id": "BitFlip", "n_bits": self.n_bits, "max_steps": self.max_steps}
+
+    def describe(self) -> str:
+        return f"{self.n_bits:,} bits in at most {self.max_steps:,} steps"
+
+    def better_actions(self, states: Words, goals: Words) -> NDArray[np.bool_]:
+        """Return bool[M, n_bits], True for bits in which a state differs from its goal."""
+        return unpack_bits(states ^ goals, self.n_bits)
+
+    def optimal_play(self) -> OptimalPlay:
+        """Return the results of a policy that flips each wrong bit once.
+
+        On average n_bits / 2 bits are wrong.
+        """
+        return OptimalPlay(self.n_bits / 2, _unreachable(self.n_bits, self.max_steps))
+
+    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
+        """Start E episodes. The order of draws is stated in csrc/bitflip.h.
+
+        Args:
+            rng: Source of all draws.
+            out_states: C-contiguous uint64[E, W], receives the start states.
+            out_goals: C-contiguous uint64[E, W], receives the goals.
+
+        Raises:
+            TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
+                memory. Nothing is drawn.
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator, got {short_repr(rng)}")
@@ -64,15 +102,25 @@ class BitFlip:
         out_states: Words,
         out_terminated: NDArray[np.bool_],
     ) -> None:
-        """Play one step of the games in `active`, as GoalEnv.step says; all arrays C-contiguous.
+        """Step the episodes in `active`.
 
-        Raises TypeError or ValueError, before anything is written, for arrays of another kind, an index in `active`
-        that is no game's, an active game's action that is not below n_bits, or its state or goal with bits past the
-        end.
+        Rows of other episodes are neither read nor written. All arrays are C-contiguous.
+
+        Args:
+            states: uint64[E, W]. Bits at or past n_bits are 0 in active rows.
+            goals: uint64[E, W], likewise.
+            actions: uint16[E], each below n_bits in active rows.
+            active: int64[n_active], indices of episodes, from 0 to E - 1.
+            out_states: uint64[E, W], receives the next states. It may be `states`, but not `goals`.
+            out_terminated: bool[E], receives whether the next state equals the goal.
+
+        Raises:
+            TypeError, ValueError: An argument is not allowed. Nothing is written.
         """
         try:
             _core.bitflip_step(self.n_bits, states, goals, actions, active, out_states, out_terminated)
-        except (TypeError, ValueError):  # the core knows that an array is wrong, but not always which: look only now
+        except (TypeError, ValueError):
+            # The core does not always name the wrong array. The full check is slower, so it runs only here.
             check_arrays(
                 states=(states, np.uint64, 2),
                 goals=(goals, np.uint64, 2),
@@ -82,3 +130,13 @@ class BitFlip:
                 out_terminated=(out_terminated, np.bool_, 1),
             )
             raise
+
+
+def _unreachable(n_bits: int, max_steps: int) -> float:
+    """Return the probability that start and goal differ in over `max_steps` bits."""
+    log_all = n_bits * math.log(2)
+    log_factorial = math.lgamma(n_bits + 1)
+    far = range(max_steps + 1, n_bits + 1)
+    return sum(
+        math.exp(log_factorial - math.lgamma(d + 1) - math.lgamma(n_bits - d + 1) - log_all) for d in far
+    )

@@ -1,4 +1,4 @@
-"""Render a state and its goal, as text or as pixels."""
+"""Rendering of a state and its goal as text or pixels."""
 
 from __future__ import annotations
 
@@ -7,29 +7,44 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Bits: TypeAlias = NDArray[np.int8]  # [n], of zeros and ones
-_SQUARE, _GAP, _MARGIN = 16, 2, 8  # pixels of the picture, even as its sides must be in a video
-_COLUMNS = 32  # bits in a row of it
-_COLOURS = np.array(  # of a bit, [right or wrong, 0 or 1]: pale blue and blue, pale orange and orange
-    [[(0xC9, 0xD8, 0xEA), (0x1F, 0x5F, 0xA8)], [(0xF7, 0xD3, 0xB3), (0xD1, 0x60, 0x0A)]], np.uint8
+Bits: TypeAlias = NDArray[np.int8]  # [n], zeros and ones
+# Sizes in pixels. They are even, since videos need images with even sides.
+_SQUARE = 16
+_GAP = 2
+_MARGIN = 8
+_COLUMNS = 32  # bits per row of the image
+# Colours of a bit by [0 = as in the goal or 1 = wrong, value of the bit].
+_COLOURS = np.array(
+    [
+        [(0xC9, 0xD8, 0xEA), (0x1F, 0x5F, 0xA8)],  # pale blue, blue
+        [(0xF7, 0xD3, 0xB3), (0xD1, 0x60, 0x0A)],  # pale orange, orange
+    ],
+    np.uint8,
 )
 
 
 def as_text(bits: Bits) -> str:
-    """Bits [n] as zeros and ones."""
+    """Return bits [n] as a string of zeros and ones."""
     return "".join(np.where(bits, "1", "0"))
 
 
 def render_ansi(state: Bits, goal: Bits) -> str:
-    """State and goal, both [n], in one line."""
+    """Return state and goal, both [n], as one line of text."""
     return f"state {as_text(state)} goal {as_text(goal)}"
 
 
 def render_rgb_array(state: Bits, goal: Bits) -> NDArray[np.uint8]:
-    """State and goal, both [n], in pixels uint8[height, width, 3] of red, green and blue; n alone sets their shape.
+    """Return state and goal as an image.
 
-    A square per bit, dark for 1 and pale for 0: rows of 32 bits of the goal, in blue, and close below each the same
-    bits of the state, in blue where they are right and in orange where not.
+    Each bit is a square, dark for 1 and pale for 0. The goal is drawn in blue, in rows of 32 bits. Below each
+    row are the same bits of the state, blue if they equal those of the goal and orange otherwise.
+
+    Args:
+        state: int8[n].
+        goal: int8[n].
+
+    Returns:
+        RGB pixels uint8[height, width, 3]. Height and width depend only on n.
     """
     columns = min(len(goal), _COLUMNS)
     rows = -(-len(goal) // columns)
@@ -37,9 +52,12 @@ def render_rgb_array(state: Bits, goal: Bits) -> NDArray[np.uint8]:
     squares[0, : len(goal)] = _COLOURS[0, goal]
     squares[1, : len(goal)] = _COLOURS[state ^ goal, state]
     goals, states = squares.reshape(2, rows, 1, columns, 1, 3)
-    height, width = 2 * _MARGIN + 2 * _SQUARE + _GAP, _SQUARE + _GAP
+    height = 2 * _MARGIN + 2 * _SQUARE + _GAP
+    width = _SQUARE + _GAP
     pixels = np.full((rows, height, columns, width, 3), 255, np.uint8)
     pixels[:, _MARGIN : _MARGIN + _SQUARE, :, :_SQUARE] = goals
     pixels[:, -_MARGIN - _SQUARE : -_MARGIN, :, :_SQUARE] = states
     sides = (_MARGIN, _MARGIN - _GAP)
-    return np.pad(pixels.reshape(rows * height, columns * width, 3), ((0, 0), sides, (0, 0)), constant_values=255)
+    return np.pad(
+        pixels.reshape(rows * height, columns * width, 3), ((0, 0), sides, (0, 0)), constant_values=255
+    )

@@ -1,27 +1,31 @@
-"""The folder of a run: which files are its own, when it may be written, and how it is read back.
+"""Run folders: file names, creation, validation, training and plots.
 
-    config.json             what was asked for: the version, the game, the preset, the seed, every field of Config;
-                            who goes on with the run may ask for other limits, and they are written there
-    progress.csv            the history, one row a cycle, each written as soon as the cycle ends
-    agent.safetensors       the agent, to play with
-    checkpoint.safetensors  everything, to go on learning from as if the run had never been stopped
-    success, return and loss, each as .png and .svg
+A run folder contains:
 
-A run never touches a file that is not its own.
+- config.json: the herfast version, the environment, the preset, the seed and every field of Config. A resumed
+  run writes its new limits there.
+- progress.csv: the history. The row of a cycle is written as soon as the cycle ends.
+- agent.safetensors: the agent, without its replay buffer.
+- checkpoint.safetensors: the whole state of training. A resumed run equals one that was never stopped.
+- success, return and loss: the plots, each as .png and .svg.
+
+Files of other programs in the folder are never changed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from herfast.callbacks.base import Callback
 from herfast.callbacks.text_logs import CsvLog, read_csv_log
 from herfast.common.atomic_file import write_file
 from herfast.common.version import __version__
 from herfast.config import Config
-from herfast.envs.bit_flip import BitFlip
+from herfast.envs.base import GoalEnv
+from herfast.envs.registry import make_env
 from herfast.plotting.run_plots import PLOT_FILES, plot_run
 
 if TYPE_CHECKING:
@@ -35,112 +39,223 @@ RUN_FILES = (CONFIG_FILE, PROGRESS_FILE, AGENT_FILE, CHECKPOINT_FILE, *PLOT_FILE
 
 
 def check_folder_free(folder: Path, overwrite: bool) -> None:
-    """Raises FileExistsError or NotADirectoryError unless a run may be written into `folder`."""
+    """Check that a run may be written to `folder`.
+
+    Args:
+        folder: the folder, which need not exist. It may contain files of other programs.
+        overwrite: whether a run in it may be replaced.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+        FileExistsError: it contains a run, or a file with a name from RUN_FILES that herfast did not write.
+    """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, where the folder of a run is wanted")
+        raise NotADirectoryError(f"{folder} is a file: choose a folder for the run")
     taken = [name for name in RUN_FILES if (folder / name).exists()]
     if taken and read_config(folder) is None:
-        raise FileExistsError(f"{folder} holds a {taken[0]} that is not of a run of herfast: choose another --out")
+        raise FileExistsError(
+            f"{folder} contains a {taken[0]} that herfast did not write: choose another --out"
+        )
     if taken and not overwrite:
-        raise FileExistsError(f"{folder} already holds a run: --resume goes on with it, --overwrite replaces it")
+        raise FileExistsError(
+            f"{folder} already contains a run: "
+            "continue it with herfast resume, or replace it with --overwrite"
+        )
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The checkpoint of the run in `folder`. Raises FileNotFoundError if there is no run, or none to go on from."""
+    """Return the checkpoint of the run in `folder`.
+
+    Raises:
+        FileNotFoundError: `folder` contains no run, or a run without a checkpoint.
+    """
     if read_config(folder) is None:
-        raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {CONFIG_FILE} of herfast")
+        raise FileNotFoundError(
+            f"{folder} is not the folder of a run: it contains no {CONFIG_FILE} written by herfast"
+        )
     if not (folder / CHECKPOINT_FILE).is_file():
-        raise FileNotFoundError(f"{folder} holds no {CHECKPOINT_FILE} to go on from: train anew with --overwrite")
+        raise FileNotFoundError(
+            f"{folder} contains no {CHECKPOINT_FILE} to resume from: start again with --overwrite"
+        )
     return folder / CHECKPOINT_FILE
 
 
 def create_run(folder: Path, description: Mapping[str, Any]) -> None:
-    """Remove what an older run left in the folder, and write config.json."""
+    """Remove the files of an older run from `folder` and write config.json.
+
+    Args:
+        folder: the folder, which exists.
+        description: the contents of config.json, as from `describe_run`.
+    """
+    # config.json is replaced, not removed, since it marks the other files as herfast's, even after a crash.
     for name in RUN_FILES:
-        if name != CONFIG_FILE:  # which is replaced below: without it a run cannot be told from foreign files
+        if name != CONFIG_FILE:
             (folder / name).unlink(missing_ok=True)
     write_config(folder, description)
 
 
 def update_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Put the fields of Config that are now in force into config.json, atomically, and leave the rest as it is."""
+    """Replace the fields of Config in config.json, atomically."""
     write_config(folder, {**(read_config(folder) or {}), "config": config})
 
 
-def describe_run(env: BitFlip, preset: str, seed: int, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What config.json says of a run."""
-    environment = {"id": "BitFlip", "n_bits": env.n_bits, "max_steps": env.max_steps}  # as in the agent's file
-    return {"herfast": __version__, "environment": environment, "preset": preset, "seed": seed, "config": fields}
+def describe_run(env: GoalEnv, preset: str, seed: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents of config.json.
+
+    Args:
+        env: the environment.
+        preset: the preset's name.
+        seed: the agent's seed.
+        fields: every field of Config.
+    """
+    return {
+        "herfast": __version__,
+        "environment": env.spec(),
+        "preset": preset,
+        "seed": seed,
+        "config": fields,
+    }
 
 
 def write_config(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write config.json, atomically."""
+    """Write `description` to config.json, atomically."""
     write_file(folder / CONFIG_FILE, (json.dumps(description, indent=2) + "\n").encode())
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """What config.json says, or None if there is none of ours."""
+    """Return the contents of config.json, or None if herfast has not written one."""
     try:
         description = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return description if isinstance(description, dict) and "herfast" in description else None
+    if isinstance(description, dict) and "herfast" in description:
+        return description
+    return None
 
 
 def find_file(path: Path, name: str) -> Path:
-    """The file `name` of the run in folder `path`; or `path` itself, if it is a file. Raises FileNotFoundError."""
+    """Return the path of a file of a run.
+
+    Args:
+        path: the run's folder, or the file itself.
+        name: the name of the file in the folder.
+
+    Raises:
+        FileNotFoundError: `path` does not exist, or it is a folder without the file.
+    """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     if not path.is_dir():
         return path
     if not (path / name).exists():
         if read_config(path) is None:
-            raise FileNotFoundError(f"{path} holds no {name}, so it is not the folder of a run")
+            raise FileNotFoundError(f"{path} is not the folder of a run: it contains no {name}")
         raise FileNotFoundError(
-            f"{path} holds no {name}: the run is not over, or did not end well; see its {PROGRESS_FILE}"
+            f"{path} contains no {name}: the run is unfinished or failed; see its {PROGRESS_FILE}"
         )
     return path / name
 
 
 def plot_run_folder(path: Path) -> list[Path]:
-    """Draw the plots of a run beside its progress.csv; `path` is its folder or that file. Raises as `plot_run`."""
+    """Draw the plots of a run into the folder of its progress.csv.
+
+    Args:
+        path: the run's folder, or its progress.csv.
+
+    Returns:
+        The paths of the plots.
+
+    Raises:
+        FileNotFoundError: there is no progress.csv.
+        ValueError: the file is not the history of a run.
+        OSError, ImportError: as `plot_run`.
+    """
     csv_log = find_file(path, PROGRESS_FILE)
     try:
         config = read_config(csv_log.parent) or {}
-        title = f"{config['environment']['n_bits']} bits, preset {config['preset']}, seed {config['seed']}"
-    except (KeyError, TypeError):  # no config.json of ours, or one that was edited
+        env = make_env(config["environment"])
+        title = f"{env.describe()}, preset {config['preset']}, seed {config['seed']}"
+    except (KeyError, TypeError, ValueError):  # config.json is missing, foreign or edited
         title = ""
     return plot_run(read_csv_log(csv_log), csv_log.parent, title)
 
 
-def train_in_folder(
-    agent: Agent,
-    folder: Path,
-    stopped: Callable[[], bool],
-    after_epoch: Callable[[int, bool], None],
-    progress_bar: bool = False,
-) -> None:
-    """Learn up to Config's `epochs` and `until`, or until `stopped`, writing the history into `folder` as it grows.
+def save_run(agent: Agent, folder: Path) -> None:
+    """Write agent.safetensors and checkpoint.safetensors. Raises OSError."""
+    agent.save(folder / AGENT_FILE)
+    agent.save(folder / CHECKPOINT_FILE, replay=True)
 
-    `after_epoch` is told how many epochs are done, and whether learning goes on.
+
+class CheckpointCallback:
+    """Callback of `Agent.learn` that saves the agent every few epochs.
+
+    It does not save after the last epoch: the caller of `learn` does.
+
+    Args:
+        folder: the run's folder.
+        every: epochs from one checkpoint to the next.
+        save: function that writes the files of an agent to a folder.
+        warn: called with the OSError if saving fails while an older checkpoint exists. Without `warn`, or
+            without an older checkpoint, the error is raised.
     """
-    config = agent.config
-    last = last_cycle(config)
+
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        save: Callable[[Agent, Path], None] = save_run,
+        warn: Callable[[OSError], None] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._every = every
+        self._save = save
+        self._warn = warn
+
+    def __call__(self, agent: Agent) -> None:
+        epoch, cycle_of_epoch = divmod(agent.cycles, agent.config.cycles_per_epoch)
+        if cycle_of_epoch or epoch % self._every or is_finished(agent):
+            return
+        try:
+            self._save(agent, self._folder)
+        except OSError as error:
+            if self._warn is None or not (self._folder / CHECKPOINT_FILE).exists():
+                raise
+            self._warn(error)
+
+
+def train_in_folder(
+    agent: Agent, folder: Path, callbacks: Sequence[Callback[Agent]], progress_bar: bool = False
+) -> None:
+    """Train up to Config's `epochs` and `until`, and write progress.csv.
+
+    Args:
+        agent: the agent, which may have been trained before.
+        folder: the run's folder.
+        callbacks: called after each cycle, when progress.csv has its row. One that returns False ends
+            training.
+        progress_bar: whether to show a progress bar on stderr.
+
+    Raises:
+        OSError: progress.csv cannot be written.
+        FloatingPointError: training diverged.
+    """
     with CsvLog(folder / PROGRESS_FILE) as log:
-        log.write(agent.history)
+        log(agent)
+        remaining_cycles = last_cycle(agent.config) - agent.cycles
+        epochs = -(-remaining_cycles // agent.config.cycles_per_epoch)  # rounded up
+        agent.learn(
+            epochs,
+            until=agent.config.until,
+            progress_bar=progress_bar,
+            callback=[log, *callbacks, lambda agent: not is_finished(agent)],
+        )
 
-        def after_cycle(agent: Agent) -> bool:
-            log.write(agent.history)
-            epoch, within = divmod(agent.cycles, config.cycles_per_epoch)
-            continues = agent.cycles < last and not agent.solved and not stopped()
-            if within == 0:
-                after_epoch(epoch, continues)
-            return continues
 
-        epochs = -(-(last - agent.cycles) // config.cycles_per_epoch)  # one begun counts, `after_cycle` ends it in time
-        agent.learn(epochs, until=config.until, progress_bar=progress_bar, callback=after_cycle)
+def is_finished(agent: Agent) -> bool:
+    """Return True if `until` is reached or all of Config's `epochs` are done."""
+    return agent.solved or agent.cycles >= last_cycle(agent.config)
 
 
 def last_cycle(config: Config) -> int:
-    """The number of cycles in Config's `epochs`."""
+    """Return the number of cycles in Config's `epochs`."""
     return config.epochs * config.cycles_per_epoch

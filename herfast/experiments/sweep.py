@@ -1,44 +1,46 @@
-"""Every combination of games, presets, seeds and settings, learnt side by side into one folder.
+"""Sweeps: train every combination of environments, presets, seeds and settings.
 
-    results.csv             the rows of the cells that are finished, one a cell and epoch; see `trial.rows`
-    <bits>-<preset>-.../    the folder of a cell, as of a run of `herfast train`
+The folder of a sweep contains:
 
-The cells' folders say what is done: results.csv is made of them anew, every few seconds and at the end, and replaced
-whole, so that a sweep may be killed at any moment, and does what is missing when it is called again.
+- results.csv: the rows of the finished trials, one per trial and epoch; see `trial_rows`.
+- <bits>-<preset>-.../: the folder of a trial, a run folder as `herfast train` writes it.
+
+The trials' folders record what is finished. results.csv is rebuilt from them every few seconds and at the
+end, and is replaced atomically. A sweep can therefore be killed at any moment, and the next call trains what
+is missing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from herfast.common.atomic_file import locked, write_file
+from herfast.common.atomic_file import locked
 from herfast.common.validation import check_bool, check_integer, check_path, short_repr
 from herfast.config import Config
 from herfast.dqn.memory_budget import check_memory
+from herfast.envs.adapters import as_goal_env
+from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
+from herfast.envs.registry import make_env
 from herfast.experiments.dask_backend import check_dask, train_on_cluster
+from herfast.experiments.results_table import RESULTS_FILE, ResultsTable, read_results
 from herfast.experiments.run import CONFIG_FILE
-from herfast.experiments.trial import RESULT_COLUMNS, Trial, train_trial, trial_rows, warm_up_kernels
+from herfast.experiments.trial import Trial, train_trial, warm_up_kernels
 from herfast.presets import Preset
-
-RESULTS_FILE = "results.csv"
-_WRITE_EVERY = 5.0  # seconds; each time all of it is written
 
 
 def sweep(
-    n_bits: int | list[int],
+    n_bits: int | list[int] | None = None,
     *,
+    env: object = None,
     out: str | os.PathLike[str],
     preset: Preset | list[Preset] = "fast",
     seeds: int = 1,
@@ -48,122 +50,201 @@ def sweep(
     progress_bar: bool = False,
     **fields: Any,
 ) -> list[dict[str, Any]]:
-    """Learn every combination into the folder `out`, all but what is finished there, and return the rows of them all.
+    """Train every combination of the given values and return all results.
+
+    A list gives several values of an argument; anything else is one value. Trials that are finished in `out`
+    are not trained again, and trials with a checkpoint there are resumed.
 
     Args:
-        n_bits: the size of the game. Here and below a list is several values, anything else one.
-        out: the folder; what an interrupted or killed sweep has left there is gone on with.
-        preset: where the defaults of Config's fields come from.
-        seeds: how many: 0, 1, ...
-        max_steps: steps after which an episode is truncated; None: n_bits.
-        jobs: cells at a time, a thread each, since the kernels leave Python free; None: as many as there are cores.
-        scheduler: address of a Dask scheduler, such as tcp://host:8786, whose workers learn the cells instead; those
-            need no common disk, and a cell whose worker dies is begun anew by another.
-        progress_bar: count the cells on stderr, with the time left.
+        n_bits: shorthand for env=BitFlip(n_bits, max_steps).
+        env: an environment, a spec of one, or a list of them.
+        out: the folder of the sweep.
+        preset: the preset or presets that supply the defaults of Config's fields.
+        seeds: the number of seeds: 0, 1, ...
+        max_steps: steps after which an episode is truncated, only with `n_bits`. None: n_bits.
+        jobs: trials trained at the same time, in one thread each, since the kernels release the GIL. None:
+            the number of cores.
+        scheduler: address of a Dask scheduler, such as tcp://host:8786. Its workers then train the trials.
+            They need no shared disk, and another worker restarts the trial of a worker that dies.
+        progress_bar: whether to show the number of finished trials and the remaining time on stderr.
         **fields: fields of Config.
 
     Returns:
-        A row for each epoch of each cell, largest games first; their keys are the columns of results.csv.
+        A row for each epoch of each trial, largest environments first. The keys are the columns of
+        results.csv.
 
     Raises:
-        TypeError, ValueError: an argument, or a combination that an agent would refuse; then nothing is learnt.
-        FileExistsError, NotADirectoryError, BlockingIOError: `out` is not the folder of a sweep, or another fills it;
-            or so is the folder of a cell, and then the other cells are learnt before this is raised.
-        ImportError: `scheduler` without dask.distributed.
-        KeyboardInterrupt: after Ctrl-C, when the cells under way have been saved.
+        TypeError, ValueError, MemoryError: an argument is invalid, or an agent would reject a combination.
+            Nothing is trained.
+        FileExistsError, NotADirectoryError, BlockingIOError: `out` is not the folder of a sweep, or another
+            process uses it. If a trial's folder is the cause, the other trials are trained first.
+        OSError: files cannot be written, or the Dask scheduler cannot be reached.
+        ImportError: `scheduler` is given, and dask.distributed is not installed.
+        KeyboardInterrupt: after Ctrl-C. Unfinished trials are saved, except on Dask workers.
     """
-    plan = plan_trials(n_bits, preset, seeds, max_steps, fields)
+    trials = plan_trials(sweep_envs(n_bits, max_steps, env), preset, seeds, fields)
     check_bool("progress_bar", progress_bar)
-    return run_trials(plan, check_sweep_folder(out), check_jobs(jobs, scheduler), scheduler, progress_bar)
+    return run_trials(trials, check_sweep_folder(out), check_jobs(jobs, scheduler), scheduler, progress_bar)
 
 
-def plan_trials(n_bits: Any, preset: Any, seeds: int, max_steps: int | None, fields: Mapping[str, Any]) -> list[Trial]:
-    """The cells, each once, longest first. Raises TypeError, ValueError, MemoryError where an agent would."""
-    lists = {"n_bits": n_bits, "preset": preset, **fields}
-    choices = {name: value if isinstance(value, list) else [value] for name, value in lists.items()}
-    for name, values in choices.items():
-        if not values:
-            raise ValueError(f"{name} must have one value or more, got []")
+def sweep_envs(n_bits: Any, max_steps: int | None, env: Any = None) -> list[GoalEnv]:
+    """Return the environments that these arguments of `sweep` describe.
+
+    Raises TypeError or ValueError.
+    """
+    if (n_bits is None) == (env is None):
+        raise TypeError(
+            f"either n_bits or env must be given, got n_bits={short_repr(n_bits)}, env={short_repr(env)}"
+        )
+    if env is None:
+        return [BitFlip(size, max_steps) for size in _values("n_bits", n_bits)]
+    if max_steps is not None:
+        raise ValueError(
+            f"max_steps needs n_bits, got {short_repr(max_steps)} with env: pass it to the environment"
+        )
+    envs = []
+    for value in _values("env", env):
+        if isinstance(value, Mapping):
+            envs.append(make_env(value))
+        else:
+            envs.append(as_goal_env(value))
+    return envs
+
+
+def plan_trials(envs: list[GoalEnv], preset: Any, seeds: int, fields: Mapping[str, Any]) -> list[Trial]:
+    """Return the trials of every combination, without duplicates.
+
+    Trials with larger environments come first.
+
+    Args:
+        envs: the environments.
+        preset: a preset's name or a list of them.
+        seeds: the number of seeds, from 1 to 2**20.
+        fields: fields of Config, each a value or a list of values.
+
+    Raises:
+        TypeError, ValueError, MemoryError: an agent would reject a combination.
+    """
+    choices = {name: _values(name, value) for name, value in {"preset": preset, **fields}.items()}
     choices["seed"] = list(range(check_integer("seeds", seeds, 1, 2**20)))
     trials: dict[str, Trial] = {}
-    for chosen in itertools.product(*choices.values()):
-        settings = dict(zip(choices, chosen, strict=True))
-        env, seed = BitFlip(settings.pop("n_bits"), max_steps), settings.pop("seed")
-        name = settings.pop("preset")
-        trial = Trial(env, name, seed, Config.preset(name, env, **settings))
+    for env, *values in itertools.product(envs, *choices.values()):
+        settings = dict(zip(choices, values, strict=True))
+        seed = settings.pop("seed")
+        preset_name = settings.pop("preset")
+        trial = Trial(env, preset_name, seed, Config.preset(preset_name, env, **settings))
         check_memory(env, trial.config)
         trials[trial.name] = trial
-    return sorted(trials.values(), key=lambda trial: -trial.env.n_bits)
+    return sorted(trials.values(), key=lambda trial: -trial.env.n_state_bits)
+
+
+def _values(name: str, value: Any) -> list[Any]:
+    """Return `value` if it is a list, else [value]. Raises ValueError for []."""
+    if not isinstance(value, list):
+        return [value]
+    if not value:
+        raise ValueError(f"{name} must have at least one value, got []")
+    return value
 
 
 def check_sweep_folder(out: str | os.PathLike[str]) -> Path:
-    """`out`, if it is the folder of a sweep or can become one. Raises FileExistsError, NotADirectoryError."""
+    """Check that `out` is or can become the folder of a sweep, and return its path.
+
+    Raises:
+        TypeError, ValueError: `out` is not a path, or its results.csv is damaged or not that of a sweep.
+        NotADirectoryError: `out` is a file.
+        FileExistsError: `out` contains a run.
+    """
     check_path("out", out)
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, where the folder of a sweep is wanted")
+        raise NotADirectoryError(f"{folder} is a file: choose a folder for the sweep")
     if (folder / CONFIG_FILE).exists():
-        raise FileExistsError(f"{folder} holds a run: choose another folder for the sweep")
+        raise FileExistsError(f"{folder} contains a run: choose another folder for the sweep")
     if (folder / RESULTS_FILE).exists():
         read_results(folder)
     return folder
 
 
 def check_jobs(jobs: int | None, scheduler: str | None) -> int:
-    """How many cells are learnt at a time, here. Raises TypeError, ValueError, ImportError; for `scheduler`, too."""
+    """Return the number of trials to train at the same time on this machine.
+
+    Args:
+        jobs: that number, from 1 to 1,024. None: the number of cores.
+        scheduler: address of a Dask scheduler, which is only validated. None: no scheduler.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid.
+        ImportError: `scheduler` is given, and dask.distributed is not installed.
+    """
     if not (scheduler is None or isinstance(scheduler, str)):
-        raise TypeError(f"scheduler must be the address of a Dask scheduler or None, got {short_repr(scheduler)}")
+        raise TypeError(
+            f"scheduler must be the address of a Dask scheduler or None, got {short_repr(scheduler)}"
+        )
     if scheduler is not None and not re.fullmatch(r"\w+://.+:\d+/?", scheduler):
         raise ValueError(f"scheduler must be an address such as tcp://host:8786, got {short_repr(scheduler)}")
     if scheduler is not None:
         check_dask()
-    return check_integer("jobs", os.cpu_count() if jobs is None else jobs, 1, 2**10)
+    if jobs is None:
+        jobs = os.cpu_count()
+    return check_integer("jobs", jobs, 1, 2**10)
 
 
 def run_trials(
-    plan: list[Trial],
+    trials: list[Trial],
     out: Path,
     jobs: int,
     scheduler: str | None,
     progress_bar: bool,
     report: Callable[[str, list[dict[str, Any]]], None] = lambda name, rows: None,
 ) -> list[dict[str, Any]]:
-    """Learn the cells of `plan` that are not finished in `out`; `report(name, rows)` hears of each. As `sweep`."""
+    """Train the trials that are not finished in `out`.
+
+    Args:
+        trials: the trials.
+        out: the folder of the sweep, validated by `check_sweep_folder`.
+        jobs: trials trained at the same time, if there is no scheduler.
+        scheduler: address of a Dask scheduler, or None.
+        progress_bar: whether to show a progress bar on stderr.
+        report: called as `report(name, rows)` after each finished trial.
+
+    Returns and raises as `sweep`.
+    """
     from tqdm.auto import tqdm
 
     with locked(out):
-        rows = {}
-        for folder in sorted(out.iterdir()):
-            if (rows_of_trial := trial_rows(folder)) is not None:
-                rows[folder.name] = rows_of_trial
-        missing = [trial for trial in plan if trial.name not in rows]
-        finished = (
-            _train_in_threads(missing, out, jobs) if scheduler is None else train_on_cluster(missing, out, scheduler)
+        table = ResultsTable(out)
+        missing = [trial for trial in trials if trial.name not in table]
+        if scheduler is None:
+            finished = _train_in_threads(missing, out, jobs)
+        else:
+            finished = train_on_cluster(missing, out, scheduler)
+        n_done = len(trials) - len(missing)
+        bar = tqdm(
+            total=len(trials), initial=n_done, unit="trial", disable=not progress_bar, dynamic_ncols=True
         )
-        done = len(plan) - len(missing)
-        written = 0.0
-        bar = tqdm(total=len(plan), initial=done, unit="cell", disable=not progress_bar, dynamic_ncols=True)
         try:
-            with bar, closing(finished):  # closed at once, since a traceback would keep it going
+            # Closed here, since the traceback of an error would keep the generator alive, and training with
+            # it.
+            with bar, closing(finished):
                 for trial in finished:
-                    rows[trial.name] = trial_rows(out / trial.name) or []
-                    if time.monotonic() - written > _WRITE_EVERY:
-                        _write_results(out, rows)
-                        written = time.monotonic()
-                    report(trial.name, rows[trial.name])
+                    rows = table.add(trial.name)
+                    table.write_if_due()
+                    report(trial.name, rows)
                     bar.update()
         finally:
-            unread = [trial.name for trial in missing if trial.name not in rows]  # some of them ended meanwhile
-            rows |= {name: trial_rows(out / name) or [] for name in unread}
-            if any(rows.values()):
-                _write_results(out, rows)
-    return [row for trial in plan for row in rows[trial.name]]
+            for trial in missing:
+                if trial.name not in table:  # it may have finished after the last report
+                    table.add(trial.name)
+            table.write()
+    return table.rows_of(trials)
 
 
 def _train_in_threads(plan: list[Trial], out: Path, jobs: int) -> Generator[Trial, None, None]:
-    """Learn the cells in threads; each as it is finished. When it is closed, those under way are saved.
+    """Train trials in threads and yield each when it is finished.
 
-    Raises OSError at the end, for the first cell that could not be learnt; the others are.
+    When the generator is closed, running trials are saved. A trial that raises OSError does not stop the
+    others: the first such error is raised at the end.
     """
     stop = threading.Event()
     failure = None
@@ -184,24 +265,3 @@ def _train_in_threads(plan: list[Trial], out: Path, jobs: int) -> Generator[Tria
             pool.shutdown(wait=False, cancel_futures=True)
     if failure:
         raise failure
-
-
-def _write_results(out: Path, rows: Mapping[str, list[dict[str, Any]]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, RESULT_COLUMNS)
-    writer.writeheader()
-    writer.writerows(itertools.chain.from_iterable(rows.values()))
-    write_file(out / RESULTS_FILE, text.getvalue().encode())
-
-
-def read_results(folder: Path) -> list[dict[str, str]]:
-    """The rows of results.csv, as text. Raises ValueError if it is not that of a sweep."""
-    path = folder / RESULTS_FILE
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) == RESULT_COLUMNS:
-                return list(reader)
-    except (UnicodeDecodeError, csv.Error):
-        pass
-    raise ValueError(f"{path} is not the {RESULTS_FILE} of a sweep, or is damaged: move it away, a sweep makes it anew")

@@ -1,7 +1,10 @@
-"""One trial of a sweep: an environment, a preset, a seed and all settings; its training in a folder, and its rows.
+"""Trials: the runs of a sweep.
 
-Its folder is that of a run of `herfast train`, and has the trial's name. "ended" in config.json, written last, says
-that it is finished, and "cycles" how long its history is; its checkpoint is then removed.
+A trial is determined by its environment, preset, seed and settings.
+
+The folder of a trial is a run folder with the trial's name. When a trial is finished, its config.json is
+written a last time, with how it ended ("ended") and the length of its history ("cycles"). Then its checkpoint
+is removed.
 """
 
 from __future__ import annotations
@@ -20,17 +23,21 @@ from numpy.typing import NDArray
 
 from herfast.callbacks.text_logs import read_csv_log
 from herfast.common.atomic_file import locked, write_file
-from herfast.config import Config, config_fields
+from herfast.common.history import columns_by
+from herfast.config import CHECKPOINT_EVERY, Config, config_fields
+from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
+from herfast.envs.registry import env_label, make_env
 from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
     CONFIG_FILE,
     PROGRESS_FILE,
+    CheckpointCallback,
     check_folder_free,
     create_run,
     describe_run,
-    last_cycle,
+    is_finished,
     read_config,
     train_in_folder,
     write_config,
@@ -40,80 +47,96 @@ from herfast.presets import Preset
 if TYPE_CHECKING:
     from herfast.dqn.agent import Agent
 
-CHECKPOINT_EVERY = 10  # epochs
-ENDED, MACHINE = "ended", "machine"  # in config.json, of a cell that is finished
+ENDED = "ended"  # key in config.json of a finished trial: how it ended
+MACHINE = "machine"  # key in config.json of a finished trial: the machine that trained it
 _TRIAL_COLUMNS = ("cell", "n_bits", "max_steps", "preset", "seed")
-_MEAN_COLUMNS = ("success", "return", "loss")  # over an epoch's cycles
-_LAST_COLUMNS = ("greedy_success", "env_steps", "episodes", "updates", "seconds")  # at an epoch's end
-_ORIGIN_COLUMNS = (ENDED, MACHINE, "version")
-_NO_EPOCH = {
-    "epoch": 0,
-    **dict.fromkeys((*_MEAN_COLUMNS, "greedy_success"), float("nan")),
-    **dict.fromkeys(_LAST_COLUMNS[1:], 0),
-}
-RESULT_COLUMNS = (*_TRIAL_COLUMNS, *config_fields(), "epoch", *_MEAN_COLUMNS, *_LAST_COLUMNS, *_ORIGIN_COLUMNS)
+_EPOCH_COLUMNS = ("epoch", *columns_by("mean"), *columns_by("final"), *columns_by("total"))
+_ORIGIN_COLUMNS = (ENDED, MACHINE, "version", "env")
+RESULT_COLUMNS = (*_TRIAL_COLUMNS, *config_fields(), *_EPOCH_COLUMNS, *_ORIGIN_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Trial:
     """Everything that determines a trial's results."""
 
-    env: BitFlip
+    env: GoalEnv
     preset: Preset
     seed: int
     config: Config
 
     @property
     def name(self) -> str:
-        """The name of its folder: what most sweeps vary, and a digest of all that it is."""
-        contents = [self.env.n_bits, self.env.max_steps, self.preset, self.seed, asdict(self.config)]
+        """Name of the trial's folder: frequently varied settings and a digest of all."""
+        parameters = [value for name, value in self.env.spec().items() if name != "id"]
+        contents = [*parameters, self.preset, self.seed, asdict(self.config)]
         digest = sha256(dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
-        return f"{self.env.n_bits}bits-{self.preset}-k{self.config.k}-seed{self.seed}-{digest}"
+        return f"{env_label(self.env)}-{self.preset}-k{self.config.k}-seed{self.seed}-{digest}"
 
     @property
     def description(self) -> dict[str, Any]:
-        """What config.json says of it."""
+        """Contents of config.json until the trial is finished."""
         return describe_run(self.env, self.preset, self.seed, asdict(self.config))
+
+    def is_same(self, other: Trial | None) -> bool:
+        """Return True if the other trial has the same settings.
+
+        Environments are compared by their specs.
+        """
+        return other is not None and self.description == other.description
 
 
 def train_trial(trial: Trial, folder: Path, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Learn `trial` to its end in `folder`, from its last checkpoint if there is one; or until `stopped`, and save it.
+    """Train `trial` in `folder` to its end, from its last checkpoint if it has one.
 
-    Learning that diverges is an end, too. Raises BlockingIOError if another process learns it, FileExistsError if the
-    folder holds something else, OSError if it cannot be written.
+    A trial that diverges is finished, too.
+
+    Args:
+        trial: the trial.
+        folder: its folder, which is created if it does not exist.
+        stopped: called after each cycle. If it returns True, a checkpoint is saved and training stops.
+
+    Raises:
+        BlockingIOError: another process uses the folder.
+        FileExistsError: the folder contains another run, or files that herfast did not write.
+        OSError: the folder cannot be written to.
     """
     with locked(folder):
         existing = read_config(folder)
-        if existing is not None and _trial_of(existing) != trial:
-            raise FileExistsError(f"{folder} holds another run than the cell of that name: move it away")
+        if existing is not None and not trial.is_same(_trial_of(existing)):
+            raise FileExistsError(
+                f"{folder} contains a run with other settings than the trial of that name: move it away"
+            )
         agent = _resume_agent(trial, folder) or _create_agent(trial, folder)
-
-        def after_epoch(epoch: int, continues: bool) -> None:
-            if continues and epoch % CHECKPOINT_EVERY == 0:
-                agent.save(folder / CHECKPOINT_FILE, replay=True)
-
+        checkpoint = CheckpointCallback(folder, CHECKPOINT_EVERY, save=_save_checkpoint)
         try:
-            train_in_folder(agent, folder, stopped, after_epoch)
+            train_in_folder(agent, folder, [checkpoint, lambda agent: not stopped()])
         except FloatingPointError:
             _finish(folder, trial, "diverged", agent.cycles)
             return
         agent.save(folder / AGENT_FILE)
-        if agent.solved or agent.cycles >= last_cycle(agent.config):
-            _finish(folder, trial, "solved" if agent.solved else "epochs", agent.cycles)
+        if agent.solved:
+            _finish(folder, trial, "solved", agent.cycles)
+        elif is_finished(agent):
+            _finish(folder, trial, "epochs", agent.cycles)
         else:
-            agent.save(folder / CHECKPOINT_FILE, replay=True)
+            _save_checkpoint(agent, folder)
+
+
+def _save_checkpoint(agent: Agent, folder: Path) -> None:
+    agent.save(folder / CHECKPOINT_FILE, replay=True)
 
 
 def _trial_of(description: Mapping[str, Any]) -> Trial | None:
-    """The cell that config.json describes; None for what is none, or has other settings than those of this version."""
+    """Return the trial that config.json describes, or None if it is invalid."""
     try:
-        env = BitFlip(description["environment"]["n_bits"], description["environment"]["max_steps"])
+        env = make_env(description["environment"])
         return Trial(env, description["preset"], description["seed"], Config(**description["config"]))
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def _create_agent(trial: Trial, folder: Path) -> Agent:
+    """Create the run in `folder` and return a new agent."""
     from herfast.dqn.agent import Agent
 
     check_folder_free(folder, overwrite=True)
@@ -122,25 +145,41 @@ def _create_agent(trial: Trial, folder: Path) -> Agent:
 
 
 def _resume_agent(trial: Trial, folder: Path) -> Agent | None:
-    """The agent of the checkpoint, if it can be read and is the cell's under way: else it is learnt from the start."""
+    """Return the agent of the checkpoint.
+
+    None if it is missing, damaged, of another trial or at the end of training: the trial then starts again.
+    """
     from herfast.dqn.agent import Agent
 
     try:
         agent = Agent.load(folder / CHECKPOINT_FILE)
     except (OSError, ValueError):
         return None
-    same = Trial(agent.env, agent.preset, agent.seed, agent.config) == trial
-    return agent if same and agent.cycles < last_cycle(trial.config) else None
+    if not trial.is_same(Trial(agent.env, agent.preset, agent.seed, agent.config)) or is_finished(agent):
+        return None
+    return agent
 
 
 def _finish(folder: Path, trial: Trial, ended: str, cycles: int) -> None:
+    """Record in config.json how the trial ended, and remove its checkpoint."""
     machine = f"{platform.node()} ({platform.machine()}, {os.cpu_count()} cores)"
     write_config(folder, {**trial.description, ENDED: ended, "cycles": cycles, MACHINE: machine})
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 def store_files(trial: Trial, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of `trial`, which was learnt elsewhere, the one that says so last."""
+    """Write the files of a trial that another machine trained.
+
+    config.json, which marks the trial as finished, is written last.
+
+    Args:
+        trial: the trial.
+        folder: its folder, which is created if it does not exist.
+        files: their contents by name.
+
+    Raises:
+        BlockingIOError, FileExistsError, OSError: as `train_trial`.
+    """
     with locked(folder):
         check_folder_free(folder, overwrite=True)
         create_run(folder, trial.description)
@@ -149,7 +188,7 @@ def store_files(trial: Trial, folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def warm_up_kernels() -> None:
-    """Compile the kernels, or load them, so that no cell's seconds hold the time for that."""
+    """Compile or load the kernels, so that no trial's seconds include that time."""
     from herfast.dqn.agent import Agent
 
     small = {"hidden": (8,), "episodes_per_cycle": 1, "updates_per_cycle": 1, "batch_size": 1, "capacity": 2}
@@ -157,11 +196,20 @@ def warm_up_kernels() -> None:
 
 
 def trial_rows(folder: Path) -> list[dict[str, Any]] | None:
-    """The rows of the cell in `folder`, one an epoch: what it is, each field of Config, what came of it, and where.
+    """Return the rows of the finished trial in `folder`, one per epoch.
 
-    success, return and loss are means over the epoch's cycles, greedy_success that at its end, counts and seconds are
-    since the start. `hidden` is text, as the command line takes it. A cell that diverges in its first cycle has a row
-    for epoch 0. None unless the cell is finished and all of it is there, in a folder of its name.
+    A row has the trial's settings, its results and its origin:
+
+    - success, return and loss are means over the cycles of the epoch.
+    - greedy_success is the value at the end of the epoch.
+    - Counts and seconds are totals since the start of the trial.
+    - hidden is text, in the format of the command line.
+    - env is the environment's spec as JSON.
+
+    A trial that diverges in its first cycle has one row, for epoch 0.
+
+    Returns:
+        The rows. None if the trial is not finished, is damaged, or the folder does not have its name.
     """
     description = read_config(folder) or {}
     trial = _trial_of(description)
@@ -171,18 +219,42 @@ def trial_rows(folder: Path) -> list[dict[str, Any]] | None:
         history = read_csv_log(folder / PROGRESS_FILE)
         if len(history["epoch"]) != description["cycles"]:
             return None
-        identity = (trial.name, trial.env.n_bits, trial.env.max_steps, trial.preset, trial.seed)
-        origin = (description[ENDED], description[MACHINE], description["herfast"])
-        fixed = {**dict(zip(_TRIAL_COLUMNS, identity, strict=True)), **asdict(trial.config)}
-        fixed |= {"hidden": ",".join(map(str, trial.config.hidden)), **dict(zip(_ORIGIN_COLUMNS, origin, strict=True))}
-        epochs = [history["epoch"] == epoch for epoch in np.unique(history["epoch"])]
-        rows = [{**fixed, **_epoch_row(history, cycles)} for cycles in epochs] or [{**fixed, **_NO_EPOCH}]
-        return [{name: row[name] for name in RESULT_COLUMNS} for row in rows]
+        fixed = {
+            "cell": trial.name,
+            "n_bits": trial.env.n_state_bits,
+            "max_steps": trial.env.max_steps,
+            "preset": trial.preset,
+            "seed": trial.seed,
+            **asdict(trial.config),
+            "hidden": ",".join(map(str, trial.config.hidden)),
+            ENDED: description[ENDED],
+            MACHINE: description[MACHINE],
+            "version": description["herfast"],
+            "env": dumps(trial.env.spec()),
+        }
+        epochs = [_epoch_row(history, history["epoch"] == epoch) for epoch in np.unique(history["epoch"])]
+        if not epochs:
+            epochs = [_no_epoch()]
+        rows = []
+        for epoch in epochs:
+            row = {**fixed, **epoch}
+            rows.append({name: row[name] for name in RESULT_COLUMNS})
+        return rows
     except (KeyError, ValueError, OSError):  # damaged
         return None
 
 
 def _epoch_row(history: Mapping[str, NDArray[Any]], cycles: NDArray[np.bool_]) -> dict[str, Any]:
-    """What came of the epoch that has these cycles."""
-    means = {name: float(history[name][cycles].mean()) for name in _MEAN_COLUMNS}
-    return {**means, **{name: history[name][cycles][-1].item() for name in ("epoch", *_LAST_COLUMNS)}}
+    """Return the results of the epoch with these cycles, a mask bool[cycles]."""
+    row: dict[str, Any] = {}
+    for name in columns_by("mean"):
+        row[name] = float(history[name][cycles].mean())
+    for name in ("epoch", *columns_by("final"), *columns_by("total")):
+        row[name] = history[name][cycles][-1].item()
+    return row
+
+
+def _no_epoch() -> dict[str, Any]:
+    """Return the results of a trial that diverged in its first cycle."""
+    unknown = dict.fromkeys((*columns_by("mean"), *columns_by("final")), float("nan"))
+    return {"epoch": 0, **unknown, **dict.fromkeys(columns_by("total"), 0)}

@@ -1,4 +1,4 @@
-"""The greedy policy in lockstep: pre-activations are updated by the bits that change."""
+"""Greedy policy for episodes in lockstep, with incremental pre-activations."""
 
 from __future__ import annotations
 
@@ -7,35 +7,60 @@ from numpy.typing import NDArray
 
 from herfast.common.batches import Words
 from herfast.networks.kernels import entry_points
-from herfast.networks.kernels.arrays import Network, Scratch, aligned
+from herfast.networks.kernels.arrays import Network, aligned, scratch
+from herfast.networks.kernels.packed_layer import FIRST, OUTPUTS
 from herfast.networks.kernels.simd import Floats, Integers
 
-REBUILD_EVERY = 64  # steps after which pre-activations are built anew, so that rounding cannot add up
+REBUILD_EVERY = (
+    64  # steps after which the pre-activations are recomputed, so that rounding errors cannot add up
+)
 
 
 class GreedyPolicy:
-    """Greedy play of E games in lockstep. Between two steps it adds only the rows of the bits that changed.
+    """The greedy policy of a network for E episodes in lockstep.
 
-    `sizes` are the numbers of state and goal bits; `scratch` means nothing between two calls and may be shared.
+    Each step updates the first layer's pre-activations by the weights of the state bits that changed.
+
+    Args:
+        network: the parameters to act with. They must not change while the policy is used.
+        shape: int64[L + 1, 4], the layout of the parameters.
+        sizes: the numbers of state bits and goal bits.
+        n_envs: E, the number of episodes.
     """
 
-    def __init__(
-        self, numbers: Network, shape: Integers, sizes: tuple[int, int], n_envs: int, scratch: Scratch
-    ) -> None:
-        self._numbers, self._shape, self._sizes, self._scratch = numbers, shape, sizes, scratch
-        self._z = aligned((n_envs, int(shape[0, 1])))[0]  # the first layer's pre-activations
+    def __init__(self, network: Network, shape: Integers, sizes: tuple[int, int], n_envs: int) -> None:
+        self._network = network
+        self._shape = shape
+        self._sizes = sizes
+        self._scratch = scratch(n_envs, shape, sizes)
+        self._z = aligned((n_envs, int(shape[FIRST, OUTPUTS])))[0]  # the first layer's pre-activations
         self._steps = 0
         self._previous: Words | None = None
 
-    def act(self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]) -> None:
-        """out_actions[e] = the greedy action for e in `active`; states [E, Ws], goals [E, Wg], out_actions [E].
+    def act(
+        self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]
+    ) -> Floats:
+        """Compute the greedy action of each active episode, and return the values.
 
-        Arrays are trusted. The states of the last call must still hold what they held.
+        The arrays are not validated.
+
+        Args:
+            states: uint64[E, Ws], packed. The next call compares its states with them, so they must not be
+                modified before.
+            goals: uint64[E, Wg], packed. Must be the same in all calls.
+            active: int64[n_active], the indices of the episodes to act in.
+            out_actions: uint16[E]; out_actions[e] is set to the greedy action for each e in `active`.
+
+        Returns:
+            Q float32[A, at least n_active]. Its first columns are those of `active`, in this order. The next
+            call overwrites it.
         """
-        rebuild = self._steps % REBUILD_EVERY == 0 or self._previous is None
-        previous = states if self._previous is None else self._previous
+        previous = self._previous
+        rebuild = previous is None or self._steps % REBUILD_EVERY == 0
+        if previous is None:
+            previous = states
         entry_points.act(
-            self._numbers,
+            self._network,
             self._shape,
             self._sizes,
             states,
@@ -49,7 +74,4 @@ class GreedyPolicy:
         )
         self._steps += 1
         self._previous = states
-
-    def values(self, n_active: int) -> Floats:
-        """A view of the values Q [A, n_active] that the last `act` found, in the order of its `active`."""
-        return self._scratch.q[:, :n_active]
+        return self._scratch.q

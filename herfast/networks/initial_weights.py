@@ -18,10 +18,17 @@ def draw_weights(
     init: Init,
     rng: np.random.Generator,
 ) -> None:
-    """Draw the weights and biases of every layer into `parameters`, named views in the order of the layers.
+    """Draw the weights and biases of every layer into `parameters`.
 
-    Uniform in +-1/sqrt(inputs); with init "sparse_pairs" the first layer's weights are zero but for 3 bits of the state
-    per unit, each +-1/sqrt(6), with the opposite weight on the same bit of the goal.
+    They are uniform in +-1/sqrt(inputs). With init "sparse_pairs", each unit of the first layer has weights
+    +-1/sqrt(6) on 3 state bits, and the opposite weights on the same goal bits. Its other weights are zero.
+
+    Args:
+        parameters: named views float32, in the order of the layers. They are overwritten.
+        n_state_bits: number of state bits, S.
+        n_goal_bits: number of goal bits, G <= S.
+        init: "dense" or "sparse_pairs", see `Config.init`.
+        rng: the random generator to draw from.
     """
     inputs = n_state_bits + n_goal_bits
     for name, view in parameters.items():
@@ -33,7 +40,10 @@ def draw_weights(
             inputs = len(view)
 
 
-def _sparse_pairs(rng: np.random.Generator, n_state_bits: int, n_goal_bits: int, units: int) -> NDArray[np.float64]:
+def _sparse_pairs(
+    rng: np.random.Generator, n_state_bits: int, n_goal_bits: int, units: int
+) -> NDArray[np.float64]:
+    """Return first-layer weights [S + G, units] with min(3, G) pairs per unit."""
     bits = min(3, n_goal_bits)
     weights = np.zeros((n_state_bits + n_goal_bits, units))
     for unit in range(units):

@@ -1,29 +1,65 @@
-"""Validation of what a Q-network is given: packed words and minibatches."""
+"""Validation of the inputs of a Q-network: packed words, minibatches and states."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Minibatches, Words, n_words
-from herfast.common.validation import check_array
+from herfast.common.validation import check_array, check_matches, check_names
 
 
 def checked_words(name: str, words: Words, n_bits: int, ndim: int) -> Words:
-    """`words` as the kernels need them, if they are uint64[..., W] with `n_bits` bits and nothing past them."""
+    """Validate packed words and return them as the kernels need them.
+
+    Args:
+        name: the name of the argument, for error messages.
+        words: uint64[..., W] with W = ceil(n_bits / 64). Bits past `n_bits` must be zero.
+        n_bits: number of bits per row.
+        ndim: required number of axes.
+
+    Returns:
+        `words`, or a copy if they are not C-contiguous, aligned and writable.
+
+    Raises:
+        TypeError: `words` is no NumPy array of uint64.
+        ValueError: `words` has another shape, or a bit past `n_bits` is set.
+    """
     check_array(name, words, np.uint64, ndim)
     if words.shape[-1] != n_words(n_bits):
-        raise ValueError(f"{name} must have {n_words(n_bits)} words a row for {n_bits} bits, got {words.shape}")
-    if n_bits % 64 and (past := words[..., -1] >> np.uint64(n_bits % 64)).any():
-        bad = int(words[..., -1][past > 0][0])
-        raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}, got the word {bad:#x}")
+        raise ValueError(
+            f"{name} must have {n_words(n_bits)} words per row for {n_bits} bits, got {words.shape}"
+        )
+    if n_bits % 64:
+        last_words = words[..., -1]
+        invalid = last_words[last_words >> np.uint64(n_bits % 64) > 0]
+        if invalid.size:
+            word = int(invalid[0])
+            raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}, got the word {word:#x}")
     return as_contiguous(words)
 
 
-def checked_minibatches(batches: Minibatches, n_state_bits: int, n_goal_bits: int, n_actions: int) -> Minibatches:
-    """`batches` as the kernels need them. Raises TypeError or ValueError for another shape, dtype or action."""
+def checked_minibatches(
+    batches: Minibatches, n_state_bits: int, n_goal_bits: int, n_actions: int
+) -> Minibatches:
+    """Validate minibatches and return them as the kernels need them.
+
+    Args:
+        batches: U minibatches of B transitions, with shapes and dtypes as in `Minibatches`.
+        n_state_bits: number of bits of `states` and `next_states`.
+        n_goal_bits: number of bits of `goals`.
+        n_actions: upper bound of `actions`, exclusive.
+
+    Returns:
+        `batches` with arrays that are C-contiguous, aligned and writable; arrays that are not are copied.
+
+    Raises:
+        TypeError: `batches` are no Minibatches, or an array has another dtype.
+        ValueError: an array has another shape, a bit past the end is set, or an action is out of range.
+    """
     if not isinstance(batches, Minibatches):
         raise TypeError(f"batches must be Minibatches, got {type(batches).__name__}")
     states = checked_words("states", batches.states, n_state_bits, 3)
@@ -50,6 +86,22 @@ def checked_minibatches(batches: Minibatches, n_state_bits: int, n_goal_bits: in
     return Minibatches(states, next_states, goals, **rest)
 
 
+def check_state(state: Mapping[str, NDArray[np.float32]], views: Mapping[str, NDArray[np.float32]]) -> None:
+    """Raise TypeError or ValueError unless `state` can be copied into `views`.
+
+    Names, dtypes and shapes must be equal, all numbers finite, and second moments not negative.
+    """
+    check_names("state", state, views)
+    for name, view in views.items():
+        check_matches(name, state[name], view)
+        if not np.isfinite(state[name]).all():
+            raise ValueError(f"{name} is not finite")
+        if name.startswith("moment2.") and (state[name] < 0).any():
+            raise ValueError(f"{name} has a negative number, {state[name].min():g}")
+
+
 def as_contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """`array`, or a copy where it is not C-contiguous, aligned and writable."""
-    return array if array.flags.carray else np.array(array, order="C")
+    """Return `array`, or a copy if it is not C-contiguous, aligned and writable."""
+    if array.flags.carray:
+        return array
+    return np.array(array, order="C")

@@ -1,4 +1,4 @@
-"""The Q-network: owns the arrays that the kernels work on, validates input, and hands out named views."""
+"""The Q-network: its arrays, named views of them, and calls of the kernels."""
 
 from __future__ import annotations
 
@@ -10,50 +10,49 @@ from numpy.typing import NDArray
 
 from herfast.common.batches import Minibatches, Words
 from herfast.common.seeding import Role, stream
-from herfast.common.validation import check_bool, check_choice, check_integer, check_matches, check_names, short_repr
-from herfast.config import Config
+from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
+from herfast.config import Config, Evaluator
 from herfast.networks.greedy_policy import GreedyPolicy
 from herfast.networks.initial_weights import draw_weights
-from herfast.networks.inputs import checked_minibatches, checked_words
+from herfast.networks.inputs import check_state, checked_minibatches, checked_words
 from herfast.networks.kernels import entry_points
 from herfast.networks.kernels.arrays import (
     Adam,
     Network,
-    Scratch,
     UpdateOptions,
     Workspace,
     aligned,
     layout,
     n_parameters,
-    scratch,
     workspace,
 )
+from herfast.networks.kernels.packed_layer import BIASES, LAST, WEIGHTS
 from herfast.networks.kernels.simd import Floats
 
 MAX_ACTIONS = 65_536  # actions are stored in 16 bits
-MAX_CALL_OPERATIONS = 2**29  # samples times parameters in one call of `fit`: no signal is handled for 0.1 s at most
+MAX_CALL_OPERATIONS = 2**29  # samples times parameters per call of the kernel `fit`; signals wait up to 0.1 s
 
 _ACTING_PARTS = ("online", "target")
 _LEARNING_PARTS = (*_ACTING_PARTS, "moment1", "moment2")
 
 
 class QNetwork:
-    """A ReLU network Q(state, goal, action) on packed bits with its target network and Adam's moments, all float32.
+    """A ReLU network Q(state, goal, action) on packed bits, float32.
 
-    Inputs are the S state bits, then the G goal bits, each as +-1. Initial weights (HER paper, appendix A, leaves them
-    open): uniform in +-1/sqrt(inputs) for every layer; with config.init "sparse_pairs" the first layer's weights are
-    zero but for 3 bits of the state a unit, each +-1/sqrt(6) with the opposite weight on the goal's same bit, which
-    tells the network which goal bit belongs to which state bit.
+    It includes the target network and Adam's moments. The inputs are the S state bits, then the G goal bits,
+    each as +-1. Initial weights are uniform in +-1/sqrt(inputs); the HER paper, appendix A, specifies none.
+    With config.init "sparse_pairs", each unit of the first layer has weights +-1/sqrt(6) on 3 state bits and
+    the opposite weights on the same goal bits. So the pairs of state and goal bits are given, not learned.
 
     Args:
         n_state_bits: S, 1 to 65,535.
-        n_goal_bits: G <= S; by default S.
+        n_goal_bits: G, 1 to S; by default S.
         n_actions: A, 1 to 65,536; by default S.
-        config: what an update does; by default Config().
-        seed: of the initial weights.
+        config: the layer widths and the settings of an update; by default Config().
+        seed: seed of the initial weights, an integer >= 0; None draws one.
 
     Raises:
-        TypeError, ValueError: a size that is no integer, or out of its range; a config or seed of another kind.
+        TypeError, ValueError: an argument of the wrong type, or out of its range.
     """
 
     def __init__(
@@ -68,20 +67,30 @@ class QNetwork:
         if not (config is None or isinstance(config, Config)):
             raise TypeError(f"config must be a Config or None, got {short_repr(config)}")
         n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
-        goal_bits, actions = (n_state_bits if value is None else value for value in (n_goal_bits, n_actions))
-        goal_bits = check_integer("n_goal_bits", goal_bits, 1, n_state_bits)
-        actions = check_integer("n_actions", actions, 1, MAX_ACTIONS)
-        self._allocate(n_state_bits, goal_bits, actions, Config() if config is None else config)
-        draw_weights(self.parameters(), n_state_bits, goal_bits, self.config.init, stream(seed, Role.WEIGHTS))
+        if n_goal_bits is None:
+            n_goal_bits = n_state_bits
+        if n_actions is None:
+            n_actions = n_state_bits
+        if config is None:
+            config = Config()
+        n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, n_state_bits)
+        n_actions = check_integer("n_actions", n_actions, 1, MAX_ACTIONS)
+        self._allocate(n_state_bits, n_goal_bits, n_actions, config)
+        draw_weights(self.parameters(), n_state_bits, n_goal_bits, config.init, stream(seed, Role.WEIGHTS))
         self.sync_target()
 
     def _allocate(self, n_state_bits: int, n_goal_bits: int, n_actions: int, config: Config) -> None:
-        self.n_state_bits, self.n_goal_bits, self.n_actions, self.config = n_state_bits, n_goal_bits, n_actions, config
-        self._count = np.zeros(1, np.int64)  # of updates
+        """Allocate all arrays, with parameters of zero."""
+        self.n_state_bits = n_state_bits
+        self.n_goal_bits = n_goal_bits
+        self.n_actions = n_actions
+        self.config = config
+        self._count = np.zeros(1, np.int64)  # number of updates so far
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
         size = n_parameters(self._shape, config.dueling)
         online, target, d_params, moment1, moment2 = aligned(*[(size,)] * 5)
-        self._online, self._target = self._network(online), self._network(target)
+        self._online = self._network(online)
+        self._target = self._network(target)
         self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
         self._options = UpdateOptions(
             sizes=(self.n_state_bits, self.n_goal_bits),
@@ -96,10 +105,9 @@ class QNetwork:
             polyak=config.polyak,
         )
         self._work: Workspace | None = None
-        self._acting: Scratch | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copy and pickle: sizes and numbers, from which the views of one flat vector are made anew."""
+        """Return sizes and flat vectors for copy and pickle, without their views."""
         sizes = (self.n_state_bits, self.n_goal_bits, self.n_actions)
         return {"sizes": sizes, "config": self.config, "updates": self.updates, "flats": self._flats()}
 
@@ -112,6 +120,7 @@ class QNetwork:
         self.refresh()
 
     def _flats(self) -> dict[str, Floats]:
+        """Return the flat vectors [P] by the names that `parameters` accepts."""
         return {
             "online": self._online.params,
             "target": self._target.params,
@@ -122,7 +131,7 @@ class QNetwork:
 
     @property
     def updates(self) -> int:
-        """How many updates it has learnt from."""
+        """Number of updates that `fit` has made."""
         return int(self._count[0])
 
     @updates.setter
@@ -132,40 +141,41 @@ class QNetwork:
     # --- parameters ---
 
     def parameters(self, which: str = "online") -> dict[str, Floats]:
-        """Named views of one flat vector: "online", "target", "gradient", "moment1" or "moment2".
+        """Return named float32 views of one flat vector.
 
-        hidden<l>.weight [inputs, H_l] and hidden<l>.bias [H_l], l from 1; output.weight [A, H_L] and output.bias [A],
-        or with dueling advantage.weight, advantage.bias and value.weight [H_L], value.bias []. After writing into them
-        call `refresh`.
+        Call `refresh` after modifying them. The names are hidden<l>.weight [inputs, H_l], hidden<l>.bias
+        [H_l] for l from 1, output.weight [A, H_L] and output.bias [A]. Dueling replaces the last two by
+        advantage.weight [A, H_L], advantage.bias [A], value.weight [H_L] and value.bias [].
+
+        Args:
+            which: "online", "target", "gradient", "moment1" or "moment2"; ValueError for another name.
         """
         flats = self._flats()
         check_choice("which", which, flats)
         return dict(self._views(flats[which]))
 
     def state_dict(self, learning: bool = True) -> dict[str, Floats]:
-        """Views of the online and target networks' parameters; with `learning` of Adam's moments too.
+        """Return named views of all parameters and, with `learning`, of Adam's moments.
 
-        The names are those of `parameters`, behind "online.", "target.", "moment1." or "moment2.". The number of
-        updates is not among them.
+        The names are those of `parameters` with the prefix "online.", "target.", "moment1." or "moment2.".
+        The number of updates is not included.
         """
-        parts = _LEARNING_PARTS if check_bool("learning", learning) else _ACTING_PARTS
+        parts: tuple[str, ...] = _ACTING_PARTS
+        if check_bool("learning", learning):
+            parts = _LEARNING_PARTS
         return {f"{part}.{name}": view for part in parts for name, view in self.parameters(part).items()}
 
     def load_state_dict(self, state: Mapping[str, Floats]) -> None:
-        """Copy what `state_dict` returned, with or without the moments, into this network.
+        """Copy a result of `state_dict`, with or without the moments, into this network.
 
-        Raises TypeError or ValueError, and changes nothing, for a name that is missing or unknown, another dtype or
-        shape, a number that is not finite, or a negative second moment.
+        Raises TypeError or ValueError, and changes nothing, if names, dtypes or shapes differ, a number is
+        not finite, or a second moment is negative.
         """
-        learning = isinstance(state, Mapping) and any(name in state for name in self.state_dict() if "moment" in name)
+        learning = isinstance(state, Mapping) and any(
+            name in state for name in self.state_dict() if "moment" in name
+        )
         views = self.state_dict(learning)
-        check_names("state", state, views)
-        for name, view in views.items():
-            check_matches(name, state[name], view)
-            if not np.isfinite(state[name]).all():
-                raise ValueError(f"{name} is not finite")
-            if name.startswith("moment2.") and (state[name] < 0).any():
-                raise ValueError(f"{name} has a negative number, {state[name].min():g}")
+        check_state(state, views)
         for name, view in views.items():
             view[...] = state[name]
         self.refresh()
@@ -182,55 +192,64 @@ class QNetwork:
         self.refresh()
 
     def is_finite(self) -> bool:
-        """No parameter of the online and target networks is NaN or infinite, and none of Adam's moments."""
+        """Return True if all parameters of both networks and Adam's moments are finite."""
         numbers = (self._online.params, self._target.params, self._adam.moment1, self._adam.moment2)
         return all(bool(np.isfinite(flat).all()) for flat in numbers)
 
-    # --- acting and learning ---
+    # --- acting and training ---
 
-    def act(self, states: Words, goals: Words, which: str = "online") -> NDArray[np.int64]:
-        """The greedy actions int64[E] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
+    def act(self, states: Words, goals: Words, which: Evaluator = "online") -> NDArray[np.int64]:
+        """Return the greedy actions int64[E], the lowest one of equal values.
+
+        Args:
+            states: uint64[E, Ws], packed.
+            goals: uint64[E, Wg], packed.
+            which: the network to use, "online" or "target".
+
+        Raises:
+            TypeError, ValueError: wrong dtype or shape, bits set past the end, or an unknown network.
+        """
         return self._forward(states, goals, which)[0].astype(np.int64)
 
-    def q_values(self, states: Words, goals: Words, which: str = "online") -> Floats:
-        """Q float32[E, A] of the "online" or "target" network, from states [E, Ws] and goals [E, Wg]."""
+    def q_values(self, states: Words, goals: Words, which: Evaluator = "online") -> Floats:
+        """Return Q float32[E, A] of all actions. Arguments and errors are those of `act`."""
         return self._forward(states, goals, which)[1].T.copy()
 
-    def _forward(self, states: Words, goals: Words, which: str) -> tuple[NDArray[np.uint16], Floats]:
-        """The greedy actions [E], and a view of the values [A, E]."""
+    def _forward(self, states: Words, goals: Words, which: Evaluator) -> tuple[NDArray[np.uint16], Floats]:
+        """Return the greedy actions [E] and a view of the values [A, E]."""
         states = checked_words("states", states, self.n_state_bits, 2)
         goals = checked_words("goals", goals, self.n_goal_bits, 2)
         if len(states) != len(goals):
-            raise ValueError(f"states and goals must be equally many, got {len(states)} and {len(goals)}")
+            raise ValueError(
+                f"states and goals must have the same length, got {len(states)} and {len(goals)}"
+            )
         actions = np.zeros(len(states), np.uint16)
         policy = self.greedy_policy(len(states), which)
-        policy.act(states, goals, np.arange(len(states)), actions)
-        return actions, policy.values(len(states))
+        values = policy.act(states, goals, np.arange(len(states)), actions)
+        return actions, values[:, : len(states)]
 
-    def greedy_policy(self, n_envs: int, which: str = "online") -> GreedyPolicy:
-        """The greedy policy for `n_envs` episodes in lockstep, valid until the network's weights change."""
+    def greedy_policy(self, n_envs: int, which: Evaluator = "online") -> GreedyPolicy:
+        """Return a greedy policy for `n_envs` episodes, valid until the weights change."""
         check_choice("which", which, ("online", "target"))
         n_envs = check_integer("n_envs", n_envs, 0, 2**31 - 1)
-        numbers = self._online if which == "online" else self._target
-        return GreedyPolicy(numbers, self._shape, self._options.sizes, n_envs, self._acting_scratch(n_envs))
-
-    def _acting_scratch(self, rows: int) -> Scratch:
-        """What policies for `rows` episodes share, since it means nothing between two calls."""
-        if self._acting is None or len(self._acting.block) != rows:
-            self._acting = scratch(rows, self._shape, self._options.sizes)
-        return self._acting
+        network = {"online": self._online, "target": self._target}[which]
+        return GreedyPolicy(network, self._shape, self._options.sizes, n_envs)
 
     def fit(self, batches: Minibatches) -> NDArray[np.float64]:
-        """One update a minibatch, in order; the losses float64[U], each taken before its update.
+        """Make one update per minibatch, in order.
+
+        Returns:
+            The losses float64[U], each computed before its update.
 
         Raises:
-            ValueError, TypeError: wrong shape or dtype, bits past the end, an action out of range; nothing has changed.
+            TypeError, ValueError: wrong dtype, shape, action or bit past the end. The network is unchanged.
         """
         batches = checked_minibatches(batches, self.n_state_bits, self.n_goal_bits, self.n_actions)
         n_updates, batch_size = batches.actions.shape
-        if self._work is None or len(self._work.block) != batch_size:
+        if self._work is None or len(self._work.d_q) != batch_size:
             self._work = workspace(batch_size, self._shape, self._options.sizes)
-        losses, rates = np.empty(n_updates), self.config.learning_rates(self.updates, n_updates)
+        losses = np.empty(n_updates)
+        rates = self.config.learning_rates(self.updates, n_updates)
         chunk_size = max(1, MAX_CALL_OPERATIONS // (batch_size * self._online.params.size))
         for start in range(0, n_updates, chunk_size):
             chunk = slice(start, start + chunk_size)
@@ -248,14 +267,19 @@ class QNetwork:
             )
         return losses
 
-    # --- inside ---
+    # --- private ---
 
     def _network(self, params: Floats) -> Network:
-        first = int(self._shape[-1, 2])
-        size = int(self._shape[-1, 3]) + self.n_actions - first
-        return Network(params, aligned((size,))[0] if self.config.dueling else params[first:])
+        """Return a Network on `params`, with a head of its own if dueling."""
+        first = int(self._shape[LAST, WEIGHTS])
+        head = params[first:]
+        if self.config.dueling:
+            size = int(self._shape[LAST, BIASES]) + self.n_actions - first
+            head = aligned((size,))[0]
+        return Network(params, head)
 
     def _views(self, flat: Floats) -> Iterator[tuple[str, Floats]]:
+        """Yield name and view of each parameter in `flat`."""
         inputs = self.n_state_bits + self.n_goal_bits
         for layer, width in enumerate(self.config.hidden):
             _, padded, weights, biases = self._shape[layer]
@@ -263,8 +287,10 @@ class QNetwork:
             yield f"hidden{layer + 1}.weight", rows[:inputs, :width]
             yield f"hidden{layer + 1}.bias", flat[biases : biases + width]
             inputs = width
-        terms, actions, weights, biases = self._shape[-1]
-        name = "advantage" if self.config.dueling else "output"
+        terms, actions, weights, biases = self._shape[LAST]
+        name = "output"
+        if self.config.dueling:
+            name = "advantage"
         yield f"{name}.weight", flat[weights:biases].reshape(actions, terms)[:, :inputs]
         yield f"{name}.bias", flat[biases : biases + actions]
         if self.config.dueling:

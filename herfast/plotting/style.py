@@ -1,45 +1,72 @@
-"""How all plots look: figures, colours, file formats."""
+"""Common style of all plots: figures, colours and file formats."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg")
-BLUE, ORANGE = "#1f5fa8", "#d1600a"  # blue and orange, told apart without colour vision and in grey
 
+# Distinguishable without colour vision and in greyscale.
+BLUE = "#1f5fa8"
+ORANGE = "#d1600a"
 
-# Okabe and Ito's colours, told apart without colour vision; markers and dashes tell them apart in grey.
+# Colours of Okabe and Ito, distinguishable without colour vision. Markers and dashes distinguish curves in
+# greyscale.
 CURVE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-CURVE_MARKERS, CURVE_DASHES = "os^Dv<>", ("-", "--", "-.", ":")
+CURVE_MARKERS = "os^Dv<>"
+CURVE_DASHES = ("-", "--", "-.", ":")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches. Raises ImportError, which says how to mend it, without matplotlib."""
+    """Return an empty figure.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        ImportError: matplotlib is not installed. The message names the command that installs it.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("plots need matplotlib, which is not installed: pip install 'herfast[plot]'") from error
+        raise ImportError(
+            "plots need matplotlib, which is not installed: pip install 'herfast[plot]'"
+        ) from error
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def style_axes(axes: Axes) -> None:
-    """A light grid behind the curves, and no frame on two sides."""
+    """Draw a light grid behind the curves, and remove the top and right spines."""
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure as PNG and SVG; `path` has no suffix. The same figure gives the same files."""
+    """Write a figure as PNG and SVG. Equal figures give equal files.
+
+    Args:
+        figure: the figure.
+        path: path of the files without a suffix.
+
+    Returns:
+        The paths of the files.
+    """
     from matplotlib import rc_context
 
-    paths = [path.with_name(f"{path.name}.{kind}") for kind in FORMATS]
-    with rc_context({"svg.hashsalt": "herfast"}):  # else its ids are random
-        for file in paths:
-            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else {})
-    return paths
+    files = []
+    with rc_context({"svg.hashsalt": "herfast"}):  # by default the ids in an SVG file are random
+        for suffix in FORMATS:
+            file = path.with_name(f"{path.name}.{suffix}")
+            metadata: dict[str, Any] = {}
+            if suffix == "svg":
+                metadata["Date"] = None
+            figure.savefig(file, metadata=metadata)
+            files.append(file)
+    return files

@@ -1,160 +1,96 @@
-"""The plots of a sweep: success by number of bits, as figure 1 of the HER paper, learning curves, effort to solve.
+"""Plots of a sweep: success by number of bits, learning curves, effort to solve.
 
-Curves are what the sweep varied at one size, by preset and fields; seeds are averaged. matplotlib is imported inside.
+The first is figure 1 of the HER paper. A curve is a combination of preset and fields that the sweep varied at
+one size, averaged over seeds. matplotlib is imported inside functions.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from herfast.config import config_fields
-from herfast.plotting.style import CURVE_COLOURS, CURVE_DASHES, CURVE_MARKERS, new_figure, save_figure, style_axes
+from herfast.plotting.style import (
+    CURVE_COLOURS,
+    CURVE_DASHES,
+    CURVE_MARKERS,
+    new_figure,
+    save_figure,
+    style_axes,
+)
+from herfast.plotting.trial_curves import Rows, TrialCurve, confidence_interval, group_by, trial_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Rows: TypeAlias = Sequence[Mapping[str, Any]]
 FIGURES = ("figure1", "curves", "updates-to-solve", "time-to-solve")
-SOLVED = 0.99  # greedy success, of cells that set no `until` of their own
-
-
-# 97.5 % quantiles of Student's t for 1 to 9 degrees of freedom.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-
-
-class TrialCurve(NamedTuple):
-    """A cell's rows, as columns over its epochs."""
-
-    curve: str
-    n_bits: int
-    success: NDArray[np.float64]
-    updates: NDArray[np.float64]
-    seconds: NDArray[np.float64]
-    solved: int | None
-    """The epoch, from 0, in which it was solved."""
-    threshold: float
+MAX_TICK_LABELS = 16  # more of them would overlap
 
 
 def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
-    """Draw figure1, curves, updates-to-solve and time-to-solve, each as PNG and SVG, into `folder`, which must exist.
+    """Plot the results of a sweep, each plot as PNG and SVG.
+
+    The plots are figure1, curves, updates-to-solve and time-to-solve. The last two are left out if no trial
+    was solved. A trial that diverged counts with success 0 in its last epoch.
 
     Args:
-        rows: of a sweep: what `herfast.sweep` returns, or its results.csv as text; one a cell and epoch.
-        folder: where the pictures go; older ones are replaced.
+        rows: one row per trial and epoch, as `herfast.sweep` returns them or as text from its results.csv.
+        folder: an existing folder for the files. Older files are replaced.
 
     Returns:
-        The paths of the pictures. What no cell solved has no picture of the effort. Learning that diverged ends at 0.
+        The paths of the files.
 
     Raises:
         ImportError: matplotlib is not installed.
         ValueError: there is no row.
     """
     if not rows:
-        raise ValueError("there is nothing to plot: no cell of the sweep is finished")
-    trials = _trial_curves(rows)
+        raise ValueError("there is nothing to plot: no trial of the sweep is finished")
+    trials = trial_curves(rows)
     presets = {row["preset"] for row in rows}
-    preset = f", preset {presets.pop()}" if len(presets) == 1 else ""
-    drawn = (_figure1(trials, preset), _curves(trials, preset), *_efforts(trials, preset))
-    pictures = dict(zip(FIGURES, drawn, strict=True))
-    return [path for name, figure in pictures.items() if figure for path in save_figure(figure, Path(folder) / name)]
+    preset = ""
+    if len(presets) == 1:
+        preset = f", preset {presets.pop()}"
+    figures = (_plot_figure1(trials, preset), _plot_curves(trials, preset), *_plot_efforts(trials, preset))
+    paths = []
+    for name, figure in zip(FIGURES, figures, strict=True):
+        if figure is not None:
+            paths += save_figure(figure, Path(folder) / name)
+    return paths
 
 
-def interval(values: NDArray[Any]) -> tuple[float, float, float]:
-    """Mean of [seeds], and the ends of its 95 % interval by Student's t; all three equal with one seed."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, mean, mean
-    freedom, z = len(values) - 1, 1.95996
-    series = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)  # Fisher's
-    t = _T[freedom - 1] if freedom <= len(_T) else series
-    half = t * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, mean - half, mean + half
-
-
-def _trial_curves(rows: Rows) -> list[TrialCurve]:
-    of_cell: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        of_cell.setdefault(row["cell"], []).append(row)
-    varied = _varied_fields([lines[0] for lines in of_cell.values()])
-    curves = []
-    for lines in of_cell.values():
-        success, updates, seconds = (
-            np.array([float(line[name]) for line in lines]) for name in ("greedy_success", "updates", "seconds")
-        )
-        if lines[0]["ended"] == "diverged":
-            success[-1] = 0.0
-        threshold = float(lines[0]["until"] or SOLVED)
-        solved = np.flatnonzero(success >= threshold)
-        first = int(solved[0]) if len(solved) else None
-        label, n_bits = _label(lines[0], varied), int(lines[0]["n_bits"])
-        curves.append(TrialCurve(label, n_bits, success, updates, seconds, first, threshold))
-    return sorted(curves, key=lambda trial: trial.n_bits)
-
-
-def _varied_fields(first_rows: Rows) -> list[str]:
-    """The fields that tell the curves apart: those with several values where size and preset are the same."""
-    names = ["max_steps", *config_fields()]
-    values: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for row in first_rows:
-        group = values.setdefault((str(row["n_bits"]), row["preset"]), {name: set() for name in names})
-        for name in names:
-            group[name].add(str(row[name]))
-    varied = [name for name in names if any(len(group[name]) > 1 for group in values.values())]
-    if len({preset for _, preset in values}) > 1:
-        return ["preset", *varied]
-    return varied
-
-
-def _label(row: Mapping[str, Any], varied: list[str]) -> str:
-    parts = []
-    for name in varied:
-        value = row[name]
-        if name == "k":
-            parts.append("without HER" if int(value) == 0 else f"HER, k = {value}")
-        else:
-            parts.append(f"preset {value}" if name == "preset" else f"{name} {value}")
-    return ", ".join(parts) or f"preset {row['preset']}"
-
-
-def _group_by(trials: Iterable[TrialCurve], key: str) -> dict[Any, list[TrialCurve]]:
-    groups: dict[Any, list[TrialCurve]] = {}
-    for trial in trials:
-        groups.setdefault(getattr(trial, key), []).append(trial)
-    return groups
-
-
-def _figure1(trials: list[TrialCurve], preset: str) -> Figure:
-    figure, axes = _canvas(trials, f"Success by number of bits{preset}")
-    for curve, of_curve, style in _styled(trials):
-        at = _group_by(of_curve, "n_bits")
-        points = np.array([interval(np.array([trial.success[-1] for trial in group])) for group in at.values()])
-        means, low, high = points.clip(0.0, 1.0).T
-        axes.errorbar(list(at), means, (means - low, high - means), label=curve, capsize=3, **style)
-    axes.set_ylabel("success rate of greedy play at the end\n(mean over seeds, 95 % interval)")
+def _plot_figure1(trials: list[TrialCurve], preset: str) -> Figure:
+    figure, axes = _new_plot(trials, f"Success by number of bits{preset}")
+    for curve, curve_trials, style in _curve_styles(trials):
+        sizes = group_by(curve_trials, "n_bits")
+        points = []
+        for size_trials in sizes.values():
+            last = np.array([trial.success[-1] for trial in size_trials])
+            points.append(confidence_interval(last))
+        means, low, high = np.array(points).clip(0.0, 1.0).T
+        axes.errorbar(list(sizes), means, (means - low, high - means), label=curve, capsize=3, **style)
+    axes.set_ylabel("success rate of the greedy policy at the end\n(mean over seeds, 95 % interval)")
     axes.set_ylim(-0.02, 1.04)
     return _with_legend(figure, axes)
 
 
-def _curves(trials: list[TrialCurve], preset: str) -> Figure:
-    sizes = _group_by(trials, "n_bits")
+def _plot_curves(trials: list[TrialCurve], preset: str) -> Figure:
+    sizes = group_by(trials, "n_bits")
     n_columns = math.ceil(math.sqrt(len(sizes)))
     n_rows = math.ceil(len(sizes) / n_columns)
     figure = new_figure(max(9.0, 3.2 * n_columns), max(4.5, 2.4 * n_rows))
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     panels = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
-    styles = {curve: style for curve, _, style in _styled(trials)}
-    for axes, (n_bits, of_size) in zip(panels, sizes.items(), strict=False):
-        for curve, of_curve in _group_by(of_size, "curve").items():
-            _curve(axes, of_curve, styles[curve], curve)
+    styles = {curve: style for curve, _, style in _curve_styles(trials)}
+    for axes, (n_bits, size_trials) in zip(panels, sizes.items(), strict=False):
+        for curve, curve_trials in group_by(size_trials, "curve").items():
+            _plot_curve(axes, curve_trials, styles[curve], curve)
         style_axes(axes)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -163,92 +99,116 @@ def _curves(trials: list[TrialCurve], preset: str) -> Figure:
         axes.set_ylim(-0.02, 1.04)
     for axes in panels[len(sizes) :]:
         axes.remove()
-    figure.supxlabel("updates (a cell that has ended keeps its last success)")
-    figure.supylabel("success rate of greedy play")
+    figure.supxlabel("updates (a finished trial keeps its last success rate)")
+    figure.supylabel("success rate of the greedy policy")
     figure.suptitle(f"Learning curves{preset}: mean over seeds, 95 % interval", x=0.01, ha="left")
-    return _with_legend(figure, panels[0], list(styles))
+    return _with_legend(figure, panels[0])
 
 
-def _curve(axes: Axes, trials: list[TrialCurve], style: dict[str, Any], label: str) -> None:
+def _plot_curve(axes: Axes, trials: list[TrialCurve], style: dict[str, Any], label: str) -> None:
     longest = max(trials, key=lambda trial: len(trial.success))
-    n = len(longest.success)
-    successes = np.array([np.pad(trial.success, (0, n - len(trial.success)), "edge") for trial in trials])
-    means, low, high = np.array([interval(seeds) for seeds in successes.T]).clip(0.0, 1.0).T
-    x, means = np.concatenate(([0.0], longest.updates)), np.concatenate(([np.nan], means))
-    marker = style["marker"] if n == 1 else ""  # a line through one point is invisible
-    (line,) = axes.plot(x, means, label=label, **{**style, "marker": marker})
+    n_epochs = len(longest.success)
+    success = np.array(
+        [np.pad(trial.success, (0, n_epochs - len(trial.success)), "edge") for trial in trials]
+    )
+    means, low, high = np.array([confidence_interval(seeds) for seeds in success.T]).clip(0.0, 1.0).T
+    if n_epochs > 1:  # a line through one point is invisible, so it keeps its marker
+        style = {**style, "marker": ""}
+    x = np.concatenate(([0.0], longest.updates))
+    y = np.concatenate(([np.nan], means))
+    (line,) = axes.plot(x, y, label=label, **style)
     if len(trials) > 1:
         axes.fill_between(longest.updates, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def _efforts(trials: list[TrialCurve], preset: str) -> tuple[Figure | None, Figure | None]:
+def _plot_efforts(trials: list[TrialCurve], preset: str) -> tuple[Figure | None, Figure | None]:
     if all(trial.solved is None for trial in trials):
         return None, None
-    updates = _effort(trials, "updates", f"Updates to solve{preset}", "updates")
-    return updates, _effort(trials, "seconds", f"Time to solve{preset}", "time, s")
+    updates = _plot_effort(trials, "updates", f"Updates to solve{preset}", "updates")
+    seconds = _plot_effort(trials, "seconds", f"Time to solve{preset}", "time, s")
+    return updates, seconds
 
 
-def _effort(trials: list[TrialCurve], what: str, title: str, label: str) -> Figure:
-    figure, axes = _canvas(trials, title)
-    for curve, of_curve, style in _styled(trials):
+def _plot_effort(trials: list[TrialCurve], field: str, title: str, label: str) -> Figure:
+    figure, axes = _new_plot(trials, title)
+    for curve, curve_trials, style in _curve_styles(trials):
         points = []
-        for n_bits, group in _group_by(of_curve, "n_bits").items():
-            values = [getattr(trial, what)[trial.solved] for trial in group if trial.solved is not None]
+        for n_bits, group in group_by(curve_trials, "n_bits").items():
+            values = [getattr(trial, field)[trial.solved] for trial in group if trial.solved is not None]
             if values:
-                points.append((n_bits, np.median(values), min(values), max(values), len(values) == len(group)))
-        if not points:
-            continue
-        n, middle, low, high, all_solved = np.array(points).T
-        axes.errorbar(n, middle, (middle - low, high - middle), label=curve, capsize=3, **style)
-        some_failed = all_solved == 0
-        axes.plot(n[some_failed], middle[some_failed], **{**style, "linestyle": ""}, markerfacecolor="white", zorder=3)
+                all_solved = len(values) == len(group)
+                points.append((n_bits, np.median(values), min(values), max(values), all_solved))
+        if points:
+            _plot_medians(axes, points, style, curve)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _ticks_at_sizes(axes, trials)
+    _set_size_ticks(axes, trials)
     thresholds = {trial.threshold for trial in trials}
-    reached = f"{thresholds.pop():g}" if len(thresholds) == 1 else "its `until`"
-    axes.set_ylabel(f"{label}, until greedy success reaches {reached}\n(median over seeds, lowest to highest)")
-    axes.set_xlabel("number of bits (hollow: not every seed got there)")
+    threshold = "its `until`"
+    if len(thresholds) == 1:
+        threshold = f"{thresholds.pop():g}"
+    axes.set_ylabel(
+        f"{label}, until greedy success reaches {threshold}\n(median over seeds, lowest to highest)"
+    )
+    axes.set_xlabel("number of bits (hollow: not solved by every seed)")
     return _with_legend(figure, axes)
 
 
-def _canvas(trials: list[TrialCurve], title: str) -> tuple[Figure, Axes]:
+def _plot_medians(axes: Axes, points: list[tuple[Any, ...]], style: dict[str, Any], label: str) -> None:
+    """Plot medians and ranges over seeds, with hollow points where a seed failed."""
+    n_bits, median, low, high, all_solved = np.array(points).T
+    axes.errorbar(n_bits, median, (median - low, high - median), label=label, capsize=3, **style)
+    failed = all_solved == 0
+    hollow = {**style, "linestyle": "", "markerfacecolor": "white", "zorder": 3}
+    axes.plot(n_bits[failed], median[failed], **hollow)
+
+
+def _new_plot(trials: list[TrialCurve], title: str) -> tuple[Figure, Axes]:
+    """Return a figure and its axes over the number of bits."""
     figure = new_figure(9, 5)
     axes = figure.add_subplot()
     style_axes(axes)
     axes.set_title(title, loc="left")
     axes.set_xlabel("number of bits")
-    _ticks_at_sizes(axes, trials)
+    _set_size_ticks(axes, trials)
     return figure, axes
 
 
-def _ticks_at_sizes(axes: Axes, trials: list[TrialCurve]) -> None:
+def _set_size_ticks(axes: Axes, trials: list[TrialCurve]) -> None:
     sizes = sorted({trial.n_bits for trial in trials})
-    step = math.ceil(len(sizes) / 16)  # more labels would run into each other
+    step = math.ceil(len(sizes) / MAX_TICK_LABELS)
     axes.set_xticks(sizes[::step], [str(n) for n in sizes[::step]])
     axes.xaxis.minorticks_off()
 
 
-def _styled(trials: list[TrialCurve]) -> list[tuple[str, list[TrialCurve], dict[str, Any]]]:
-    """Each curve, its cells and how it is drawn: few with colours that are far apart, many along a colour map."""
+def _curve_styles(trials: list[TrialCurve]) -> list[tuple[str, list[TrialCurve], dict[str, Any]]]:
+    """Return the label, the trials and the line style of each curve.
+
+    A few curves get colours that are far apart, many get the colours of a colour map.
+    """
     from matplotlib import colormaps
 
-    curves = _group_by(trials, "curve")
-    few = len(curves) <= len(CURVE_COLOURS)
-    size = {"markersize": 5, "linewidth": 1.6} if few else {"markersize": 3, "linewidth": 1.0}
-    colours = CURVE_COLOURS if few else colormaps["viridis"](np.linspace(0.0, 0.92, len(curves)))
-    return [
-        (curve, of_curve, {"color": colour, "marker": marker, "linestyle": dash, **size})
-        for (curve, of_curve), colour, marker, dash in zip(
-            curves.items(), colours, itertools.cycle(CURVE_MARKERS), itertools.cycle(CURVE_DASHES), strict=False
-        )
-    ]
+    curves = group_by(trials, "curve")
+    colours: Iterable[Any] = CURVE_COLOURS
+    size = {"markersize": 5, "linewidth": 1.6}
+    if len(curves) > len(CURVE_COLOURS):
+        colours = colormaps["viridis"](np.linspace(0.0, 0.92, len(curves)))
+        size = {"markersize": 3, "linewidth": 1.0}
+    markers = itertools.cycle(CURVE_MARKERS)
+    dashes = itertools.cycle(CURVE_DASHES)
+    styled = []
+    for (curve, curve_trials), colour in zip(curves.items(), colours, strict=False):
+        style = {"color": colour, "marker": next(markers), "linestyle": next(dashes), **size}
+        styled.append((curve, curve_trials, style))
+    return styled
 
 
-def _with_legend(figure: Figure, axes: Axes, curves: Sequence[str] = ()) -> Figure:
-    """Outside of the axes, where it can hide nothing, in as many columns as a long list needs."""
+def _with_legend(figure: Figure, axes: Axes) -> Figure:
+    """Add the legend outside of the axes, in as many columns as a long list needs."""
     handles, labels = axes.get_legend_handles_labels()
     n_columns = math.ceil(len(labels) / 26)
-    size = "medium" if len(labels) <= 16 else "x-small"
+    size = "medium"
+    if len(labels) > 16:
+        size = "x-small"
     figure.legend(handles, labels, loc="outside right upper", ncols=n_columns, frameon=False, fontsize=size)
     return figure

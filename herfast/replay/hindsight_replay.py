@@ -1,4 +1,4 @@
-"""The replay buffer: whole episodes, packed, from which minibatches with hindsight goals are sampled."""
+"""Replay buffer of packed episodes that samples minibatches with hindsight goals."""
 
 from __future__ import annotations
 
@@ -13,23 +13,44 @@ from herfast.common.bits import _core
 from herfast.common.seeding import Role, stream
 from herfast.common.validation import check_array, check_choice, check_integer, check_names
 
-_ACTION_BITS = np.uint64(0xFFFF)  # of a record's last word: csrc/replay.h
+MAX_K = 1_000_000  # with this k, practically all transitions are relabelled
+
+_ACTION_BITS = np.uint64(0xFFFF)  # bits of a record's last word that hold the action (csrc/replay.h)
 
 
 class HindsightReplay:
-    """Hindsight experience replay (Andrychowicz et al. 2017, arXiv 1707.01495, section 4.5) over a ring of episodes.
+    """Replay buffer of hindsight experience replay (HER).
 
-    Each state is stored once with its action and goal; next states, rewards, terminations and hindsight goals are
-    derived when a minibatch is drawn. An episode of L steps takes L + 1 of the ring's `capacity` records; a full ring
-    overwrites the oldest. Each sampled transition is relabelled with probability k / (k + 1); k = 0 is plain replay.
+    Source: Andrychowicz et al. 2017, arXiv 1707.01495, section 4.5.
 
-    strategy: the hindsight goal is the achieved goal of a state s_i of the same episode,
-        "future": i uniform after the transition; "final": the last; "episode": i uniform on what is stored of it;
-        "random": of any stored state of any episode.
+    Episodes are stored in a ring of `capacity` records. An episode of L steps takes L + 1 records. A full
+    ring overwrites its oldest records. Each state is stored once, with its action and goal. Next states,
+    rewards, terminations and hindsight goals are derived when a minibatch is sampled.
 
-    `records` uint64[capacity, Ws+Wg+1] (layout: csrc/replay.h), `cursor` int64[3] = {head, size, transitions} and the
-    generator `rng` are the whole state. Raises TypeError or ValueError, naming argument, value and allowed range;
-    MemoryError for more records than there is memory for.
+    Each sampled transition is relabelled with probability k / (k + 1). Its hindsight goal is the achieved
+    goal of a stored state, chosen by the strategy:
+
+    - "future": uniform over the states after the transition in its episode
+    - "final": the last state of its episode
+    - "episode": uniform over the stored states of its episode
+    - "random": uniform over all stored states of all episodes
+
+    Args:
+        capacity: Number of records, from 2 to 2**40.
+        n_state_bits: Length of a state, from 1 to 65,535.
+        n_goal_bits: Length of a goal, from 1 to n_state_bits. Default: n_state_bits.
+        strategy: "future", "final", "episode" or "random".
+        k: Number of hindsight goals per original goal, from 0 to 1,000,000. 0 is plain experience replay.
+        seed: Integer >= 0, or None for entropy from the operating system.
+
+    Attributes:
+        records: uint64[capacity, Ws+Wg+1], the ring. Its layout is stated in csrc/replay.h.
+        cursor: int64[3], {head, size, number of transitions}.
+        rng: Generator of all draws.
+
+    Raises:
+        TypeError, ValueError: An argument is not allowed.
+        MemoryError: The records do not fit into memory.
     """
 
     def __init__(
@@ -49,33 +70,41 @@ class HindsightReplay:
             self.n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, self.n_state_bits)
         check_choice("strategy", strategy, get_args(Strategy))
         self.strategy: Strategy = strategy
-        self.k = check_integer("k", k, 0, 1_000_000)
+        self.k = check_integer("k", k, 0, MAX_K)
         self.rng = stream(seed, Role.REPLAY)
         width = n_words(self.n_state_bits) + n_words(self.n_goal_bits) + 1
         try:
-            self.records: Words = np.zeros((self.capacity, width), np.uint64)  # untouched pages take no memory
+            # Pages that were never written take no memory.
+            self.records: Words = np.zeros((self.capacity, width), np.uint64)
         except MemoryError:
             size = f"{self.capacity:,} records of {8 * width:,} bytes"
             raise MemoryError(f"capacity must fit into memory, got {size}") from None
         self.cursor: NDArray[np.int64] = np.zeros(3, np.int64)
 
     def __len__(self) -> int:
-        """The number of stored transitions."""
+        """Return the number of stored transitions."""
         return int(self.cursor[2])
 
     def __repr__(self) -> str:
         return (
             f"HindsightReplay(capacity={self.capacity}, n_state_bits={self.n_state_bits}, "
-            f"n_goal_bits={self.n_goal_bits}, strategy={self.strategy!r}, k={self.k}) with {len(self)} transitions"
+            f"n_goal_bits={self.n_goal_bits}, strategy={self.strategy!r}, k={self.k}) "
+            f"with {len(self)} transitions"
         )
 
     def add(self, trajectories: Trajectories) -> None:
-        """Append E episodes, in order: states uint64[T+1, E, Ws], actions uint16[T, E], goals uint64[E, Wg],
-        lengths int32[E]. More than the ring holds leaves the last ones.
+        """Append E episodes in order.
 
-        Raises TypeError or ValueError, before anything is stored, for other dtypes or shapes, a length outside 1..T,
-        an episode longer than the ring, T > 65,535, or bits past the end of a state or goal. What lies beyond an
-        episode's length is not read.
+        If they do not all fit into the ring, the last records are kept. Entries past the end of an episode
+        are not read.
+
+        Args:
+            trajectories: states uint64[T+1, E, Ws], actions uint16[T, E], goals uint64[E, Wg], lengths
+                int32[E]. T is at most 65,535, and each length is from 1 to T and below `capacity`.
+
+        Raises:
+            TypeError, ValueError: An array has another dtype or shape, a length is out of range, or a state
+                or goal has a bit past its end. Nothing is stored.
         """
         if not (isinstance(trajectories, tuple) and len(trajectories) == 4):
             raise TypeError(
@@ -98,12 +127,29 @@ class HindsightReplay:
         )
 
     def sample(self, n_batches: int, batch_size: int) -> Minibatches:
-        """Draw U = n_batches minibatches of B = batch_size transitions, in new arrays laid out as Minibatches says.
+        """Sample minibatches of transitions, uniformly and with replacement.
 
-        Transitions are drawn with replacement, uniformly over the stored ones; the order of draws is stated in
-        csrc/hindsight.h. Takes time O(U B) whatever the capacity. Raises ValueError while nothing is stored.
+        The order of draws is stated in csrc/hindsight.h. The time is O(U B) for any capacity.
+
+        Args:
+            n_batches: Number of minibatches, U, from 1 to 16,777,216.
+            batch_size: Number of transitions per minibatch, B, from 1 to 16,777,216.
+
+        Returns:
+            New arrays.
+
+        Raises:
+            TypeError, ValueError: An argument is not allowed, or nothing is stored.
+            MemoryError: The minibatches do not fit into memory.
         """
-        shape = (check_integer("n_batches", n_batches, 1, 2**24), check_integer("batch_size", batch_size, 1, 2**24))
+        return self._sample(n_batches, batch_size, self.k, self.rng)
+
+    def _sample(self, n_batches: int, batch_size: int, k: int, rng: np.random.Generator) -> Minibatches:
+        """Sample as `sample` does, with this k and generator."""
+        shape = (
+            check_integer("n_batches", n_batches, 1, 2**24),
+            check_integer("batch_size", batch_size, 1, 2**24),
+        )
         try:
             batches = Minibatches(
                 states=np.empty((*shape, n_words(self.n_state_bits)), np.uint64),
@@ -123,25 +169,30 @@ class HindsightReplay:
             self.n_state_bits,
             self.n_goal_bits,
             self.strategy,
-            self.k,
-            self.rng.bit_generator,
+            k,
+            rng.bit_generator,
             *batches,
         )
         return batches
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """What is stored: `records` uint64[size, Ws+Wg+1], a view of the rows in use, and `cursor` int64[3]."""
+        """Return the rows in use, `records` uint64[size, Ws+Wg+1], and `cursor` int64[3].
+
+        They are views. Copy them if the replay buffer changes before they are used.
+        """
         return {"records": self.records[: self.cursor[1]], "cursor": self.cursor}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]], n_actions: int | None = None) -> None:
-        """Replace what is stored by the saved `records` (at least the rows in use) and `cursor` of an equal ring.
+        """Replace all stored episodes by saved ones.
 
         Args:
-            state: as `state_dict` returns it.
-            n_actions: if given, all stored actions must be below it.
+            state: As returned by `state_dict` of a replay buffer with the same capacity and sizes. `records`
+                must hold at least the rows in use.
+            n_actions: If given, all stored actions must be below it, from 1 to 65,536.
 
         Raises:
-            TypeError, ValueError: they are not a ring of this capacity with whole episodes in it; nothing changes.
+            TypeError, ValueError: The state is not a ring of this capacity that holds whole episodes. Nothing
+                is changed.
         """
         check_names("state", state, ("records", "cursor"))
         records = state["records"]
@@ -149,17 +200,28 @@ class HindsightReplay:
         check_array("records", records, np.uint64, 2)
         check_array("cursor", cursor, np.int64, 1)
         if not cursor.shape == (3,) or not 0 <= cursor[1] <= len(records) <= self.capacity:
-            raise ValueError(f"cursor {cursor.tolist()} does not go with records of shape {records.shape}")
+            raise ValueError(f"cursor {cursor.tolist()} does not match records of shape {records.shape}")
         if records.shape[1] != self.records.shape[1]:
-            raise ValueError(f"records must have {self.records.shape[1]} words a row, got shape {records.shape}")
-        restored, cursor = np.zeros(self.records.shape, np.uint64), np.array(cursor)
+            raise ValueError(
+                f"records must have {self.records.shape[1]} words per row, got shape {records.shape}"
+            )
+        cursor = np.array(cursor)
+        restored = np.zeros(self.records.shape, np.uint64)
         restored[: len(records)] = records
         if not _core.ring_is_valid(restored, cursor, self.n_state_bits, self.n_goal_bits):
             raise ValueError(f"the records with cursor {cursor.tolist()} are not a ring of whole episodes")
         if n_actions is not None:
             n_actions = check_integer("n_actions", n_actions, 1, 65_536)
-        highest = int((restored[:, -1] & _ACTION_BITS).max(initial=0))
-        if n_actions is not None and highest >= n_actions:
-            raise ValueError(f"ring.records has an action {highest}, where {n_actions - 1} is the highest")
+            highest = int((restored[: cursor[1], -1] & _ACTION_BITS).max(initial=0))
+            if highest >= n_actions:
+                raise ValueError(
+                    f"records contain action {highest}, but the highest allowed action is {n_actions - 1}"
+                )
         self.records = restored
         self.cursor = cursor
+
+
+def check_capacity(capacity: int, max_steps: int) -> None:
+    """Raise ValueError unless an episode of `max_steps` steps fits into the ring."""
+    if capacity <= max_steps:
+        raise ValueError(f"capacity must be at least max_steps + 1 = {max_steps + 1:,}, got {capacity:,}")

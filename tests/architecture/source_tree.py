@@ -1,4 +1,4 @@
-"""The modules of herfast and what each of them imports, read from the source. For the tests in this folder."""
+"""Modules of herfast and their imports, read from the source."""
 
 import ast
 import sys
@@ -12,9 +12,11 @@ HEADERS = {name: path for name, path in C_FILES.items() if not name.startswith((
 
 
 def dotted(path):
-    """The module of a file: "herfast.dqn.agent"; of an __init__.py its package."""
+    """Return the module name of a file, such as "herfast.dqn.agent"."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    return ".".join(parts)
 
 
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -30,9 +32,14 @@ def parsed(path):
 
 
 def imports(tree, module="herfast"):
-    """All imports in a module's tree. `from package import module` counts as an import of that module."""
+    """Return all imports in the tree of a module.
+
+    `from package import module` counts as an import of that module.
+    """
     found = []
-    package = module if module in MODULES and MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+    package = module.rpartition(".")[0]
+    if module in MODULES and MODULES[module].name == "__init__.py":
+        package = module
 
     def walk(node, when):
         if isinstance(node, ast.Import):
@@ -59,16 +66,19 @@ def imports(tree, module="herfast"):
 
 
 def imports_of(module, *when):
-    """The names that a module imports at these times; at any time without them."""
-    return {found.name for found in imports(parsed(MODULES[module]), module) if not when or found.when in when}
+    """Return the names that a module imports at the given times, or at any time."""
+    found = imports(parsed(MODULES[module]), module)
+    return {imported.name for imported in found if not when or imported.when in when}
 
 
 def third_party(names):
-    """The packages among `names` that are neither herfast, NumPy nor of the standard library."""
+    """Return the packages in `names` except herfast, NumPy and the standard library."""
     packages = {name.partition(".")[0] for name in names}
     return {name for name in packages if name not in {"herfast", "numpy", *sys.stdlib_module_names}}
 
 
 def subpackage(module):
-    """The name that import rules use: "dqn" for herfast.dqn.agent, "config" for herfast.config."""
-    return module.split(".")[1] if "." in module else "__init__"
+    """Return "dqn" for herfast.dqn.agent, "config" for herfast.config, and so on."""
+    if "." not in module:
+        return "__init__"
+    return module.split(".")[1]

@@ -1,4 +1,4 @@
-"""What the C headers and the Cython file may include, and that headers neither allocate nor keep state."""
+"""Tests of the C headers and the Cython file: includes, allocation, global state."""
 
 import re
 
@@ -16,14 +16,16 @@ STANDARD_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "assert.h"}
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_who_may_include_whom(header):
-    found = set(re.findall(r"^\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", HEADERS[header].read_text(), re.MULTILINE))
-    assert header in HEADERS_MAY_INCLUDE, f"say in HEADERS_MAY_INCLUDE what {header} may include"
+def test_headers_include_only_what_is_allowed(header):
+    found = set(
+        re.findall(r"^\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", HEADERS[header].read_text(), re.MULTILINE)
+    )
+    assert header in HEADERS_MAY_INCLUDE, f"add {header} to HEADERS_MAY_INCLUDE"
     assert found - STANDARD_HEADERS - set(HEADERS_MAY_INCLUDE[header].split()) == set()
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_headers_allocate_nothing_and_keep_nothing(header):
+def test_headers_neither_allocate_nor_have_global_state(header):
     code = HEADERS[header].read_text().replace("__extension__ ", "")
     code = re.sub(r"/\*.*?\*/|//[^\n]*", "", code, flags=re.DOTALL)
     assert not re.search(r"\b(malloc|calloc|realloc|free|Py\w+)\s*\(", code)
@@ -35,7 +37,7 @@ def test_headers_allocate_nothing_and_keep_nothing(header):
     assert [line for line in globals_ if not line.startswith("static const ")] == []
 
 
-def test_the_core_imports_only_headers_and_pythons_own():
+def test_the_core_imports_only_headers_numpy_and_cython_modules():
     text = (PACKAGE / "_core.pyx").read_text()
     included = set(re.findall(r"^cdef extern from \"<?([^\">]+)>?\"", text, re.MULTILINE))
     assert included <= {*HEADERS, "stdbool.h", "numpy/random/bitgen.h"}

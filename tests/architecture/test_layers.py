@@ -1,11 +1,23 @@
-"""Which module may import which. The order of the subpackages themselves is import-linter's, in pyproject.toml."""
+"""Tests of imports between modules and of third-party packages.
+
+The order of the subpackages is checked by import-linter, as set in pyproject.toml.
+"""
 
 import ast
 
 import pytest
-from architecture.source_tree import MODULES, PACKAGE, ROOT, imports, imports_of, parsed, subpackage, third_party
+from architecture.source_tree import (
+    MODULES,
+    PACKAGE,
+    ROOT,
+    imports,
+    imports_of,
+    parsed,
+    subpackage,
+    third_party,
+)
 
-# Packages other than NumPy and the standard library, and how they may be imported: "at import" or only "in a function".
+# Packages besides NumPy and the standard library, which may be imported "at import" or only "in a function".
 THIRD_PARTY = {
     "__init__": {"gymnasium": "at import"},
     "common": {"safetensors": "at import"},
@@ -17,7 +29,7 @@ THIRD_PARTY = {
     "experiments": {"tqdm": "in a function", "dask": "in a function"},
     "cli": {"tyro": "at import", "tqdm": "in a function"},
 }
-ONLY_IN = {  # modules, as the beginnings of their names
+ONLY_IN = {  # prefixes of the modules that may import a package
     "numba": "herfast.networks.kernels.",
     "llvmlite": "herfast.networks.kernels.",
     "safetensors": "herfast.common.tensor_file",
@@ -25,7 +37,7 @@ ONLY_IN = {  # modules, as the beginnings of their names
 }
 
 
-def test_the_reader_sees_every_kind_of_import():
+def test_imports_of_every_kind_are_found():
     code = """
 import os, numba.core
 from herfast import _core, BitFlip
@@ -54,7 +66,11 @@ class C:
         "early",
         "herfast.common.batches",
     }
-    at_import |= {"herfast.networks.kernels.entry_points", "herfast.experiments.sweep", "herfast.experiments.trial"}
+    at_import |= {
+        "herfast.networks.kernels.entry_points",
+        "herfast.experiments.sweep",
+        "herfast.experiments.trial",
+    }
     assert found == {
         *((name, "at import") for name in at_import),
         ("types_", "for types"),
@@ -63,18 +79,20 @@ class C:
     }
 
 
-def test_no_module_imports_itself_in_a_circle_not_even_for_types():
-    """Of all imports but those that the package itself makes for its public names."""
-    below = {module: imports_of(module) & MODULES.keys() - {"herfast"} for module in MODULES if module != "herfast"}
-    while below:
-        free = [module for module, needed in below.items() if not needed & below.keys()]
-        assert free, f"these import each other: {sorted(below)}"
+def test_there_are_no_import_cycles_not_even_for_types():
+    """Imports of the package itself, for its public names, do not count."""
+    remaining = {}
+    for module in MODULES.keys() - {"herfast"}:
+        remaining[module] = imports_of(module) & MODULES.keys() - {"herfast"}
+    while remaining:
+        free = [module for module, imported in remaining.items() if not imported & remaining.keys()]
+        assert free, f"these modules import each other: {sorted(remaining)}"
         for module in free:
-            del below[module]
+            del remaining[module]
 
 
 def test_no_module_imports_the_package_itself():
-    """Public names are resolved there when they are first used, so that would be a circle."""
+    """The package imports modules for its public names, so this would be a cycle."""
     assert [module for module in MODULES if "herfast" in imports_of(module)] == []
 
 
@@ -82,17 +100,19 @@ def test_only_common_bits_imports_the_compiled_core():
     assert [module for module in MODULES if "herfast._core" in imports_of(module)] == ["herfast.common.bits"]
 
 
-def test_networks_need_no_bits_and_so_no_compiled_core():
+def test_networks_do_not_import_the_compiled_core():
     found = {module for module in MODULES if module.startswith("herfast.networks")}
     reached = set()
     while found - reached:
         reached |= found
-        found = set().union(*(imports_of(module, "at import", "in a function") & MODULES.keys() for module in found))
+        found = set().union(
+            *(imports_of(module, "at import", "in a function") & MODULES.keys() for module in found)
+        )
     assert "herfast.common.bits" not in reached
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_third_party_packages(module):
+def test_third_party_packages_are_imported_only_where_allowed(module):
     allowed = THIRD_PARTY.get(subpackage(module), {})
     found = third_party(imports_of(module, "at import", "in a function"))
     assert found - allowed.keys() == set()
@@ -105,22 +125,22 @@ def test_third_party_packages(module):
 @pytest.mark.parametrize(
     "package", sorted(path.parent for path in PACKAGE.glob("**/__init__.py")), ids=lambda p: p.name
 )
-def test_an_init_file_is_a_docstring_and_nothing_else(package):
+def test_init_files_of_subpackages_hold_only_a_docstring(package):
     if package != PACKAGE:
         (docstring,) = parsed(package / "__init__.py").body
         assert isinstance(docstring, ast.Expr)
         assert isinstance(docstring.value.value, str)
 
 
-def test_no_module_is_named_as_a_public_name():
-    """Once imported, it would take the name's place in the package."""
+def test_no_module_has_the_name_of_a_public_object():
+    """After its import the module would replace the public object."""
     import herfast
 
     assert {subpackage(module) for module in MODULES if "." in module} & set(herfast.__all__) == set()
 
 
-def test_the_digest_of_the_compiled_code_covers_all_that_it_is_made_of():
-    """Else Numba would run code of an older module from its cache."""
+def test_the_cache_digest_covers_all_modules_that_are_compiled():
+    """Numba would otherwise run outdated code from its cache."""
     entry_points = "herfast.networks.kernels.entry_points"
     reached, new = set(), {entry_points}
     while new:
@@ -129,15 +149,17 @@ def test_the_digest_of_the_compiled_code_covers_all_that_it_is_made_of():
     kernels = {module for module, path in MODULES.items() if path.parent == MODULES[entry_points].parent}
     init = "herfast.networks.kernels"
     assert reached == {*kernels - {init}, "herfast.common.batches"}
-    (digest,) = (node for node in parsed(MODULES[entry_points]).body if getattr(node, "name", "") == "_digest")
+    (digest,) = (
+        node for node in parsed(MODULES[entry_points]).body if getattr(node, "name", "") == "_digest"
+    )
     assert 'sorted(folder.glob("*.py"))' in ast.unparse(digest).replace("'", '"')
     assert '/ "common" / "batches.py"' in ast.unparse(digest).replace("'", '"')
 
 
-def test_twins_never_import_what_they_are_compared_with():
-    twins = sorted((ROOT / "tests" / "reference").glob("*.py"))
-    assert len(twins) > 3
-    for path in twins:
+def test_references_do_not_import_herfast():
+    references = sorted((ROOT / "tests" / "reference").glob("*.py"))
+    assert len(references) > 3
+    for path in references:
         names = {found.name for found in imports(parsed(path))}
         assert third_party(names) <= {"reference"}, path.name
         assert not any(name.startswith("herfast") for name in names), path.name

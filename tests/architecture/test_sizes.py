@@ -1,4 +1,4 @@
-"""How long a file or a function may be, and how many modules a folder may hold."""
+"""Limits of file length, function length and number of modules per folder."""
 
 import ast
 import itertools
@@ -21,7 +21,7 @@ def name_of(path):
 
 
 def own_lines(node):
-    """The lines of a function without those of the functions within it."""
+    """Return the number of lines of a function, without those of inner functions."""
     inner = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef) and n is not node]
     lines = set(range(node.lineno, node.end_lineno + 1))
     return len(lines.difference(*(range(n.lineno, n.end_lineno + 1) for n in inner)))
@@ -57,8 +57,9 @@ def test_functions_are_short(path):
 
 @pytest.mark.parametrize("path", C_FILES.values(), ids=C_FILES)
 def test_c_functions_are_short(path):
-    """What starts in column 0 ends at the next } in column 0."""
-    lengths, start = [], None
+    """A function starts in column 0 and ends at the next } in column 0."""
+    lengths = []
+    start = None
     for number, line in enumerate(path.read_text().splitlines()):
         if line[:1].isalpha() and not line.endswith(";"):
             start = number

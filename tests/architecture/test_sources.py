@@ -1,4 +1,4 @@
-"""What is written in one place only: compilation, its flags; and what must not be there at all."""
+"""Tests of source texts: compiler flags, mutations, marks and packages."""
 
 import ast
 import re
@@ -16,13 +16,13 @@ def is_name(node, name):
 
 
 def called(node):
-    """The name of the function that a call or a decorator without arguments names."""
+    """Return the name of the function in a call or in a decorator without arguments."""
     function = node.func if isinstance(node, ast.Call) else node
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def compilations(tree):
-    """Each use of one of Numba's compilers, as a call or as a bare decorator."""
+    """Return all uses of a compiler of Numba, as a call or as a decorator."""
     compilers = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "jit_module", "generated_jit"}
     return [
         node
@@ -38,7 +38,7 @@ def test_only_simd_and_entry_points_compile(module):
 
 
 @pytest.mark.parametrize(("module", "where"), [(SIMD, "inner"), (ENTRY_POINTS, "_entry_points")])
-def test_they_compile_in_one_place_with_the_same_flags(module, where):
+def test_each_compiles_in_one_function_with_the_same_flags(module, where):
     tree = parsed(MODULES[module])
     (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == where)
     assert len(compilations(tree)) == len(compilations(function)) > 0
@@ -62,18 +62,20 @@ def test_there_is_one_fastmath_constant():
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.keyword) and node.arg in ("fastmath", "flags"):
                 assert ast.unparse(node.value) in ("set(FASTMATH)", "FASTMATH"), path.name
-            assert not (isinstance(node, ast.Constant) and node.value in ("nnan", "ninf", "fast-math")), path.name
+            assert not (isinstance(node, ast.Constant) and node.value in ("nnan", "ninf", "fast-math")), (
+                path.name
+            )
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
-def test_mutations_still_find_their_place(mutation):
-    """tests/mutation/mutate.py is run by hand, and must not rot meanwhile."""
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.effect)
+def test_mutations_match_one_line_of_the_source(mutation):
+    """mutate.py is run by hand, so that outdated mutations would not be noticed."""
     assert (ROOT / mutation.file).read_text().count(mutation.before) == 1
     assert len(MUTATIONS) == 10
 
 
-def test_nothing_is_left_to_do():
-    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")  # in pieces, since this file is searched too
+def test_there_are_no_marks_of_unfinished_work():
+    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")  # split, because this file is searched too
     folders = (ROOT / folder for folder in ("herfast", "csrc", "tests", "bench"))
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".pyx", ".h")]
     assert len(files) > 40
@@ -87,13 +89,13 @@ def test_no_test_folder_is_a_package():
 
 
 def test_every_folder_with_a_module_is_a_package():
-    """Else setuptools would leave it out of the wheel."""
-    folders = {path.parent for path in PACKAGE.rglob("*.py")}
-    assert [dotted(folder / "__init__.py") for folder in folders if not (folder / "__init__.py").exists()] == []
+    """Setuptools leaves other folders out of the wheel."""
+    init_files = {path.parent / "__init__.py" for path in PACKAGE.rglob("*.py")}
+    assert [dotted(init) for init in init_files if not init.exists()] == []
 
 
-def test_tests_start_no_process_in_the_folder_that_they_run_in():
-    """In the root of a clone Python would find the source folder instead of the installed package."""
+def test_processes_of_tests_get_a_working_folder():
+    """In the root of a clone they would import the source, not the installed package."""
     calls = [
         (path.name, node.lineno, {keyword.arg for keyword in node.keywords})
         for path in (ROOT / "tests").rglob("test_*.py")

@@ -1,4 +1,4 @@
-"""Callbacks: several at once, when one stops, and how a writer keeps its file in step with the history."""
+"""Tests of combined callbacks, of stopping training, and of HistoryWriter."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from herfast import Agent, JsonLines
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
-def test_all_callbacks_are_called_in_order_for_the_cycle_in_which_one_stops(kind):
+def test_all_callbacks_are_called_in_the_cycle_in_which_one_stops_training(kind):
     called = []
 
     def first(agent):
@@ -25,57 +25,59 @@ def test_all_callbacks_are_called_in_order_for_the_cycle_in_which_one_stops(kind
     assert called == [(name, cycle) for cycle in (1, 2, 3) for name in ("first", "second")]
 
 
-def test_no_callback_and_an_empty_list_are_alike():
-    assert [tiny_agent().learn(epochs=2, callback=callback).cycles for callback in (None, [], ())] == [4, 4, 4]
+def test_none_and_an_empty_list_never_stop_training():
+    for callback in (None, [], ()):
+        assert tiny_agent().learn(epochs=2, callback=callback).cycles == 4
 
 
-@pytest.mark.parametrize("answer", [False, np.False_])
-def test_false_stops_numpys_too(answer):
-    """Which is what a comparison with the history gives."""
-    assert tiny_agent().learn(epochs=2, callback=lambda agent: answer).cycles == 1
+@pytest.mark.parametrize("result", [False, np.False_])
+def test_a_callback_that_returns_false_stops_training(result):
+    """A comparison with a value of the history returns NumPy's False."""
+    assert tiny_agent().learn(epochs=2, callback=lambda agent: result).cycles == 1
 
 
-@pytest.mark.parametrize("answer", [None, True, 0, "", np.True_])
-def test_only_false_stops(answer):
-    assert tiny_agent().learn(epochs=2, callback=lambda agent: answer).cycles == 4
+@pytest.mark.parametrize("result", [None, True, 0, "", np.True_])
+def test_other_return_values_do_not_stop_training(result):
+    assert tiny_agent().learn(epochs=2, callback=lambda agent: result).cycles == 4
 
 
 @pytest.mark.parametrize("callback", [5, "log", [5], [print, None], {print}])
-def test_what_cannot_be_called_is_refused_before_anything_is_learnt(callback):
+def test_a_callback_that_is_not_callable_is_rejected_before_training(callback):
     agent = tiny_agent()
-    with pytest.raises(TypeError, match=r"^callback must be a function of the agent or a list of them, got "):
+    with pytest.raises(TypeError, match=r"^callback must be a callable or a list of callables, got "):
         agent.learn(epochs=1, callback=callback)
     assert agent.cycles == 0
 
 
-# --- HistoryWriter, by the file of JsonLines --------------------------------------------------------------------------
+# --- HistoryWriter, tested through JsonLines ----------------------------------------------------------------
 
 
-def test_however_it_is_used_the_file_mirrors_the_history_of_who_called_last(tmp_path):
+def test_the_file_always_mirrors_the_history_of_the_last_caller(tmp_path):
     path = tmp_path / "run.jsonl"
-    log, agent = JsonLines(path), tiny_agent().learn(epochs=1)
+    log = JsonLines(path)
+    agent = tiny_agent().learn(epochs=1)
     log(tiny_agent())
     assert json_lines_rows(path) == []
-    agent.learn(epochs=1, callback=log)  # which came late
+    agent.learn(epochs=1, callback=log)  # not called in the first cycles
     assert json_lines_rows(path) == history_rows(agent)
-    agent.learn(epochs=2, callback=lambda agent: log(agent) if agent.cycles % 3 == 0 else None)  # seldom
+    agent.learn(epochs=2, callback=lambda agent: log(agent) if agent.cycles % 3 == 0 else None)
     assert json_lines_rows(path) == history_rows(agent)[:6]
-    agent.learn(epochs=1, callback=[log, log])  # and twice
+    agent.learn(epochs=1, callback=[log, log])  # called twice per cycle
     assert json_lines_rows(path) == history_rows(agent)
     log.close()
     log.close()
-    agent.learn(epochs=1, callback=log)  # after it was closed
+    agent.learn(epochs=1, callback=log)  # called after it was closed
     assert json_lines_rows(path) == history_rows(agent)
     agent.save(tmp_path / "agent", replay=True)
     agent.learn(epochs=1, callback=log)
     earlier = Agent.load(tmp_path / "agent")
-    earlier.learn(total_timesteps=1, callback=log)  # an agent that is a cycle behind
+    earlier.learn(total_timesteps=1, callback=log)  # an agent with fewer cycles
     assert json_lines_rows(path) == history_rows(earlier)
     assert len(json_lines_rows(path)) == agent.cycles - 1
     log.close()
 
 
-def test_lines_are_appended_and_not_written_again(tmp_path):
+def test_later_calls_append_and_do_not_rewrite_the_file(tmp_path):
     path = tmp_path / "run.jsonl"
     with JsonLines(path) as log:
         agent = tiny_agent().learn(epochs=1, callback=log)
@@ -84,15 +86,16 @@ def test_lines_are_appended_and_not_written_again(tmp_path):
     assert path.read_bytes().lstrip(b"\0").count(b"\n") == 2
 
 
-def test_after_an_error_the_next_call_writes_all(tmp_path):
-    path, agent = tmp_path / "run.jsonl", tiny_agent()
+def test_the_first_call_after_an_error_writes_the_whole_history(tmp_path):
+    path = tmp_path / "run.jsonl"
+    agent = tiny_agent()
     with JsonLines(path) as log:
         agent.learn(epochs=1, callback=log)
         size = path.stat().st_size
         with pytest.raises(OSError, match="File too large"), full_disk(size + 30):
             agent.learn(epochs=1, callback=log)
         assert agent.cycles == 3
-        assert path.stat().st_size == size + 30  # a torn line
+        assert path.stat().st_size == size + 30  # an incomplete line
         agent.learn(total_timesteps=1, callback=log)
         assert json_lines_rows(path) == history_rows(agent)
     assert json_lines_rows(path) == history_rows(agent)

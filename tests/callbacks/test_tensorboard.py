@@ -1,4 +1,4 @@
-"""The history in TensorBoard: event files as it reads them, also of a resumed agent and on a full disk."""
+"""Tests of TensorBoard: event files, resumed agents, and a full disk."""
 
 import struct
 import sys
@@ -24,112 +24,126 @@ TAGS = {
 
 
 def checksum(data):
-    """CRC-32C as TFRecord masks it."""
+    """Return the masked CRC-32C of the TFRecord format."""
     crc = crc32c(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def events(path):
-    """The events of one file: of each its length, a checksum of that, its bytes, and a checksum of them."""
-    found, data = [], path.read_bytes()
+def read_events(path):
+    """Return the events of one file after verifying their checksums.
+
+    Each event is stored as its length, a checksum of the length, its bytes, and a checksum of the bytes.
+    """
+    events = []
+    data = path.read_bytes()
     while data:
         length, rest = data[:8], data[12:]
         n_bytes = struct.unpack("<Q", length)[0]
         assert data[8:12] == checksum(length)
         assert rest[n_bytes : n_bytes + 4] == checksum(rest[:n_bytes])
-        found.append(Event.FromString(rest[:n_bytes]))
+        events.append(Event.FromString(rest[:n_bytes]))
         data = rest[n_bytes + 4 :]
-    assert found[0].file_version == "brain.Event:2"
-    return found
+    assert events[0].file_version == "brain.Event:2"
+    return events
 
 
-def scalars(folder):
-    """What TensorBoard shows: for each tag its pairs of step and value, without those that a later file hides."""
-    found = {}
-    for event in (event for path in sorted(folder.glob("events.out.tfevents.*")) for event in events(path)):
+def shown_scalars(folder):
+    """Return the (step, value) pairs by tag that TensorBoard shows.
+
+    Pairs that a later file hides are left out.
+    """
+    scalars = {}
+    paths = sorted(folder.glob("events.out.tfevents.*"))
+    for event in (event for path in paths for event in read_events(path)):
         if event.session_log.status == SessionLog.START:
-            found = {tag: [pair for pair in pairs if pair[0] < event.step] for tag, pairs in found.items()}
+            scalars = {
+                tag: [pair for pair in pairs if pair[0] < event.step] for tag, pairs in scalars.items()
+            }
         for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
-    return found
+            scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return scalars
 
 
 def history_scalars(agent):
-    """What TensorBoard should show of an agent."""
-    history, steps = agent.history, agent.history["env_steps"]
+    """Return the (step, value) pairs by tag that should be shown for an agent."""
+    history = agent.history
+    steps = history["env_steps"]
     columns = {tag: history[name] for name, tag in TAGS.items()} | {"time/fps": steps / history["seconds"]}
-    return {
-        tag: [(step, value) for step, value in zip(steps, column.astype(np.float32), strict=True) if value == value]
-        for tag, column in columns.items()
-    }
+    scalars = {}
+    for tag, column in columns.items():
+        pairs = zip(steps, column.astype(np.float32), strict=True)
+        scalars[tag] = [(step, value) for step, value in pairs if not np.isnan(value)]
+    return scalars
 
 
-def test_tensorboard_shows_the_scalars_of_each_cycle_over_environment_steps(tmp_path):
+def test_scalars_of_each_cycle_are_shown_over_environment_steps(tmp_path):
     folder = tmp_path / "logs" / "seed0"
     with TensorBoard(str(folder)) as log:
         assert not folder.parent.exists()
         agent = tiny_agent().learn(epochs=3, callback=log)
-    assert scalars(folder) == history_scalars(agent)
-    assert {tag: len(pairs) for tag, pairs in scalars(folder).items()} == {
+    assert shown_scalars(folder) == history_scalars(agent)
+    assert {tag: len(pairs) for tag, pairs in shown_scalars(folder).items()} == {
         tag: 3 if tag == "eval/success_rate" else 6 for tag in [*TAGS.values(), "time/fps"]
     }
 
 
-def test_tensorboard_has_all_of_an_epoch_at_its_end(tmp_path):
-    found = []
+def test_all_cycles_of_an_epoch_are_on_disk_at_its_end(tmp_path):
+    results = []
+
+    def compare_at_the_end_of_an_epoch(agent):
+        if agent.cycles % 2 == 0:
+            results.append(shown_scalars(tmp_path) == history_scalars(agent))
+
     with TensorBoard(tmp_path) as log:
-        tiny_agent().learn(
-            epochs=2,
-            callback=[
-                log,
-                lambda a: found.append(scalars(tmp_path) == history_scalars(a)) if a.cycles % 2 == 0 else None,
-            ],
-        )
-    assert found == [True, True]
+        tiny_agent().learn(epochs=2, callback=[log, compare_at_the_end_of_an_epoch])
+    assert results == [True, True]
 
 
-def test_cycles_that_are_shown_later_keep_their_times(tmp_path):
+def test_cycles_that_are_written_later_keep_their_times(tmp_path):
     agent = tiny_agent().learn(epochs=2)
     with TensorBoard(tmp_path) as log:
         log(agent)
     (path,) = tmp_path.iterdir()
-    times = [event.wall_time for event in events(path) if event.summary.value]
+    times = [event.wall_time for event in read_events(path) if event.summary.value]
     np.testing.assert_allclose(np.diff(times), np.diff(agent.history["seconds"]), atol=1e-5)
 
 
-def test_a_resumed_agent_goes_on_in_its_folder(tmp_path):
-    logs, saved = tmp_path / "logs", tmp_path / "agent"
+def test_an_agent_loaded_from_a_checkpoint_continues_its_folder(tmp_path):
+    logs = tmp_path / "logs"
+    saved = tmp_path / "agent"
     with TensorBoard(logs) as log:
         agent = tiny_agent().learn(epochs=1, callback=log)
         agent.save(saved, replay=True)
         agent.learn(epochs=2, callback=log)
-    assert [len(events(path)) for path in logs.iterdir()] == [2 + 6]
+    assert [len(read_events(path)) for path in logs.iterdir()] == [2 + 6]
     resumed = Agent.load(saved)
     with TensorBoard(logs) as log:
         resumed.learn(epochs=1, callback=log)
-    assert sorted(len(events(path)) for path in logs.iterdir()) == [2 + 4, 2 + 6]  # nothing is removed, but hidden
-    assert scalars(logs) == history_scalars(resumed)
+    # The older file is hidden, not removed.
+    assert sorted(len(read_events(path)) for path in logs.iterdir()) == [2 + 4, 2 + 6]
+    assert shown_scalars(logs) == history_scalars(resumed)
 
 
-def test_a_full_disk_is_an_error_and_no_endless_wait(tmp_path):
-    agent, log = tiny_agent().learn(epochs=1), TensorBoard(tmp_path)
+def test_a_full_disk_raises_instead_of_waiting_forever(tmp_path):
+    agent = tiny_agent().learn(epochs=1)
+    log = TensorBoard(tmp_path)
     with pytest.raises(OSError, match="File too large"), full_disk(500):
         agent.learn(epochs=50, callback=log)
     agent.learn(epochs=1, callback=log)
     log.close()
     newest = max(tmp_path.iterdir())
-    assert len([event for event in events(newest) if event.summary.value]) == agent.cycles
+    assert len([event for event in read_events(newest) if event.summary.value]) == agent.cycles
 
 
-def test_a_missing_tensorboardx_is_named_with_its_remedy(tmp_path, monkeypatch):
+def test_without_tensorboardx_the_error_names_the_extra_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"^TensorBoard needs .*: pip install 'herfast\[tensorboard\]'$"):
         TensorBoard(tmp_path / "logs")
     assert not list(tmp_path.iterdir())
 
 
-def test_both_at_once(tmp_path):
+def test_json_lines_and_tensorboard_can_be_used_together(tmp_path):
     with JsonLines(tmp_path / "run.jsonl") as lines, TensorBoard(tmp_path / "logs") as board:
         agent = tiny_agent().learn(epochs=2, callback=[lines, board])
     assert json_lines_rows(tmp_path / "run.jsonl") == history_rows(agent)
-    assert scalars(tmp_path / "logs") == history_scalars(agent)
+    assert shown_scalars(tmp_path / "logs") == history_scalars(agent)

@@ -1,4 +1,4 @@
-"""The history as JSON lines and as CSV, and what kills and errors leave of it."""
+"""Tests of JSON lines and CSV logs, also after a killed run."""
 
 import json
 import signal
@@ -12,36 +12,38 @@ from support.small_agents import TINY_SETTINGS, tiny_agent
 
 from herfast import Agent, JsonLines
 from herfast.callbacks import text_logs
-from herfast.common.history import COLUMNS
+from herfast.common.history import HISTORY_SCHEMA, History
 
-# --- JsonLines --------------------------------------------------------------------------------------------------------
+# --- JsonLines ----------------------------------------------------------------------------------------------
 
 
-def test_a_line_is_a_cycle_with_all_columns_of_the_history(tmp_path):
+def test_each_line_holds_all_columns_of_one_cycle(tmp_path):
     path = tmp_path / "run.jsonl"
     with JsonLines(path) as log:
         agent = tiny_agent().learn(epochs=3, callback=log)
     assert json_lines_rows(path) == history_rows(agent)
     assert len(json_lines_rows(path)) == 6
     for row in json_lines_rows(path):
-        assert list(row) == list(COLUMNS)
+        assert list(row) == list(HISTORY_SCHEMA)
         integers = {name for name, value in row.items() if isinstance(value, int)}
         assert integers == {"epoch", "env_steps", "episodes", "updates"}
     assert [row["greedy_success"] is None for row in json_lines_rows(path)] == [True, False] * 3
 
 
-def test_a_line_is_there_as_soon_as_its_cycle_ends(tmp_path):
+def test_a_line_is_written_as_soon_as_its_cycle_ends(tmp_path):
     path = tmp_path / "run.jsonl"
+    counts = []
+
+    def count_lines(agent):
+        counts.append((len(json_lines_rows(path)), agent.cycles))
+
     with JsonLines(str(path)) as log:
         assert not path.exists()
-        found = []
-        tiny_agent().learn(
-            epochs=3, callback=[log, lambda agent: found.append((len(json_lines_rows(path)), agent.cycles))]
-        )
-    assert found == [(cycle, cycle) for cycle in range(1, 7)]
+        tiny_agent().learn(epochs=3, callback=[log, count_lines])
+    assert counts == [(cycle, cycle) for cycle in range(1, 7)]
 
 
-KILLED = f"""
+KILLED_RUN = f"""
 import os, signal, sys
 from herfast import Agent, BitFlip, JsonLines
 def kill(agent):
@@ -53,39 +55,59 @@ agent.learn(epochs=9, callback=[JsonLines(sys.argv[1]), kill])
 """
 
 
-def test_a_killed_run_leaves_whole_lines_and_goes_on_from_its_checkpoint(tmp_path):
-    """Five cycles are logged, two are in the checkpoint; the kill may also have torn a sixth line."""
-    path, saved = tmp_path / "run.jsonl", tmp_path / "agent"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(saved)], cwd=tmp_path, timeout=300)
+def test_a_killed_run_leaves_complete_lines_and_its_checkpoint_continues_them(tmp_path):
+    """Five cycles are logged, two are in the checkpoint; a sixth line is incomplete."""
+    path = tmp_path / "run.jsonl"
+    saved = tmp_path / "agent"
+    command = [sys.executable, "-c", KILLED_RUN, str(path), str(saved)]
+    killed = subprocess.run(command, cwd=tmp_path, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     before = json_lines_rows(path)
     assert [row["updates"] for row in before] == [2, 4, 6, 8, 10]
     with path.open("a") as file:
         file.write(json.dumps(before[-1])[:40])
-    agent, found = Agent.load(saved), []
+    agent = Agent.load(saved)
     assert agent.cycles == 2
+    counts = []
     with JsonLines(path) as log:
-        agent.learn(epochs=2, callback=[log, lambda agent: found.append(len(json_lines_rows(path)))])
-    assert found == [3, 4, 5, 6]
+        agent.learn(epochs=2, callback=[log, lambda agent: counts.append(len(json_lines_rows(path)))])
+    assert counts == [3, 4, 5, 6]
     assert json_lines_rows(path) == history_rows(agent)
     assert json_lines_rows(path)[:2] == before[:2]
-    for row, again in zip(before, json_lines_rows(path), strict=False):  # the same cycles, learnt a second time
-        assert row | {"seconds": 0} == again | {"seconds": 0}
+    # The cycles after the checkpoint were trained again with the same results.
+    for row, repeated in zip(before, json_lines_rows(path), strict=False):
+        assert row | {"seconds": 0} == repeated | {"seconds": 0}
 
 
-# --- CsvLog and read_csv_log ------------------------------------------------------------------------------------------
+# --- CsvLog and read_csv_log --------------------------------------------------------------------------------
+
+
+class RecordedAgent:
+    """Agent whose history grows by the rows of `progress_columns`."""
+
+    def __init__(self):
+        self.history = History({name: column.dtype for name, column in progress_columns(1).items()})
+
+    @property
+    def cycles(self):
+        return len(self.history["success"])
+
+    def grow(self, n_rows):
+        for cycle in range(self.cycles, n_rows):
+            self.history.append(**{name: column[cycle] for name, column in progress_columns(20).items()})
+        return self
 
 
 @pytest.fixture
 def csv_path(tmp_path):
-    """A CSV log of 20 cycles."""
+    """Return the path of a CSV log of 20 cycles."""
     path = tmp_path / "progress.csv"
-    with text_logs.CsvLog(path) as progress:
-        progress.write(progress_columns(20))
+    with text_logs.CsvLog(path) as log:
+        log(RecordedAgent().grow(20))
     return path
 
 
-def test_progress_comes_back_bit_for_bit(csv_path):
+def test_a_csv_log_is_read_back_bit_for_bit(csv_path):
     columns = text_logs.read_csv_log(csv_path)
     assert list(columns) == list(progress_columns(20))
     for name, column in progress_columns(20).items():
@@ -93,14 +115,15 @@ def test_progress_comes_back_bit_for_bit(csv_path):
         assert columns[name].dtype == column.dtype
 
 
-def test_progress_is_on_the_disk_row_by_row(csv_path):
-    with text_logs.CsvLog(csv_path) as progress:
+def test_each_row_is_written_as_soon_as_its_cycle_ends(csv_path):
+    agent = RecordedAgent()
+    with text_logs.CsvLog(csv_path) as log:
         for n_rows in (1, 1, 2, 5):
-            progress.write({name: column[:n_rows] for name, column in progress_columns(20).items()})
+            log(agent.grow(n_rows))
             assert len(csv_path.read_text().splitlines()) == 1 + n_rows
 
 
-def test_a_last_line_cut_by_a_crash_is_left_out(csv_path):
+def test_an_incomplete_last_line_is_ignored(csv_path):
     text = csv_path.read_text()
     csv_path.write_text(text[:-3])
     assert len(text_logs.read_csv_log(csv_path)["success"]) == 19
@@ -109,18 +132,20 @@ def test_a_last_line_cut_by_a_crash_is_left_out(csv_path):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b"success\nabc\n", b"success,loss\n1,2\n3\n", b"success\n1\n2,3\n"]
+    "data",
+    [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b"success\nabc\n", b"success,loss\n1,2\n3\n", b"success\n1\n2,3\n"],
 )
-def test_what_is_not_the_progress_of_a_run_is_refused(data, tmp_path):
+def test_other_files_are_rejected(data, tmp_path):
     path = tmp_path / "other.csv"
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"other\.csv is not the progress of a run"):
         text_logs.read_csv_log(path)
 
 
-def test_the_header_is_written_once_and_without_rows(csv_path):
-    with text_logs.CsvLog(csv_path) as progress:
+def test_the_header_is_written_once_also_without_rows(csv_path):
+    agent = RecordedAgent()
+    with text_logs.CsvLog(csv_path) as log:
         for n_rows in (0, 0, 1):
-            progress.write({name: column[:n_rows] for name, column in progress_columns(20).items()})
+            log(agent.grow(n_rows))
             assert len(text_logs.read_csv_log(csv_path)["success"]) == n_rows
-    assert csv_path.read_text().count("success") == 2  # of the columns success and greedy_success
+    assert csv_path.read_text().count("success") == 2  # in the columns success and greedy_success

@@ -1,4 +1,4 @@
-"""`herfast doctor`, with FakeAgent."""
+"""`herfast doctor` with FakeAgent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ from herfast.experiments.run import AGENT_FILE
 
 @pytest.mark.parametrize(
     ("path", "loaded", "after"),
-    [("run", "checkpoint", ", after 20 cycles"), ("run/agent.safetensors", "agent", ""), ("alone", "agent", "")],
+    [
+        ("run", "checkpoint", ", after 20 cycles"),
+        ("run/agent.safetensors", "agent", ""),
+        ("alone", "agent", ""),
+    ],
 )
-def test_doctor_looks_into_the_checkpoint_if_there_is_one(
-    path: str, loaded: str, after: str, finished_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
+def test_doctor_diagnoses_the_checkpoint_if_there_is_one(
+    path: str,
+    loaded: str,
+    after: str,
+    finished_run: Path,
+    agents: list[Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("alone").mkdir()
     shutil.copy(finished_run / AGENT_FILE, "alone")

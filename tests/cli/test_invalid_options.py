@@ -1,4 +1,7 @@
-"""What the command `herfast` cannot take, flag by flag: exit code 2, flag and value named, nothing written."""
+"""Invalid command lines, for every option.
+
+The exit code is 2, the message names option and value, and nothing is written.
+"""
 
 import dataclasses
 import re
@@ -11,10 +14,12 @@ from herfast.cli import main, options
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PROGRESS_FILE
 
 TRAIN = "train --n-bits 9"
-SMALL = "--hidden 8 --epochs 1 --cycles-per-epoch 1 --capacity 200 --episodes-per-cycle 4 --updates-per-cycle 1"
+SMALL = (
+    "--hidden 8 --epochs 1 --cycles-per-epoch 1 --capacity 200 --episodes-per-cycle 4 --updates-per-cycle 1"
+)
 LONG = "x" * 300
 
-PARSED = {  # what is no value of the flag's type: a usage error that names flag and value
+WRONG_TYPE = {  # values of another type: a usage error that names option and value
     TRAIN: {
         "--max-steps": ("nine", "9.5", "True"),
         "--preset": ("quick", "Fast", "3"),
@@ -45,11 +50,15 @@ PARSED = {  # what is no value of the flag's type: a usage error that names flag
         "--checkpoint-every": ("x", "2.5"),
     },
     "train": {"--n-bits": ("nine", "9.5", "nan", "True", "0x9")},
-    "train --resume run": {"--epochs": ("many", "1.5"), "--until": ("soon",), "--checkpoint-every": ("often",)},
+    "train --resume run": {
+        "--epochs": ("many", "1.5"),
+        "--until": ("soon",),
+        "--checkpoint-every": ("often",),
+    },
     "eval run": {"--episodes": ("1e3", "True"), "--seed": ("x", "1.5")},
     "play run": {"--games": ("2.5", "x"), "--seed": ("x",)},
 }
-REFUSED = {  # what is out of range: one sentence that names field and value, and says what is allowed
+OUT_OF_RANGE = {  # one line that names field, value and allowed range
     TRAIN: {
         "--max-steps": ("0", "-1", "70000"),
         "--seed": ("-1",),
@@ -75,48 +84,67 @@ REFUSED = {  # what is out of range: one sentence that names field and value, an
         "--checkpoint-every": ("0", "-1"),
     },
     "train": {"--n-bits": ("0", "-9", "65536")},
-    "train --resume run": {"--epochs": ("0", "-2"), "--until": ("0", "2", "nan"), "--checkpoint-every": ("0",)},
+    "train --resume run": {
+        "--epochs": ("0", "-2"),
+        "--until": ("0", "2", "nan"),
+        "--checkpoint-every": ("0",),
+    },
     "eval run": {"--episodes": ("0", "-1", "99999999999999"), "--seed": ("-1",)},
     "play run": {"--games": ("0", "-1", "99999999999"), "--seed": ("-1",)},
 }
-SENTENCES = [  # what else cannot be done: the whole sentence, as a regex
+ERRORS = [  # other errors, and a regex of the whole message
     (f"{TRAIN} --hidden", r"hidden must be a tuple of 1 to 8 layer widths, got \(\)"),
     (f"{TRAIN} --hidden 8 8 8 8 8 8 8 8 8", r"hidden must be a tuple of 1 to 8 layer widths, got \(8, .*"),
     (f"{TRAIN} --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True: .*"),
-    (f"{TRAIN} --capacity 1000000000000", ".* GB of memory is available and .* for the ring: lower capacity"),
-    (f"{TRAIN} --out text", "text is a file, where the folder of a run is wanted"),
+    (
+        f"{TRAIN} --capacity 1000000000000",
+        ".* GB of memory is available and .* for the replay buffer: lower capacity",
+    ),
+    (f"{TRAIN} --out text", "text is a file: choose a folder for the run"),
     (f"{TRAIN} --out text/run", "Not a directory: text/run"),
     (f"{TRAIN} --out {LONG}", f"File name too long: {LONG}"),
-    (f"{TRAIN} --out run", "run already holds a run: --resume goes on with it, --overwrite replaces it"),
-    (f"{TRAIN} --out foreign", r"foreign holds a config\.json that is not of a run of herfast: choose another --out"),
-    (f"{TRAIN} --out foreign --overwrite", r"foreign holds a config\.json that is not of .*: choose another --out"),
-    ("train --resume none", r"none is not the folder of a run: it holds no config\.json of herfast"),
+    (
+        f"{TRAIN} --out run",
+        "run already contains a run: continue it with herfast resume, or replace it with --overwrite",
+    ),
+    (
+        f"{TRAIN} --out foreign",
+        r"foreign contains a config\.json that herfast did not write: choose another --out",
+    ),
+    (
+        f"{TRAIN} --out foreign --overwrite",
+        r"foreign contains a config\.json that herfast did not write: choose another --out",
+    ),
+    (
+        "train --resume none",
+        r"none is not the folder of a run: it contains no config\.json written by herfast",
+    ),
     ("train --resume text", r"text is not the folder of a run: .*"),
     ("train --resume folder", r"folder is not the folder of a run: .*"),
     ("train --resume foreign", r"foreign is not the folder of a run: .*"),
     ("train --resume broken", r"broken/checkpoint\.safetensors is not a readable herfast file: .*"),
-    ("train --resume run", "run has done 1 of 1 epochs: ask for more with --epochs"),
-    ("train --resume run --gamma 0.5", "--gamma cannot be given with --resume: .*"),
-    ("train --resume run --n-bits 9", "--n-bits cannot be given with --resume: .*"),
-    ("train --resume run --out other", "--out cannot be given with --resume: .*"),
+    ("train --resume run", "run has completed 1 of 1 epochs: increase --epochs to continue"),
+    ("train --resume run --gamma 0.5", "--gamma cannot be combined with --resume: .*"),
+    ("train --resume run --n-bits 9", "--n-bits cannot be combined with --resume: .*"),
+    ("train --resume run --out other", "--out cannot be combined with --resume: .*"),
     *(
         (f"{command} {path}", sentence)
         for command in ("eval", "play", "doctor")
         for path, sentence in (
             ("none", "none does not exist"),
             ("text", "text is not a readable herfast file: .*"),
-            ("folder", r"folder holds no agent\.safetensors, so it is not the folder of a run"),
+            ("folder", r"folder is not the folder of a run: it contains no agent\.safetensors"),
             ("broken", r"broken/\w+\.safetensors is not a readable herfast file: .*"),
             ("run/config.json", r"run/config\.json is not a readable herfast file: .*"),
             (LONG, f"File name too long: {LONG}.*"),
         )
     ),
     ("plot none", "none does not exist"),
-    ("plot text", "text is not the progress of a run: its first line names no column 'success'"),
-    ("plot folder", r"folder holds no progress\.csv, so it is not the folder of a run"),
+    ("plot text", "text is not the progress of a run: its header has no column 'success'"),
+    ("plot folder", r"folder is not the folder of a run: it contains no progress\.csv"),
     ("plot foreign", "Is a directory: foreign/progress.csv"),
 ]
-USAGE = [  # what tyro tells in a box: a word that stands there
+USAGE_ERRORS = [  # errors that tyro prints in a box, and a part of them
     ("", "Missing subcommand"),
     ("learn", "learn"),
     ("train", "--n-bits"),
@@ -125,13 +153,19 @@ USAGE = [  # what tyro tells in a box: a word that stands there
     (f"{TRAIN} --overwrite=yes", "yes"),
     ("eval run --no-revisit=yes", "yes"),
     ("play run --watch=yes", "yes"),
-    *((f"{TRAIN} --{flag} maybe", "maybe") for flag in ("double-q", "dueling", "clip-targets", "mask-terminal")),
+    *(
+        (f"{TRAIN} --{flag} maybe", "maybe")
+        for flag in ("double-q", "dueling", "clip-targets", "mask-terminal")
+    ),
     (f"{TRAIN} --hindsight-bound maybe", "maybe"),
-    *((f"{TRAIN} {flag}", flag) for flag in ("--max-steps", "--preset", "--seed", "--out", "--gamma", "--epochs")),
+    *(
+        (f"{TRAIN} {flag}", flag)
+        for flag in ("--max-steps", "--preset", "--seed", "--out", "--gamma", "--epochs")
+    ),
     ("train --n-bits", "--n-bits"),
-    ("train --resume", "--resume"),
+    ("train --resume", "PATH"),
     ("train --resume run more", "more"),
-    *((command, "PATH") for command in ("eval", "play", "plot", "doctor")),
+    *((command, "PATH") for command in ("resume", "eval", "play", "plot", "doctor")),
     *((f"{command} run --bits 3", "--bits") for command in ("eval", "play", "plot", "doctor")),
     *((f"{command} run more", "more") for command in ("eval", "play", "plot", "doctor")),
 ]
@@ -146,18 +180,18 @@ def lines_of(table):
     ]
 
 
-def named(rows):
-    """Each row under its command line."""
+def with_ids(rows):
+    """Parameters of a test, each with its command line as id."""
     return [pytest.param(*row, id=row[0].replace(LONG, "x...") or "nothing") for row in rows]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder that holds a finished run, one whose agents cannot be read, a file, and folders of other kinds."""
-    place = tmp_path_factory.mktemp("place")
+def workspace(tmp_path_factory):
+    """A folder with a finished run, a damaged run, a text file and other folders."""
+    workspace = tmp_path_factory.mktemp("workspace")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setattr("herfast.experiments.run.plot_run", lambda *_: [])  # which takes most of the time
+        patch.chdir(workspace)
+        patch.setattr("herfast.experiments.run.plot_run", lambda *_: [])  # saves time
         for folder in ("run", "broken"):
             assert main.main(f"{TRAIN} {SMALL} --out {folder}".split()) == 0
         for name in (AGENT_FILE, CHECKPOINT_FILE):
@@ -166,16 +200,19 @@ def place(tmp_path_factory):
         Path("folder").mkdir()
         Path("foreign", PROGRESS_FILE).mkdir(parents=True)
         Path("foreign", CONFIG_FILE).write_text("{}")
-    return place
+    return workspace
 
 
 @pytest.fixture
-def refuse(place, monkeypatch, capsys):
-    """Runs a command line that must exit with 2 and change nothing; gives what it says."""
+def run_rejected(workspace, monkeypatch, capsys):
+    """A function that runs a command line and returns stderr.
+
+    It checks that the command line is rejected and that no file is changed.
+    """
 
     def run(line):
-        monkeypatch.chdir(place)
-        before = contents(place)
+        monkeypatch.chdir(workspace)
+        before = contents(workspace)
         capsys.readouterr()
         try:
             code = main.main(line.split())
@@ -184,58 +221,62 @@ def refuse(place, monkeypatch, capsys):
         out, err = capsys.readouterr()
         assert (code, out) == (2, "")
         assert "Traceback" not in err
-        assert contents(place) == before
+        assert contents(workspace) == before
         return err
 
     return run
 
 
-def contents(place):
-    return {path: path.read_bytes() if path.is_file() else None for path in place.rglob("*")}
+def contents(workspace):
+    return {path: path.read_bytes() if path.is_file() else None for path in workspace.rglob("*")}
 
 
-def sentence(err):
-    """The one line that begins with `herfast: error:`, without that."""
+def error_message(err):
+    """The message of the only line of stderr."""
     assert err.count("\n") == 1
     return re.fullmatch("herfast: error: (.*)\n", err)[1]
 
 
-def boxed(err):
-    """The text of tyro's box, in one line."""
+def box_text(err):
+    """The text in the box that tyro prints, in one line."""
     assert "herfast: error:" not in err
     return " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
 
 
-@pytest.mark.parametrize(("line", "flag", "value"), named(lines_of(PARSED)))
-def test_a_value_of_another_type_is_named_with_its_flag(line, flag, value, refuse):
-    said = boxed(refuse(line))
-    assert flag in said
-    assert value in said
+@pytest.mark.parametrize(("line", "flag", "value"), with_ids(lines_of(WRONG_TYPE)))
+def test_a_value_of_another_type_is_rejected_with_option_and_value(line, flag, value, run_rejected):
+    message = box_text(run_rejected(line))
+    assert flag in message
+    assert value in message
 
 
-@pytest.mark.parametrize(("line", "flag", "value"), named(lines_of(REFUSED)))
-def test_a_value_out_of_range_is_refused_with_what_is_allowed(line, flag, value, refuse):
-    field, said = flag[2:].replace("-", "_"), sentence(refuse(line))
-    got = value if re.search("nan|inf", value) else f"{float(value) if '.' in said else int(value):,}"
-    assert re.search(rf"{field} must be (from .* to .*|in [\[(].*, .*[\])]|at least .*|None or .*), got {got}$", said)
+@pytest.mark.parametrize(("line", "flag", "value"), with_ids(lines_of(OUT_OF_RANGE)))
+def test_a_value_out_of_range_is_rejected_with_the_allowed_range(line, flag, value, run_rejected):
+    field = flag[2:].replace("-", "_")
+    message = error_message(run_rejected(line))
+    got = value if re.search("nan|inf", value) else f"{float(value) if '.' in message else int(value):,}"
+    allowed = r"(from .* to .*|in [\[(].*, .*[\])]|at least .*|None or .*)"
+    assert re.search(rf"{field} must be {allowed}, got {got}$", message)
 
 
-@pytest.mark.parametrize(("line", "expected"), named(SENTENCES))
-def test_what_cannot_be_done_is_refused_in_one_sentence(line, expected, refuse):
-    said = sentence(refuse(line))
-    assert re.fullmatch(expected, said), said
+@pytest.mark.parametrize(("line", "expected"), with_ids(ERRORS))
+def test_an_invalid_command_is_rejected_with_one_line(line, expected, run_rejected):
+    message = error_message(run_rejected(line))
+    assert re.fullmatch(expected, message), message
 
 
-@pytest.mark.parametrize(("line", "word"), named(USAGE))
-def test_what_is_no_command_line_is_told_in_a_box(line, word, refuse):
-    assert word in boxed(refuse(line))
+@pytest.mark.parametrize(("line", "word"), with_ids(USAGE_ERRORS))
+def test_a_usage_error_is_printed_in_a_box(line, word, run_rejected):
+    assert word in box_text(run_rejected(line))
 
 
-def test_every_flag_has_its_cases():
-    lines = [line for line, *_ in (*lines_of(PARSED), *lines_of(REFUSED), *SENTENCES, *USAGE)]
+def test_every_option_is_tested():
+    lines = [line for line, *_ in (*lines_of(WRONG_TYPE), *lines_of(OUT_OF_RANGE), *ERRORS, *USAGE_ERRORS)]
     tried = {word.partition("=")[0] for line in lines for word in line.split() if word.startswith("--")}
     fields = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)}
     commands = (options.Train, options.Resume, options.Eval, options.Play)
-    own = {f"--{field.name.replace('_', '-')}" for command in commands for field in dataclasses.fields(command)}
+    own = {
+        f"--{field.name.replace('_', '-')}" for command in commands for field in dataclasses.fields(command)
+    }
     assert tried >= fields | own - {"--config", "--path", "--folder"} | {"--resume"}
     assert len(set(lines)) == len(lines)

@@ -1,4 +1,4 @@
-"""The options of the command line: parsing, defaults and help, and what is refused with exit code 2."""
+"""Options of the command line: parsing, defaults, help and errors."""
 
 from __future__ import annotations
 
@@ -22,17 +22,27 @@ def parse_train(*argv: str) -> options.Train:
 
 @pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
 @pytest.mark.parametrize(("n_bits", "max_steps"), [(5, None), (50, None), (200, 7), (300_000, None)])
-def test_defaults_are_those_of_the_preset_at_that_size(preset: Any, n_bits: int, max_steps: int | None) -> None:
+def test_defaults_are_those_of_the_preset_for_the_size(
+    preset: Any, n_bits: int, max_steps: int | None
+) -> None:
     command = parse_train("--preset", preset, "--n-bits", str(n_bits), "--max-steps", str(max_steps))
     assert command.config == Config.preset(preset, options._EnvSize(n_bits, max_steps or n_bits))
     assert (command.n_bits, command.max_steps, command.preset) == (n_bits, max_steps, preset)
     assert parse_train("--max_steps", str(max_steps), f"--n_bits={n_bits}", f"--preset={preset}") == command
 
 
-def test_flags_override_the_preset() -> None:
-    argv = "--n-bits 50 --gamma 0.9 --no-double-q --hidden 64 32 --until None --epsilon linear --capacity 999 --seed 4"
+def test_options_override_the_preset() -> None:
+    argv = "--n-bits 50 --gamma 0.9 --no-double-q --hidden 64 32 --until None"
+    argv += " --epsilon linear --capacity 999 --seed 4"
     command = parse_train(*argv.split(), "--out", "some/where", "--overwrite")
-    changed = {"gamma": 0.9, "double_q": False, "hidden": (64, 32), "until": None, "epsilon": "linear", "capacity": 999}
+    changed = {
+        "gamma": 0.9,
+        "double_q": False,
+        "hidden": (64, 32),
+        "until": None,
+        "epsilon": "linear",
+        "capacity": 999,
+    }
     assert command.config == Config.preset("fast", options._EnvSize(50, 50), **changed)
     assert (command.seed, command.out, command.overwrite) == (4, Path("some/where"), True)
     assert parse_train("--n-bits", "50", "--until", "0.5").config.until == 0.5
@@ -40,9 +50,14 @@ def test_flags_override_the_preset() -> None:
 
 @pytest.mark.parametrize(
     ("argv", "hidden", "epochs"),
-    [("--n-bits 20", 256, 500), ("--n-bits 50", 640, 500), ("--n-bits 200", 2560, 500), ("--preset paper", 256, 200)],
+    [
+        ("--n-bits 20", 256, 500),
+        ("--n-bits 50", 640, 500),
+        ("--n-bits 200", 2560, 500),
+        ("--preset paper", 256, 200),
+    ],
 )
-def test_help_shows_the_resolved_defaults_of_every_field(
+def test_help_shows_the_default_of_every_field_for_the_size(
     argv: str, hidden: int, epochs: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -51,10 +66,10 @@ def test_help_shows_the_resolved_defaults_of_every_field(
     text = " ".join(out.replace("│", " ").split())
     for field in dataclasses.fields(Config):
         assert f"--{field.name.replace('_', '-')}" in text, field.name
-    assert f"Widths of the hidden ReLU layers, one or more. (default: {hidden})" in text
+    assert f"Widths of the hidden ReLU layers, from one to eight of them. (default: {hidden})" in text
     assert f"(default: {epochs})" in text[text.index("--epochs") :]
     assert "--config" not in text
-    assert "--resume FOLDER" in text
+    assert "herfast resume FOLDER" in text
 
 
 @pytest.mark.parametrize(
@@ -69,22 +84,22 @@ def test_help_shows_the_resolved_defaults_of_every_field(
         ("eval", False),
     ],
 )
-def test_help_says_whose_defaults_it_shows_if_no_size_is_given(
+def test_help_without_n_bits_names_the_size_of_its_defaults(
     argv: str, expected: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = run_command([*argv.split(), "--help"], capsys)
     assert code == 0
     text = " ".join(out.split())
-    assert ("defaults shown for 50 bits" in text) == expected
+    assert ("the defaults shown are those for 50 bits" in text) == expected
     if expected:
-        assert "Learn a bit-flip game" in text, "beside what it says in any case"
+        assert "Train an agent on the bit-flip environment" in text
         assert "Ctrl-C and SIGTERM stop a run" in text
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_command(["--help"], capsys)
     assert code == 0
-    assert "{train,sweep,eval,play,plot,doctor}" in out
+    assert "{train,resume,sweep,eval,play,plot,doctor}" in out
     assert "--version prints the version" in " ".join(out.split())
 
 
@@ -105,7 +120,8 @@ def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("train --n-bits 8 --max-steps", "--max-steps"),
         ("train --n-bits 8 --strategy first", "first"),
         ("train --n-bits 8 --double-q no", "no"),
-        ("train --resume", "--resume"),
+        ("train --resume", "PATH"),
+        ("resume", "PATH"),
         ("train --resume run --epochs many", "many"),
         ("train --resume run more", "more"),
         ("eval", "PATH"),
@@ -115,7 +131,7 @@ def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("doctor", "PATH"),
     ],
 )
-def test_a_bad_flag_exits_with_2_and_names_it(
+def test_an_invalid_option_exits_with_2_and_is_named(
     argv: str, message: str, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run_command(argv.split(), capsys)
@@ -138,34 +154,46 @@ def test_a_bad_flag_exits_with_2_and_names_it(
         ("train --n-bits 8 --until 1.5", "until must be in (0, 1], got 1.5"),
         ("train --n-bits 8 --batch-size 0", "batch_size must be from 1"),
         ("train --n-bits 8 --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True"),
-        ("train --n-bits 8 --out run", "run already holds a run: --resume goes on with it, --overwrite replaces it"),
+        (
+            "train --n-bits 8 --out run",
+            "run already contains a run: continue it with herfast resume, or replace it with --overwrite",
+        ),
         ("train --n-bits 8 --out run/config.json", "run/config.json is a file"),
         ("train --n-bits 8 --out run/config.json/x", "Not a directory"),
         ("train --resume none", "none is not the folder of a run"),
-        ("train --resume .", ". is not the folder of a run: it holds no config.json of herfast"),
+        ("train --resume .", ". is not the folder of a run: it contains no config.json written by herfast"),
         ("train --resume run/config.json", "run/config.json is not the folder of a run"),
-        ("train --resume run", "run is solved, a greedy success of 0.99 being reached and confirmed in epoch 2: ask"),
+        (
+            "train --resume run",
+            "success rate of 0.99 was reached and confirmed in epoch 2; change --until to continue",
+        ),
         ("train --resume run --epochs 800", "run is solved"),
-        ("train --resume run --until None --epochs 2", "run has done 2 of 2 epochs: ask for more with --epochs"),
+        (
+            "train --resume run --until None --epochs 2",
+            "run has completed 2 of 2 epochs: increase --epochs to continue",
+        ),
         ("train --resume run --epochs 0", "epochs must be from 1"),
         ("train --resume run --until 1.5", "until must be in (0, 1], got 1.5"),
-        ("train --resume run --n-bits 8", "--n-bits cannot be given with --resume: a run keeps its settings, all but"),
-        ("train --gamma=0.5 --resume=run", "--gamma cannot be given with --resume"),
-        ("train --seed 1 --resume run --epochs 9", "--seed cannot be given with --resume"),
-        ("train --resume run --overwrite", "--overwrite cannot be given with --resume"),
+        (
+            "train --resume run --n-bits 8",
+            "--n-bits cannot be combined with --resume: a run keeps its settings except",
+        ),
+        ("train --gamma=0.5 --resume=run", "--gamma cannot be combined with --resume"),
+        ("train --seed 1 --resume run --epochs 9", "--seed cannot be combined with --resume"),
+        ("train --resume run --overwrite", "--overwrite cannot be combined with --resume"),
         ("eval none", "none does not exist"),
-        ("eval .", "holds no agent.safetensors"),
+        ("eval .", "contains no agent.safetensors"),
         ("eval run/config.json", "is not a readable herfast file"),
         ("eval run --episodes 0", "episodes must be from 1 to 1,099,511,627,776, got 0"),
         ("play none", "none does not exist"),
         ("play run --games 0", "games must be from 1"),
         ("play run --seed -1", "seed must be None or an integer >= 0, got -1"),
         ("plot none", "none does not exist"),
-        ("plot .", "holds no progress.csv"),
+        ("plot .", "contains no progress.csv"),
         ("plot run/config.json", "run/config.json is not the progress of a run"),
     ],
 )
-def test_a_bad_value_exits_with_2_and_one_sentence(
+def test_an_invalid_value_exits_with_2_and_one_line(
     argv: str, message: str, finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""`herfast play`: the episodes that it prints, with FakeAgent and with an untrained herfast.Agent."""
+"""`herfast play` with FakeAgent and with an untrained herfast.Agent."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from herfast.dqn.rollout import rollout
 
 
 def split_episodes(text: str) -> list[list[str]]:
-    """The lines of each episode, without the line that begins it."""
-    return [episode.strip("\n").split("\n") for episode in text.split("NEW GAME\n")[1:]]
+    """The lines of each episode without its first line."""
+    return [episode.strip("\n").split("\n") for episode in text.split("NEW EPISODE\n")[1:]]
 
 
-def test_play_writes_games_out(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_play_prints_goal_start_steps_and_result(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = run_command(["play", "run", "--games", "4", "--seed", "2"], capsys)
     assert (code, err) == (0, "")
     assert len(split_episodes(out)) == 4
@@ -31,7 +33,7 @@ def test_play_writes_games_out(finished_run: Path, capsys: pytest.CaptureFixture
         goal, state = goal_line.split()[1], start.split()[1]
         n_wrong = sum(a != b for a, b in zip(goal, state, strict=True))
         assert start == f"start      {state}  {n_wrong} to go"
-        assert end == f"WON AFTER {n_wrong} STEPS"
+        assert end == f"SUCCESS AFTER {n_wrong} STEPS"
         assert len(steps) == 2 * n_wrong
         for step, (line, mark) in enumerate(zip(steps[::2], steps[1::2], strict=True), 1):
             _, bit, new, left, *_ = line.split()
@@ -43,21 +45,21 @@ def test_play_writes_games_out(finished_run: Path, capsys: pytest.CaptureFixture
         assert state == goal
 
 
-def test_play_tells_a_lost_game(
+def test_play_prints_a_failed_episode(
     finished_run: Path, fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fake_agent, "lost", True)
+    monkeypatch.setattr(fake_agent, "fails", True)
     _, out, _ = run_command(["play", "run", "--games", "1", "--seed", "2"], capsys)
-    assert split_episodes(out)[0][-1] == "LOST AFTER 8 STEPS"
+    assert split_episodes(out)[0][-1] == "FAILURE AFTER 8 STEPS"
 
 
-def test_play_repeats_with_its_seed(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_play_is_reproducible_with_its_seed(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, again, other = (run_command(["play", "run", "--seed", seed], capsys)[1] for seed in "002")
     assert first == again != other
     assert len(split_episodes(first)) == 3
 
 
-def test_play_watched_shows_the_same_games(
+def test_play_with_watch_shows_the_same_episodes(
     finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
@@ -68,29 +70,32 @@ def test_play_watched_shows_the_same_games(
     assert pauses == []
     with terminal() as written:
         assert main.main(["play", "run", "--watch"]) == 0
-    ends = [[end for end in text.splitlines() if end.startswith("WON")] for text in (plain, SGR.sub("", written.text))]
+    ends = [
+        [end for end in text.splitlines() if end.startswith("SUCCESS")]
+        for text in (plain, SGR.sub("", written.text))
+    ]
     assert ends[0] == ends[1]
     assert len(pauses) == plain.count("to go")
 
 
-def test_ctrl_c_ends_a_watched_game_and_shows_the_cursor(
+def test_ctrl_c_ends_an_animation_and_shows_the_cursor(
     finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
     monkeypatch.setenv("TERM", "xterm")
     with terminal() as written:
         assert main.main(["play", "run", "--watch"]) == 130
-    assert written.text.startswith("\x1b[?25lNEW GAME\n")
+    assert written.text.startswith("\x1b[?25lNEW EPISODE\n")
     assert written.text.endswith("\x1b[?25h")
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**200])
 @pytest.mark.parametrize(("n_bits", "max_steps"), [(3, 2), (64, 9), (130, 5)])
-def test_play_plays_the_games_that_eval_counts(
+def test_play_prints_the_episodes_of_eval(
     n_bits: int, max_steps: int, seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the real agent, untrained: start, goal, every step and the end are those of the rollout behind `eval`."""
+    """Start, goal, steps and results equal those of the rollout that `eval` uses."""
     agent = herfast.Agent(herfast.BitFlip(n_bits, max_steps), seed=1, hidden=(32,), capacity=1000)
     agent.save(tmp_path / "agent.safetensors")
     played = rollout(agent.env, agent.network, 5, stream(seed, Role.TEST), which=agent.config.evaluate_with)
@@ -106,4 +111,5 @@ def test_play_plays_the_games_that_eval_counts(
         expected = ["".join(map(str, state)) for state in states[: n_steps + 1, episode]]
         assert [line.split()[1 if line == start else 2] for line in (start, *steps[::2])] == expected
         assert goal.split()[1] == "".join(map(str, goals[episode]))
-        assert end == f"{'WON' if expected[-1] == goal.split()[1] else 'LOST'} AFTER {n_steps} STEPS"
+        result = "SUCCESS" if expected[-1] == goal.split()[1] else "FAILURE"
+        assert end == f"{result} AFTER {n_steps} STEPS"

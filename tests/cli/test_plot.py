@@ -1,4 +1,4 @@
-"""`herfast plot` on the folder of a run; on that of a sweep it is tested in test_sweep_options.py."""
+"""`herfast plot` for a run; test_sweep_options.py tests it for a sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from herfast.plotting.run_plots import PLOT_FILES
 
 
 @pytest.mark.parametrize("path", ["run", "run/progress.csv"])
-def test_plot_draws_a_run(path: str, finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plot_draws_and_prints_the_plots_of_a_run(
+    path: str, finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = run_command(["plot", path], capsys)
     assert (code, err) == (0, "")
     assert out.splitlines() == [str(finished_run / name) for name in PLOT_FILES]

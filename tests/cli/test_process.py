@@ -1,4 +1,4 @@
-"""`herfast` as a process of its own: start, imports, closed pipes, and, slow, whole runs of herfast.Agent."""
+"""`herfast` in its own process: imports, closed pipes, runs of herfast.Agent."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, PROGRESS_FILE
 
 
 def run_python(*argv: str, cwd: Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *argv], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(
+        [sys.executable, *argv], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs
+    )
 
 
-def test_python_m_herfast_is_the_command(tmp_path: Path) -> None:
+def test_python_m_herfast_runs_the_command(tmp_path: Path) -> None:
     assert "usage: herfast" in run_python("-m", "herfast", "--help", cwd=tmp_path).stdout
     done = run_python("-m", "herfast", "train", "--n-bits", "8", "--gamma", "2", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -46,7 +48,7 @@ def test_help_and_plot_import_no_numba(finished_run: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["tyro", "herfast.cli.commands", "numba", None])
-def test_a_ctrl_c_at_any_import_is_quiet(module: str | None, finished_run: Path) -> None:
+def test_ctrl_c_during_an_import_prints_no_traceback(module: str | None, finished_run: Path) -> None:
     code = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,11 +65,13 @@ sys.exit(main(["eval", "none"]))
     assert done.stderr == ("" if module else "herfast: error: none does not exist\n")
 
 
-def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
-    code = "import sys\nfrom herfast.cli import commands, main\n"
-    code += (
-        "commands.plot = lambda path: [print('x') for _ in range(1_000_000)] and 0\nsys.exit(main.main(['plot', '.']))"
-    )
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
+    code = """
+import sys
+from herfast.cli import commands, main
+commands.plot = lambda path: [print('x') for _ in range(1_000_000)] and 0
+sys.exit(main.main(['plot', '.']))
+"""
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -80,7 +84,7 @@ def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
-def test_nobody_reading_the_help_is_no_fault(tmp_path: Path) -> None:
+def test_a_closed_pipe_during_help_is_not_an_error(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "herfast", "train", "--help"],
         cwd=tmp_path,
@@ -95,17 +99,17 @@ def test_nobody_reading_the_help_is_no_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_agent_learns_plays_and_is_interrupted(tmp_path: Path) -> None:
+def test_train_eval_doctor_play_and_resume_work_with_the_real_agent(tmp_path: Path) -> None:
     done = run_python("-m", "herfast", "train", "--n-bits", "6", "--out", "six", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "being reached and confirmed" in done.stdout
+    assert "was reached and confirmed" in done.stdout
     done = run_python("-m", "herfast", "eval", "six", "--episodes", "500", cwd=tmp_path)
     assert float(done.stdout.split("success")[1].split()[0]) > 0.95, done.stderr
     done = run_python("-m", "herfast", "doctor", "six", cwd=tmp_path)
-    assert done.stdout.endswith("none, nothing is off\n"), done
+    assert done.stdout.endswith("none, no problem was found\n"), done
     done = run_python("-m", "herfast", "play", "six", "--games", "5", cwd=tmp_path)
-    assert done.stdout.count("NEW GAME") == 5
-    assert "WON AFTER" in done.stdout
+    assert done.stdout.count("NEW EPISODE") == 5
+    assert "SUCCESS AFTER" in done.stdout
 
     argv = [sys.executable, "-m", "herfast", "train", "--n-bits", "60", "--out", "sixty", "--until", "None"]
     with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
@@ -122,11 +126,11 @@ def test_the_real_agent_learns_plays_and_is_interrupted(tmp_path: Path) -> None:
     epochs = str(n_cycles // 10 + 1)
     done = run_python("-m", "herfast", "train", "--resume", "sixty", "--epochs", epochs, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"All {epochs} epochs are done" in done.stdout
+    assert f"All {epochs} epochs are completed" in done.stdout
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
     argv = ["-m", "herfast", "train", "--n-bits", "20", "--until", "None", "--checkpoint-every", "2"]
     command = [sys.executable, *argv, "--epochs", "100000", "--out", "killed"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:

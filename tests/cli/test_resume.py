@@ -1,8 +1,9 @@
-"""`herfast train --resume`: with FakeAgent, and at the end, slow, with herfast.Agent."""
+"""`herfast train --resume` and `herfast resume`."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PR
 from herfast.plotting.run_plots import PLOT_FILES
 
 
-def test_resume_goes_on_to_the_runs_last_cycle_in_its_folder(
+def test_resume_continues_to_the_last_cycle_of_the_run(
     interrupted_run: Path, fake_agent: Any, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = (interrupted_run / CONFIG_FILE).read_bytes()
@@ -33,22 +34,25 @@ def test_resume_goes_on_to_the_runs_last_cycle_in_its_folder(
     assert agent.calls == [(3, None), (1000, 3)]
     assert agent.cycles == 40
     first, *epochs, last = out.splitlines()
-    assert first == "Resuming 8 bits in at most 9 steps after 13 cycles, preset paper, seed 3; the run is in run"
+    assert first == (
+        "Resuming training on 8 bits in at most 9 steps after 13 cycles, "
+        "preset paper, seed 3; the run is in run"
+    )
     assert [line[:9] for line in epochs] == ["epoch 2/4", "epoch 3/4", "epoch 4/4"]
-    assert last.startswith("All 4 epochs are done: ")
+    assert last.startswith("All 4 epochs are completed. ")
     assert (interrupted_run / CONFIG_FILE).read_bytes() == config
     assert all((interrupted_run / name).read_bytes() != b"of an older run" for name in PLOT_FILES)
     assert fake_agent.load(interrupted_run / CHECKPOINT_FILE).cycles == 40
     assert run_command(["train", "--resume", "run"], capsys)[2] == (
-        "herfast: error: run has done 4 of 4 epochs: ask for more with --epochs\n"
+        "herfast: error: run has completed 4 of 4 epochs: increase --epochs to continue\n"
     )
 
 
 @pytest.mark.parametrize("n_rows", [0, 5, 13, 17])
-def test_resume_takes_the_progress_from_the_checkpoint(
+def test_resume_restores_progress_csv_from_the_checkpoint(
     n_rows: int, interrupted_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever a kill has left in progress.csv."""
+    """A killed run may have left fewer or more rows, and an incomplete one."""
     header, *rows = (interrupted_run / PROGRESS_FILE).read_text().splitlines(keepends=True)
     (interrupted_run / PROGRESS_FILE).write_text("".join([header, *(rows + rows)[:n_rows], "0.1,0."]))
     assert run_command(["train", "--resume", "run"], capsys)[0] == 0
@@ -58,27 +62,30 @@ def test_resume_takes_the_progress_from_the_checkpoint(
         np.testing.assert_array_equal(columns[name], column)
 
 
-def test_resume_after_nothing_but_a_start_writes_the_progress_at_once(
-    interrupted_run: Path, fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_resume_that_fails_in_its_first_cycle_keeps_progress_and_checkpoint(
+    interrupted_run: Path,
+    fake_agent: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fake_agent, "events", [FloatingPointError("loss is not finite")])
     monkeypatch.setattr(fake_agent, "event_cycle", 14)
     before = (interrupted_run / CHECKPOINT_FILE).read_bytes()
     assert run_command(["train", "--resume", "run"], capsys)[0] == 1
     assert len(text_logs.read_csv_log(interrupted_run / PROGRESS_FILE)["success"]) == 13
-    assert (interrupted_run / CHECKPOINT_FILE).read_bytes() == before, "the last sound state is kept"
+    assert (interrupted_run / CHECKPOINT_FILE).read_bytes() == before, "the checkpoint is kept"
 
 
 @pytest.mark.parametrize(
     ("flags", "limits", "cycles", "end"),
     [
-        ("--epochs 6", (5, None), 60, "All 6 epochs are done"),
-        ("--epochs 2", (1, None), 20, "All 2 epochs are done"),
-        ("--until 0.9", (3, 0.9), 20, "Solved, a greedy success of 0.9 being"),
-        ("--until 0.9 --epochs=5", (4, 0.9), 20, "Solved, a greedy success of 0.9 being"),
+        ("--epochs 6", (5, None), 60, "All 6 epochs are completed"),
+        ("--epochs 2", (1, None), 20, "All 2 epochs are completed"),
+        ("--until 0.9", (3, 0.9), 20, "Solved: a greedy success rate of 0.9 was"),
+        ("--until 0.9 --epochs=5", (4, 0.9), 20, "Solved: a greedy success rate of 0.9 was"),
     ],
 )
-def test_resume_takes_new_limits_and_keeps_them(
+def test_resume_applies_and_saves_new_limits(
     flags: str,
     limits: Any,
     cycles: int,
@@ -96,17 +103,20 @@ def test_resume_takes_new_limits_and_keeps_them(
     assert fake_agent.load(interrupted_run / CHECKPOINT_FILE).config == agents[0].config
 
 
-def test_resume_tells_the_limits_in_force_in_config_json(
-    interrupted_run: Path, fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_resume_writes_new_limits_to_config_json_before_training(
+    interrupted_run: Path,
+    fake_agent: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = json.loads((interrupted_run / CONFIG_FILE).read_text())
-    before["herfast"] = "0.0.1"  # the version that began the run stays
+    before["herfast"] = "0.0.1"  # the version that created the run is kept
     (interrupted_run / CONFIG_FILE).write_text(json.dumps(before))
     descriptions: list[Any] = []
     learn = fake_agent.learn
 
     def spy(self: Any, *args: Any, **kwargs: Any) -> None:
-        descriptions.append(json.loads((interrupted_run / CONFIG_FILE).read_text()))  # already while it learns
+        descriptions.append(json.loads((interrupted_run / CONFIG_FILE).read_text()))
         learn(self, *args, **kwargs)
 
     monkeypatch.setattr(fake_agent, "learn", spy)
@@ -116,14 +126,14 @@ def test_resume_tells_the_limits_in_force_in_config_json(
     assert json.loads((interrupted_run / CONFIG_FILE).read_text()) == expected
 
 
-def test_a_solved_run_goes_on_if_more_is_asked_for(
+def test_a_solved_run_continues_with_a_higher_until(
     finished_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(["train", "--resume", "run", "--until", "1"], capsys)[0] == 0
     assert agents[0].cycles == 30
 
 
-def test_resume_is_interrupted_as_train_is(
+def test_resume_can_be_interrupted_and_resumed(
     interrupted_run: Path,
     fake_agent: Any,
     agents: list[Any],
@@ -138,29 +148,59 @@ def test_resume_is_interrupted_as_train_is(
     assert agents[1].cycles == 40
 
 
-def test_a_run_without_a_checkpoint_cannot_go_on(interrupted_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_a_checkpoint_cannot_be_resumed(
+    interrupted_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (interrupted_run / CHECKPOINT_FILE).unlink()
     code, _, err = run_command(["train", "--resume", "run"], capsys)
     assert code == 2
-    assert err == ("herfast: error: run holds no checkpoint.safetensors to go on from: train anew with --overwrite\n")
+    message = "run contains no checkpoint.safetensors to resume from: start again with --overwrite"
+    assert err == f"herfast: error: {message}\n"
 
 
-def test_resume_is_a_flag_of_train_alone() -> None:
-    assert options._is_resume(("train", "--resume=run"))
-    assert not options._is_resume(("train", "--out", "resume"))
-    assert not options._is_resume(("eval", "run", "--seed", "3", "--resume", "run"))
+@pytest.mark.parametrize(
+    ("argv", "expanded"),
+    [
+        ("train --resume run", "resume run"),
+        ("train --resume=run --epochs 3", "resume run --epochs 3"),
+        (
+            "train --until 0.9 --resume run --checkpoint_every=2",
+            "resume run --until 0.9 --checkpoint_every=2",
+        ),
+        ("train --resume --epochs 3", "resume --epochs 3"),
+        ("train --resume run more", "resume run more"),
+        ("train --resume run --help", "resume run --help"),
+        ("train --out resume", "train --out resume"),
+        ("eval run --seed 3 --resume run", "eval run --seed 3 --resume run"),
+        ("", ""),
+    ],
+)
+def test_train_with_resume_is_rewritten_as_the_command_resume(argv: str, expanded: str) -> None:
+    assert options._expand_resume(argv.split()) == expanded.split()
 
 
-def test_help_on_resume_shows_its_flags_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_resume_and_the_option_do_the_same(
+    interrupted_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("run", "copy")
+    assert run_command(["train", "--resume", "run", "--epochs", "3"], capsys)[0] == 0
+    assert run_command(["resume", "copy", "--epochs", "3"], capsys)[0] == 0
+    assert agents[0].calls == agents[1].calls
+    for path in interrupted_run.iterdir():
+        if path.suffix not in (".png", ".svg"):
+            assert (Path("copy") / path.name).read_bytes() == path.read_bytes()
+
+
+def test_help_of_resume_shows_only_its_options(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_command(["train", "--resume", "run", "--help"], capsys)
     assert code == 0
-    assert all(flag in out for flag in ("--resume", "--epochs", "--until", "kept"))
+    assert all(option in out for option in ("herfast resume", "--epochs", "--until", "kept"))
     assert "--gamma" not in out
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
-def test_a_resumed_run_equals_one_that_was_never_stopped(
+def test_a_resumed_run_equals_an_uninterrupted_run(
     preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -171,15 +211,15 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(
     assert main.main([*argv, "--out", "between", "--epochs", "1"]) == 0
     assert main.main(["train", "--resume", "between", "--epochs", "3"]) == 0
 
-    write = text_logs.CsvLog.write
+    write = text_logs.CsvLog.__call__
 
-    def interrupt(self: text_logs.CsvLog, history: Any) -> None:
-        write(self, history)
-        if len(history["epoch"]) == 6:
+    def interrupt(self: text_logs.CsvLog, agent: Any) -> None:
+        write(self, agent)
+        if agent.cycles == 6:
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(text_logs.CsvLog, "write", interrupt)
+        patch.setattr(text_logs.CsvLog, "__call__", interrupt)
         assert main.main([*argv, "--out", "within", "--epochs", "3"]) == 130
     assert main.main(["train", "--resume", "within"]) == 0
 

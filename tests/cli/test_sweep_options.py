@@ -1,4 +1,4 @@
-"""The command line of `herfast sweep`, and of `herfast plot` on what it leaves."""
+"""`herfast sweep`, and `herfast plot` for the folder of a sweep."""
 
 import csv
 import dataclasses
@@ -13,21 +13,22 @@ from herfast.experiments import sweep
 SMALL = "--preset notebook --n-bits 2 3 --hidden 8 4,4 --cycles-per-epoch 1 --updates-per-cycle 1 --epochs 2"
 
 
-def test_each_field_of_config_is_a_flag_with_its_docstring(capsys, monkeypatch):
+def test_each_field_of_config_is_an_option_with_its_docstring(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as done:
         main.main(["sweep", "--help"])
     assert done.value.code == 0
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    help_text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert set(sweep_options._docstrings()) == {field.name for field in dataclasses.fields(Config)}
     for name, text in sweep_options._docstrings().items():
-        assert f"--{name.replace('_', '-')}" in said
-        assert text in said
-    assert "Draw a run" not in said
+        assert f"--{name.replace('_', '-')}" in help_text
+        assert text in help_text
+    assert "Draw the plots of a run" not in help_text
 
 
-def test_values_of_every_kind_are_taken():
-    argv = "sweep --n-bits 5 10 --k 0 4 --until None 0.5 --double-q True False --hidden 64,32 8 --strategy final future"
+def test_values_of_every_type_are_parsed():
+    argv = "sweep --n-bits 5 10 --k 0 4 --until None 0.5 --double-q True False"
+    argv += " --hidden 64,32 8 --strategy final future"
     command = options.parse([*argv.split(), "--out", "somewhere", "--seeds", "3"])
     assert isinstance(command, sweep_options.SweepOptions)
     found = {name: value for name, value in vars(command).items() if value not in ((), None)}
@@ -39,69 +40,71 @@ def test_values_of_every_kind_are_taken():
 
 
 @pytest.mark.parametrize(("text", "widths"), [("64", (64,)), ("64,32", (64, 32)), (" 64, 32", (64, 32))])
-def test_widths(text, widths):
+def test_widths_are_parsed(text, widths):
     assert sweep_options.parse_widths(text) == widths
 
 
 @pytest.mark.parametrize("text", ["", "64,", "a", "64 32", "6.5"])
-def test_widths_are_refused(text):
-    with pytest.raises(ValueError, match=r"^hidden must be widths with commas between them, such as 64,32, got '"):
+def test_invalid_widths_are_rejected(text):
+    with pytest.raises(ValueError, match=r"^hidden must be widths separated by commas, such as 64,32, got '"):
         sweep_options.parse_widths(text)
 
 
-def test_a_sweep_says_what_it_does_and_plot_draws_it_again(tmp_path, capsys):
+def test_sweep_prints_trials_and_plots_and_plot_draws_them_again(tmp_path, capsys):
     argv = ["sweep", *SMALL.split(), "--out", str(tmp_path / "swept")]
     assert main.main(argv) == 0
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first == f"4 cells; their runs and results.csv are in {tmp_path / 'swept'}"
-    cells = [line for line in lines if "all epochs done: greedy" in line]
-    pictures = [line for line in lines if line.endswith((".png", ".svg"))]
-    assert (len(cells), len(cells) + len(pictures)) == (4, len(lines))
+    assert first == f"4 trials; their runs and results.csv are in {tmp_path / 'swept'}"
+    trials = [line for line in lines if "all epochs completed: greedy" in line]
+    plots = [line for line in lines if line.endswith((".png", ".svg"))]
+    assert (len(trials), len(trials) + len(plots)) == (4, len(lines))
     with (tmp_path / "swept" / sweep.RESULTS_FILE).open(newline="") as file:
         assert {row["hidden"] for row in csv.DictReader(file)} == {"8", "4,4"}
     assert main.main(["plot", str(tmp_path / "swept")]) == 0
-    assert capsys.readouterr().out.splitlines() == pictures
-    assert main.main(argv) == 0  # nothing is left to learn
-    assert capsys.readouterr().out.splitlines() == [first, *pictures]
+    assert capsys.readouterr().out.splitlines() == plots
+    assert main.main(argv) == 0  # nothing is left to train
+    assert capsys.readouterr().out.splitlines() == [first, *plots]
 
 
-def test_without_matplotlib_a_sweep_is_complete_all_the_same(tmp_path, capsys, monkeypatch):
+def test_without_matplotlib_a_sweep_is_complete_except_for_the_plots(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main.main(["sweep", *SMALL.split(), "--out", str(tmp_path)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("No plots: plots need matplotlib")
-    assert last.endswith(f"; then herfast plot {tmp_path}")
+    assert last.endswith(f"; then run herfast plot {tmp_path}")
 
 
-def test_ctrl_c_ends_it_with_130(tmp_path, capsys, monkeypatch):
-    def interrupted(*_):
+def test_ctrl_c_exits_with_130(tmp_path, capsys, monkeypatch):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("herfast.cli.commands.run_trials", interrupted)
+    monkeypatch.setattr("herfast.cli.commands.run_trials", interrupt)
     assert main.main(["sweep", *SMALL.split(), "--out", str(tmp_path)]) == 130
-    assert capsys.readouterr().out.endswith("the same command goes on\n")
+    assert capsys.readouterr().out.endswith(
+        "unfinished trials are saved; run the same command again to continue\n"
+    )
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--gamma 0.9 1.5", "gamma must be in [0, 1), got 1.5"),
-        ("--hidden 8,x", "hidden must be widths with commas between them, such as 64,32, got '8,x'"),
+        ("--hidden 8,x", "hidden must be widths separated by commas, such as 64,32, got '8,x'"),
         ("--seeds 0", "seeds must be from 1 to 1,048,576, got 0"),
         ("--jobs 0", "jobs must be from 1 to 1,024, got 0"),
         ("--scheduler here", "scheduler must be an address such as tcp://host:8786, got 'here'"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(flags, said, tmp_path, capsys):
+def test_invalid_options_are_rejected_before_anything_is_written(flags, message, tmp_path, capsys):
     assert main.main(["sweep", "--n-bits", "3", "--out", str(tmp_path / "new"), *flags.split()]) == 2
-    assert capsys.readouterr() == ("", f"herfast: error: {said}\n")
+    assert capsys.readouterr() == ("", f"herfast: error: {message}\n")
     assert not (tmp_path / "new").exists()
 
 
-def test_the_folder_of_a_run_or_of_something_else_is_refused(tmp_path, capsys):
+def test_a_run_folder_and_a_foreign_results_csv_are_rejected(tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
     assert main.main(["sweep", "--n-bits", "3", "--out", str(tmp_path)]) == 2
-    assert "holds a run: choose another folder for the sweep" in capsys.readouterr().err
+    assert "contains a run: choose another folder for the sweep" in capsys.readouterr().err
     (tmp_path / "config.json").unlink()
     (tmp_path / sweep.RESULTS_FILE).write_text("a,b\n1,2\n")
     for argv in (["sweep", "--n-bits", "3", "--out", str(tmp_path)], ["plot", str(tmp_path)]):

@@ -1,4 +1,4 @@
-"""`herfast train`, with FakeAgent: the folder of a run, its output, its checkpoints, and what can fail."""
+"""`herfast train` with FakeAgent: run folder, output, checkpoints and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PR
 from herfast.plotting.run_plots import PLOT_FILES
 
 
-def test_train_makes_the_agent_that_was_asked_for(agents: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_creates_the_agent_with_the_given_options(
+    agents: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = "train --n-bits 9 --max-steps 12 --preset paper --seed 5 --gamma 0.7"
     assert run_command(argv.split(), capsys)[0] == 0
     (agent,) = agents
@@ -32,7 +34,7 @@ def test_train_makes_the_agent_that_was_asked_for(agents: list[Any], capsys: pyt
     assert (Path("runs") / "bitflip-9-paper-seed5" / AGENT_FILE).exists()
 
 
-def test_train_fills_the_folder(agents: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_writes_the_run_folder(agents: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_command(["train", "--n-bits", "8", "--out", "a/b"], capsys)
     assert (code, err) == (0, "")
     (agent,) = agents
@@ -52,50 +54,59 @@ def test_train_fills_the_folder(agents: list[Any], capsys: pytest.CaptureFixture
     assert all(name in out.splitlines()[-1] for name in names)
 
 
-def test_train_prints_a_line_per_epoch_and_a_summary(agents: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_a_line_per_epoch_and_a_summary(
+    agents: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     _, out, _ = run_command(["train", "--n-bits", "8", "--out", "run"], capsys)
     first, *epochs, summary = out.splitlines()
-    assert first == "Learning 8 bits in at most 8 steps, preset fast, seed 0; the run is in run"
+    assert first == "Training on 8 bits in at most 8 steps, preset fast, seed 0; the run is in run"
     assert epochs == [
         "epoch 1/500  success 0.055  greedy 0.500  loss 0.2929  steps 10,000  updates 400  2.5 s",
         "epoch 2/500  success 0.155  greedy 1.000  loss 0.06688  steps 20,000  updates 800  5.0 s",
     ]
     assert summary.startswith(
-        "Solved, a greedy success of 0.99 being reached and confirmed in epoch 2: 1,280 episodes, 20,000 steps, "
-        "800 updates, 5.0 s. On 1,000 fresh games (seed 0) greedy play succeeds in 99.6%, with a mean return of -4.5 "
-        "and a mean length of 5.5 steps. run holds config.json, "
+        "Solved: a greedy success rate of 0.99 was reached and confirmed in epoch 2. "
+        "Totals: 1,280 episodes, 20,000 steps, 800 updates, 5.0 s. "
+        "On 1,000 new episodes (seed 0) the greedy policy has a success rate of 99.6%, "
+        "a mean return of -4.5 and a mean length of 5.5 steps. run contains config.json, "
     )
     assert agents[0].calls == [(500, 0.99), (1000, 0)]
 
 
-def test_a_run_to_the_last_epoch_claims_no_confirmation(agents: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = run_command(["train", "--n-bits", "8", "--epochs", "2", "--until", "None", "--seed", "7"], capsys)
-    assert "All 2 epochs are done: 1,280 episodes" in out
+def test_the_summary_of_an_unsolved_run_mentions_no_confirmation(
+    agents: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run_command(
+        ["train", "--n-bits", "8", "--epochs", "2", "--until", "None", "--seed", "7"], capsys
+    )
+    assert "All 2 epochs are completed. Totals: 1,280 episodes" in out
     assert "confirmed" not in out
     assert agents[0].calls == [(2, None), (1000, 7)]
 
 
-def test_solved_in_the_last_epoch_is_solved(fake_agent: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_solved_in_its_last_epoch_is_reported_as_solved(
+    fake_agent: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, out, _ = run_command(["train", "--n-bits", "8", "--epochs", "2"], capsys)
-    assert "Solved, a greedy success of 0.99 being reached and confirmed in epoch 2: 1,280 episodes" in out
+    assert "Solved: a greedy success rate of 0.99 was reached and confirmed in epoch 2. Totals: 1,280" in out
 
 
-def test_progress_is_written_while_learning(
+def test_progress_csv_is_written_during_training(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = []
-    write = text_logs.CsvLog.write
+    write = text_logs.CsvLog.__call__
 
-    def spy(self: text_logs.CsvLog, history: Any) -> None:
-        write(self, history)
+    def spy(self: text_logs.CsvLog, agent: Any) -> None:
+        write(self, agent)
         rows.append(len(text_logs.read_csv_log(Path("run", PROGRESS_FILE))["success"]))
 
-    monkeypatch.setattr(text_logs.CsvLog, "write", spy)
+    monkeypatch.setattr(text_logs.CsvLog, "__call__", spy)
     run_command(["train", "--n-bits", "8", "--out", "run"], capsys)
     assert rows == [*range(21)]
 
 
-def test_overwrite_leaves_foreign_files_alone(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_overwrite_keeps_foreign_files(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (finished_run / "notes.txt").write_text("mine")
     assert run_command(["train", "--n-bits", "6", "--out", "run", "--overwrite"], capsys)[0] == 0
     assert json.loads((finished_run / CONFIG_FILE).read_text())["environment"]["n_bits"] == 6
@@ -105,7 +116,10 @@ def test_overwrite_leaves_foreign_files_alone(finished_run: Path, capsys: pytest
 def record_saves(
     fake_agent: Any, monkeypatch: pytest.MonkeyPatch, fails: Sequence[int] = ()
 ) -> list[tuple[str, bool, int]]:
-    """File name, `replay` and cycles of each save that succeeds; at the cycles in `fails` saving raises OSError."""
+    """Record file name, `replay` and cycles of each successful save.
+
+    At the cycles in `fails`, saving raises OSError.
+    """
     done: list[tuple[str, bool, int]] = []
     save = fake_agent.save
 
@@ -120,7 +134,7 @@ def record_saves(
 
 
 def both_files(*cycles: int) -> list[tuple[str, bool, int]]:
-    """The entries of `record_saves` if the agent and its checkpoint are saved at these cycles."""
+    """The records of `record_saves` if both files are saved at these cycles."""
     return [pair for cycle in cycles for pair in ((AGENT_FILE, False, cycle), (CHECKPOINT_FILE, True, cycle))]
 
 
@@ -134,7 +148,7 @@ def both_files(*cycles: int) -> list[tuple[str, bool, int]]:
         ("--checkpoint-every 1000", [70]),
     ],
 )
-def test_checkpoints_are_written_on_the_way(
+def test_checkpoints_are_written_every_few_epochs_and_at_the_end(
     flags: str,
     expected: list[int],
     fake_agent: Any,
@@ -151,7 +165,7 @@ def test_checkpoints_are_written_on_the_way(
     assert done == both_files(*(5 * epoch for epoch in range(15, 26) if epoch % every == 0 or epoch == 25))
 
 
-def test_a_run_goes_on_if_a_checkpoint_cannot_be_written(
+def test_training_continues_if_a_later_checkpoint_cannot_be_written(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = record_saves(fake_agent, monkeypatch, fails=[10])
@@ -162,58 +176,64 @@ def test_a_run_goes_on_if_a_checkpoint_cannot_be_written(
     assert done == both_files(5, 15, 20)
 
 
-def test_a_run_stops_if_not_even_its_first_checkpoint_can_be_written(
+def test_training_stops_if_the_first_checkpoint_cannot_be_written(
     fake_agent: Any, agents: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = record_saves(fake_agent, monkeypatch, fails=[5, 10])
     argv = "train --n-bits 8 --out run --until None --epochs 4 --cycles-per-epoch 5 --checkpoint-every 1"
     code, _, err = run_command(argv.split(), capsys)
-    assert (code, err) == (2, f"herfast: error: cannot write {Path('run', AGENT_FILE)}: No space left on device\n")
+    assert (code, err) == (
+        2,
+        f"herfast: error: cannot write {Path('run', AGENT_FILE)}: No space left on device\n",
+    )
     assert agents[0].cycles == 5
     assert done == []
 
 
-def test_two_processes_do_not_write_one_run(interrupted_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_locked_by_another_process_is_not_written_to(
+    interrupted_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = {path: path.read_bytes() for path in interrupted_run.iterdir()}
     with atomic_file.locked(interrupted_run):
         for argv in ("train --resume run", "train --n-bits 8 --out run --overwrite"):
             code, out, err = run_command(argv.split(), capsys)
             assert (code, out) == (2, "")
             assert err == (
-                "herfast: error: another herfast writes into run: wait for its end, or choose another --out\n"
+                "herfast: error: run is in use by another herfast process: "
+                "wait for it to finish or choose another --out\n"
             )
     assert {path: path.read_bytes() for path in interrupted_run.iterdir()} == files
     assert run_command(["train", "--resume", "run"], capsys)[0] == 0
 
 
-def test_a_closed_stdout_is_no_fault(
+def test_train_works_with_stdout_and_stderr_closed(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     assert main.main(["train", "--n-bits", "8", "--out", "run"]) == 0
-    sys.stdout.close()  # what took its place
+    sys.stdout.close()  # the replacement that main has opened
     sys.stderr.close()
     assert Path("run", CHECKPOINT_FILE).exists()
 
 
-def test_what_was_learnt_is_saved_if_the_progress_cannot_be_written(
+def test_the_agent_is_saved_if_progress_csv_cannot_be_written(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = text_logs.CsvLog.write
+    write = text_logs.CsvLog.__call__
 
-    def full(self: text_logs.CsvLog, history: Any) -> None:
-        if len(history["epoch"]) == 7:
+    def full(self: text_logs.CsvLog, agent: Any) -> None:
+        if agent.cycles == 7:
             raise OSError(28, "No space left on device", str(Path("run", PROGRESS_FILE)))
-        write(self, history)
+        write(self, agent)
 
-    monkeypatch.setattr(text_logs.CsvLog, "write", full)
+    monkeypatch.setattr(text_logs.CsvLog, "__call__", full)
     code, _, err = run_command(["train", "--n-bits", "8", "--out", "run"], capsys)
     assert (code, err) == (2, f"herfast: error: No space left on device: {Path('run', PROGRESS_FILE)}\n")
     assert fake_agent.load(Path("run", CHECKPOINT_FILE)).cycles == 7
 
 
-def test_a_full_disk_is_said_in_one_sentence(
+def test_a_full_disk_is_reported_in_one_line(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def save(self: Any, path: Path, *, replay: bool = False) -> None:
@@ -221,41 +241,44 @@ def test_a_full_disk_is_said_in_one_sentence(
 
     monkeypatch.setattr(fake_agent, "save", save)
     code, _, err = run_command(["train", "--n-bits", "8", "--out", "run"], capsys)
-    assert (code, err) == (2, f"herfast: error: cannot write {Path('run', AGENT_FILE)}: No space left on device\n")
+    assert (code, err) == (
+        2,
+        f"herfast: error: cannot write {Path('run', AGENT_FILE)}: No space left on device\n",
+    )
 
 
-def test_divergence_exits_with_1_and_says_where_the_history_is(
+def test_divergence_exits_with_1_and_prints_the_path_of_the_history(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fake_agent, "events", [FloatingPointError("loss is not finite in epoch 2")])
     code, _, err = run_command(["train", "--n-bits", "8", "--out", "run"], capsys)
     path = Path("run", PROGRESS_FILE)
     assert code == 1
-    assert err == f"herfast: error: loss is not finite in epoch 2; {path} holds the history so far\n"
+    assert err == f"herfast: error: loss is not finite in epoch 2; {path} contains the history so far\n"
     assert len(text_logs.read_csv_log(path)["success"]) == 14
     assert not Path("run", AGENT_FILE).exists()
     assert not Path("run", CHECKPOINT_FILE).exists()
 
 
-def test_a_fault_of_ours_shows_its_traceback(fake_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_keeps_its_traceback(fake_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_agent, "events", [ValueError("a bug in learn")])
     with pytest.raises(ValueError, match="a bug in learn"):
         main.main(["train", "--n-bits", "8"])
 
 
 @pytest.mark.parametrize("error", [MemoryError("needs 9 GB"), ValueError("capacity must be 9")])
-def test_an_agent_that_cannot_be_made_leaves_no_folder(
+def test_an_agent_that_cannot_be_created_leaves_no_folder(
     error: Exception, fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
+    def fail(self: Any, *args: Any, **kwargs: Any) -> None:
         raise error
 
-    monkeypatch.setattr(fake_agent, "__init__", refuse)
+    monkeypatch.setattr(fake_agent, "__init__", fail)
     assert run_command(["train", "--n-bits", "8"], capsys) == (2, "", f"herfast: error: {error}\n")
     assert not Path("runs").exists()
 
 
-def test_without_matplotlib_a_run_is_complete_but_for_the_plots(
+def test_without_matplotlib_only_the_plots_are_missing(
     fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("matplotlib", "matplotlib.figure", "matplotlib.ticker"):

@@ -1,4 +1,4 @@
-"""Files are replaced when all is on the disk, in staging folders whose leftovers are removed; folders are locked."""
+"""Tests of atomic file replacement, staging folders and folder locks."""
 
 import contextlib
 import errno
@@ -13,17 +13,18 @@ from support.files import assert_equal_tensors, file_names
 
 from herfast.common import atomic_file, tensor_file
 
-OLD, NEW = {"x": np.zeros(1000)}, {"x": np.ones(1000)}
+OLD = {"x": np.zeros(1000)}
+NEW = {"x": np.ones(1000)}
 
 
 @contextlib.contextmanager
-def opened(path):
+def open_descriptor(path):
     descriptor = os.open(path, os.O_RDONLY)
     yield descriptor
     os.close(descriptor)
 
 
-def test_the_new_file_takes_the_name_only_when_it_is_on_the_disk(tmp_path, monkeypatch):
+def test_a_file_is_replaced_only_after_its_contents_are_on_disk(tmp_path, monkeypatch):
     path = tmp_path / "agent"
     tensor_file.write_tensors(path, OLD, {})
     synced = []
@@ -35,17 +36,25 @@ def test_the_new_file_takes_the_name_only_when_it_is_on_the_disk(tmp_path, monke
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", sync)
     tensor_file.write_tensors(path, NEW, {})
-    assert synced == [(path.stat().st_ino, 0.0), (tmp_path.stat().st_ino, 1.0)]  # contents, then the folder's names
+    # First the contents of the file, then the names in the folder.
+    assert synced == [(path.stat().st_ino, 0.0), (tmp_path.stat().st_ino, 1.0)]
 
 
 @pytest.mark.parametrize("name", ["agent.safetensors", "a[1]*", "agent"])
-def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path, name):
-    others = [".a1b.12345678.tmp", f"{name}.12345678.tmp", f".{name}.old.tmp", f".x{name}.12345678.tmp", ".tmpX1"]
-    for folder in (*others, *(leftovers := [f".{name}.a_{i}bcdef.tmp" for i in range(3)])):
+def test_only_leftovers_of_killed_writers_are_removed(tmp_path, name):
+    others = [
+        ".a1b.12345678.tmp",
+        f"{name}.12345678.tmp",
+        f".{name}.old.tmp",
+        f".x{name}.12345678.tmp",
+        ".tmpX1",
+    ]
+    leftovers = [f".{name}.a_{i}bcdef.tmp" for i in range(3)]
+    for folder in (*others, *leftovers):
         (tmp_path / folder).mkdir()
-        for half in (name, ".tmpXaB9"):
-            (tmp_path / folder / half).write_bytes(b"half")
-    with opened(tmp_path / leftovers[1]) as descriptor:  # of a writer that is alive
+        for file in (name, ".tmpXaB9"):
+            (tmp_path / folder / file).write_bytes(b"half")
+    with open_descriptor(tmp_path / leftovers[1]) as descriptor:  # the folder of a running writer
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         tensor_file.write_tensors(tmp_path / name, NEW, {})
     assert file_names(tmp_path) == sorted([name, *others, leftovers[1]])
@@ -54,8 +63,8 @@ def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path, nam
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path, monkeypatch, locks):
-    """The file is always one of theirs, whole; also where the file system cannot lock."""
+def test_concurrent_writers_of_one_file_always_leave_a_complete_file(tmp_path, monkeypatch, locks):
+    """This also holds on a file system without locks."""
 
     def no_locks(descriptor, operation):
         raise OSError(errno.EBADF, "Bad file descriptor")
@@ -72,34 +81,35 @@ def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path, monkeyp
     assert file_names(tmp_path) == ["agent"]
 
 
-def test_a_writer_whose_folder_is_taken_for_a_leftover_makes_another(tmp_path, monkeypatch):
-    """By one who looked in the moment before it was locked."""
-    mkdtemp, made = tempfile.mkdtemp, []
+def test_a_writer_whose_folder_is_removed_or_locked_by_another_creates_a_new_one(tmp_path, monkeypatch):
+    """Another writer may treat the folder as a leftover before it is locked."""
+    mkdtemp = tempfile.mkdtemp
+    made = []
+    descriptors = []
 
-    def taken(**arguments):
+    def mkdtemp_with_conflicts(**arguments):
         made.append(mkdtemp(**arguments))
         if len(made) == 1:
             os.rmdir(made[0])
         if len(made) == 2:
-            fcntl.flock(other := os.open(made[1], os.O_RDONLY), fcntl.LOCK_EX)
-            descriptors.append(other)
+            descriptors.append(os.open(made[1], os.O_RDONLY))
+            fcntl.flock(descriptors[0], fcntl.LOCK_EX)
         return made[-1]
 
-    descriptors = []
-    monkeypatch.setattr("herfast.common.atomic_file.mkdtemp", taken)
+    monkeypatch.setattr("herfast.common.atomic_file.mkdtemp", mkdtemp_with_conflicts)
     tensor_file.write_tensors(tmp_path / "agent", NEW, {})
     assert_equal_tensors(tensor_file.read_tensors(tmp_path / "agent")[0], NEW)
     assert len(made) == 3
     os.close(descriptors[0])
 
 
-def test_a_folder_is_one_process_at_a_time(tmp_path, monkeypatch):
+def test_a_folder_is_locked_by_one_process_at_a_time(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     for _ in range(2):
         with atomic_file.locked(folder):
             for _ in range(2):
                 with (
-                    pytest.raises(BlockingIOError, match=f"another herfast writes into {folder}"),
+                    pytest.raises(BlockingIOError, match=f"{folder} is in use by another herfast process"),
                     atomic_file.locked(folder),
                 ):
                     pass
@@ -109,4 +119,4 @@ def test_a_folder_is_one_process_at_a_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with atomic_file.locked(folder), atomic_file.locked(folder):
-        pass  # a file system without locks: nobody can know
+        pass  # without lock support, nothing is locked

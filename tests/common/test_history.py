@@ -1,4 +1,4 @@
-"""The columns of a history: rows appended, views, saved and restored."""
+"""Tests of the history: appending rows, views, and saving and loading."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from herfast.common.history import History
 
 
 def history_of(n_rows):
-    history = History(updates=np.int64, loss=np.float64)
+    history = History({"updates": np.int64, "loss": np.float64})
     for row in range(n_rows):
         history.append(loss=row / 4, updates=row)
     return history
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 63, 64, 65, 128, 129, 300])
-def test_history_keeps_all_rows(n_rows):
+def test_history_holds_all_appended_rows(n_rows):
     history = history_of(n_rows)
     assert history["updates"].tolist() == list(range(n_rows))
     assert history["loss"].tolist() == [row / 4 for row in range(n_rows)]
@@ -31,7 +31,7 @@ def test_history_is_a_mapping_of_columns():
         history["success"]
 
 
-def test_columns_are_read_only_and_stay_as_they_were():
+def test_columns_are_read_only_and_do_not_change_when_rows_are_appended():
     history = history_of(64)
     before = history["loss"]
     with pytest.raises(ValueError, match="read-only"):
@@ -43,7 +43,7 @@ def test_columns_are_read_only_and_stay_as_they_were():
 
 
 @pytest.mark.parametrize("row", [{"loss": 1.0}, {"loss": 1.0, "updates": 1, "success": 1.0}, {}])
-def test_a_row_names_every_column(row):
+def test_a_row_with_other_columns_is_rejected(row):
     history = history_of(2)
     with pytest.raises(ValueError, match="a row has the columns updates, loss, got"):
         history.append(**row)
@@ -51,12 +51,12 @@ def test_a_row_names_every_column(row):
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 64, 65, 100])
-def test_history_goes_on_after_restore(n_rows):
+def test_a_loaded_history_continues_after_its_saved_rows(n_rows):
     saved = {name: column.copy() for name, column in history_of(n_rows).items()}
     history = history_of(7)
     history.load_state_dict(saved)
     for column in saved.values():
-        column[:] = -1  # the history has its own copy
+        column[:] = -1  # the history holds a copy
     for row in range(n_rows, n_rows + 70):
         history.append(loss=row / 4, updates=row)
     assert history["updates"].tolist() == list(range(n_rows + 70))
@@ -73,7 +73,7 @@ def test_history_goes_on_after_restore(n_rows):
         ({"updates": np.array(1), "loss": np.array(1.0)}, "equally long"),
     ],
 )
-def test_wrong_columns_are_refused_and_change_nothing(columns, message):
+def test_loading_wrong_columns_raises_and_changes_nothing(columns, message):
     history = history_of(5)
     with pytest.raises(ValueError, match=message):
         history.load_state_dict(columns)

@@ -1,4 +1,4 @@
-"""Files: what is written comes back; a failure leaves the old file; what is not such a file is named."""
+"""Tests of tensor files: writing and reading, failed writes, and invalid files."""
 
 import math
 import os
@@ -38,7 +38,7 @@ METADATA = {
 
 
 @pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
-def test_what_is_written_comes_back(tmp_path, kind):
+def test_a_written_file_is_read_back_unchanged(tmp_path, kind):
     path = kind(tmp_path / "agent.safetensors")
     tensor_file.write_tensors(path, TENSORS, METADATA)
     tensors, metadata = tensor_file.read_tensors(path)
@@ -47,16 +47,16 @@ def test_what_is_written_comes_back(tmp_path, kind):
     assert file_names(tmp_path) == ["agent.safetensors"]
 
 
-def test_a_generator_goes_on_where_it_was(tmp_path):
+def test_a_generator_continues_from_its_saved_state(tmp_path):
     rng = np.random.Generator(np.random.PCG64(3))
-    rng.integers(0, 2, 3, np.uint32)  # half of a 64-bit draw is still to be used
+    rng.integers(0, 2, 3, np.uint32)  # half of a 64-bit output is left to use
     tensor_file.write_tensors(tmp_path / "a", {}, {"rng": rng.bit_generator.state})
     other = np.random.Generator(np.random.PCG64(4))
     other.bit_generator.state = tensor_file.read_tensors(tmp_path / "a")[1]["rng"]
     assert other.integers(0, 2**32, 9, np.uint32).tolist() == rng.integers(0, 2**32, 9, np.uint32).tolist()
 
 
-def test_arrays_read_are_ones_own(tmp_path):
+def test_read_arrays_are_writable_copies(tmp_path):
     path = tmp_path / "agent"
     tensor_file.write_tensors(path, TENSORS, {})
     tensors, _ = tensor_file.read_tensors(path)
@@ -70,20 +70,21 @@ def test_the_file_is_plain_safetensors(tmp_path):
     assert_equal_tensors(load_file(tmp_path / "agent"), TENSORS)
 
 
-def test_nothing_at_all_comes_back(tmp_path):
+def test_a_file_without_tensors_and_metadata_is_read_back(tmp_path):
     tensor_file.write_tensors(tmp_path / "nothing", {}, {})
     assert tensor_file.read_tensors(tmp_path / "nothing") == ({}, {})
 
 
-# --- writing fails ----------------------------------------------------------------------------------------------------
+# --- writing fails ------------------------------------------------------------------------------------------
 
 
-OLD, NEW = {"x": np.zeros(1000)}, {"x": np.ones(1000)}
+OLD = {"x": np.zeros(1000)}
+NEW = {"x": np.ones(1000)}
 
 
-def half_written(tensors, filename, metadata):
+def write_half(tensors, filename, metadata):
     filename.write_bytes(b"half")
-    raise half_written.error
+    raise write_half.error
 
 
 @pytest.mark.parametrize(
@@ -95,11 +96,11 @@ def half_written(tensors, filename, metadata):
         (MemoryError(), MemoryError),
     ],
 )
-def test_a_write_that_fails_halfway_leaves_the_old_file(tmp_path, monkeypatch, error, raised):
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch, error, raised):
     path = tmp_path / "agent"
     tensor_file.write_tensors(path, OLD, {"n": 1})
-    monkeypatch.setattr(tensor_file, "save_file", half_written)
-    monkeypatch.setattr(half_written, "error", error, raising=False)
+    monkeypatch.setattr(tensor_file, "save_file", write_half)
+    monkeypatch.setattr(write_half, "error", error, raising=False)
     with pytest.raises(raised) as caught:
         tensor_file.write_tensors(path, NEW, {"n": 2})
     if isinstance(error, SafetensorError):
@@ -111,7 +112,7 @@ def test_a_write_that_fails_halfway_leaves_the_old_file(tmp_path, monkeypatch, e
     assert file_names(tmp_path) == ["agent"]
 
 
-def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path):
+def test_metadata_that_json_cannot_represent_is_rejected_and_the_old_file_kept(tmp_path):
     tensor_file.write_tensors(tmp_path / "agent", OLD, {})
     with pytest.raises(TypeError, match="JSON"):
         tensor_file.write_tensors(tmp_path / "agent", NEW, {"n": np.int64(2)})
@@ -119,7 +120,7 @@ def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path
     assert file_names(tmp_path) == ["agent"]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path):
+def test_a_full_disk_keeps_the_old_file(tmp_path):
     path = tmp_path / "agent"
     tensor_file.write_tensors(path, {"x": np.arange(500)}, {})
     with pytest.raises(OSError, match=f"cannot write {path}: .*[Ff]ile too large"), full_disk(2**13):
@@ -128,21 +129,21 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert file_names(tmp_path) == ["agent"]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc"), reason="no folder where not even root may write")
-def test_a_folder_that_may_not_be_written_to():
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs a folder that root cannot write to")
+def test_a_folder_without_write_permission_is_named_in_the_error():
     with pytest.raises(OSError, match="cannot write /proc/agent: "):
         tensor_file.write_tensors("/proc/agent", NEW, {})
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_a_file_can_be_read_by_whom_the_user_lets(tmp_path, mask):
+def test_permissions_of_a_new_file_follow_the_umask(tmp_path, mask):
     before = os.umask(mask)
     tensor_file.write_tensors(tmp_path / "agent", OLD, {})
     os.umask(before)
     assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_what_a_link_points_to_is_written(tmp_path):
+def test_the_target_of_a_symbolic_link_is_written(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "agent")
     tensor_file.write_tensors(tmp_path / "link", NEW, {})
@@ -150,13 +151,13 @@ def test_what_a_link_points_to_is_written(tmp_path):
     assert_equal_tensors(tensor_file.read_tensors(tmp_path / "folder" / "agent")[0], NEW)
 
 
-def test_a_name_alone_is_written_into_the_working_folder(tmp_path, monkeypatch):
+def test_a_file_name_alone_is_written_to_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tensor_file.write_tensors("agent", NEW, {})
     assert file_names(tmp_path) == ["agent"]
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder_is_named_in_the_error(tmp_path):
     path = tmp_path / "missing" / "agent"
     with pytest.raises(OSError, match="missing") as caught:
         tensor_file.write_tensors(path, NEW, {})
@@ -164,18 +165,18 @@ def test_a_folder_that_is_not_there(tmp_path):
     assert file_names(tmp_path) == []
 
 
-def test_a_folder_in_the_files_place(tmp_path):
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
     (tmp_path / "agent").mkdir()
     with pytest.raises(OSError, match="agent"):
         tensor_file.write_tensors(tmp_path / "agent", NEW, {})
     assert file_names(tmp_path) == ["agent"]
 
 
-# --- reading fails ----------------------------------------------------------------------------------------------------
+# --- reading fails ------------------------------------------------------------------------------------------
 
 
 def reason(path, error):
-    """What `read` says, which is one sentence that names the file."""
+    """Return the error message of `read_tensors`, one line that names the file."""
     with pytest.raises(error) as caught:
         tensor_file.read_tensors(path)
     message = str(caught.value)
@@ -184,19 +185,21 @@ def reason(path, error):
     return message
 
 
-def test_no_file(tmp_path):
+def test_reading_a_missing_file_raises(tmp_path):
     assert reason(tmp_path / "agent", FileNotFoundError) == f"there is no file {tmp_path / 'agent'}"
     assert reason(tmp_path, FileNotFoundError) == f"there is no file {tmp_path}"
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"not a safetensors file, but longer than a header", bytes(1000)])
-def test_another_kind_of_file(tmp_path, content):
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"not a safetensors file, but longer than a header", bytes(1000)]
+)
+def test_a_file_of_another_type_is_rejected(tmp_path, content):
     (tmp_path / "agent").write_bytes(content)
     assert "is not a readable herfast file" in reason(tmp_path / "agent", ValueError)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
-def test_a_truncated_file(tmp_path, share):
+def test_a_truncated_file_is_rejected(tmp_path, share):
     path = tmp_path / "agent"
     tensor_file.write_tensors(path, TENSORS, METADATA)
     content = path.read_bytes()
@@ -207,6 +210,8 @@ def test_a_truncated_file(tmp_path, share):
 @pytest.mark.parametrize(
     ("metadata", "found"), [(None, "None"), ({"format": "pt"}, "None"), ({"herfast_format": "1\n"}, r"'1\n'")]
 )
-def test_another_format(tmp_path, metadata, found):
+def test_a_file_of_another_format_version_is_rejected(tmp_path, metadata, found):
     save_file(OLD, tmp_path / "agent", metadata)
-    assert f"has herfast format {found}, this version reads format 2" in reason(tmp_path / "agent", ValueError)
+    assert f"has herfast format {found}, this version reads format 2" in reason(
+        tmp_path / "agent", ValueError
+    )

@@ -1,4 +1,4 @@
-"""Names and arrays of a saved state that are compared with what is wanted."""
+"""Tests of the validation of names and arrays in a saved state."""
 
 from types import MappingProxyType
 
@@ -9,7 +9,7 @@ from herfast.common.validation import check_matches, check_names
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("given", "expected"),
     [
         ({}, []),
         ({"a": 1, "b": None}, ["a", "b"]),
@@ -19,8 +19,8 @@ from herfast.common.validation import check_matches, check_names
     ],
     ids=["none", "list", "another order", "iterator", "another mapping"],
 )
-def test_exactly_the_wanted_names_are_accepted(given, wanted):
-    check_names("state", given, wanted)
+def test_exactly_the_expected_names_are_accepted(given, expected):
+    check_names("state", given, expected)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_exactly_the_wanted_names_are_accepted(given, wanted):
         (None, TypeError, "state must be a dict, got None"),
     ],
 )
-def test_another_name_or_none_at_all_is_named(given, error, message):
+def test_a_missing_or_unknown_name_is_named_in_the_error(given, error, message):
     with pytest.raises(error) as caught:
         check_names("state", given, ["b", "a"])
     assert str(caught.value) == message
@@ -47,13 +47,13 @@ OWN = np.zeros((4, 3), np.float32)
 
 
 @pytest.mark.parametrize("saved", [OWN, OWN + 1, np.asfortranarray(OWN), np.zeros((8, 3), np.float32)[::2]])
-def test_dtype_and_shape_alone_must_match(saved):
+def test_arrays_with_equal_dtype_and_shape_match(saved):
     check_matches("weight", saved, OWN)
     check_matches("weight", saved, OWN, any_length=True)
 
 
 @pytest.mark.parametrize("length", [0, 1, 5])
-def test_any_length_leaves_the_first_axis_free(length):
+def test_any_length_allows_any_first_axis(length):
     saved = np.zeros((length, 3), np.float32)
     check_matches("weight", saved, OWN, any_length=True)
     with pytest.raises(ValueError, match=rf"^weight should be float32 \(4, 3\), is float32 \({length}, 3\)$"):
@@ -68,13 +68,17 @@ def test_any_length_leaves_the_first_axis_free(length):
         (np.zeros((4, 3), ">f4"), ValueError, "weight should be float32 (4, 3), is >f4 (4, 3)"),
         (np.zeros((4, 2), np.float32), ValueError, "weight should be float32 (4, 3), is float32 (4, 2)"),
         (np.zeros(4, np.float32), ValueError, "weight should be float32 (4, 3), is float32 (4,)"),
-        (np.zeros((4, 3, 1), np.float32), ValueError, "weight should be float32 (4, 3), is float32 (4, 3, 1)"),
+        (
+            np.zeros((4, 3, 1), np.float32),
+            ValueError,
+            "weight should be float32 (4, 3), is float32 (4, 3, 1)",
+        ),
         (OWN.tolist(), TypeError, "weight must be a NumPy array of float32, got list"),
         (None, TypeError, "weight must be a NumPy array of float32, got NoneType"),
     ],
     ids=["dtype", "byte order", "width", "fewer axes", "more axes", "list", "None"],
 )
-def test_an_array_that_does_not_match_is_refused(saved, error, message, any_length):
+def test_an_array_with_another_dtype_or_shape_is_rejected(saved, error, message, any_length):
     with pytest.raises(error) as caught:
         check_matches("weight", saved, OWN, any_length)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""The agent: learning's bookkeeping, its limits, prediction, files, and what it refuses."""
+"""Tests of the agent: history, limits, prediction, files and invalid arguments."""
 
 import copy
 import pickle
@@ -10,16 +10,16 @@ from support.small_agents import small_agent
 
 from herfast import Agent
 from herfast.common import tensor_file
-from herfast.common.history import COLUMNS
+from herfast.common.history import HISTORY_SCHEMA
 
 
 def weights(agent, which="online"):
     return np.concatenate([array.ravel() for array in agent.network.parameters(which).values()])
 
 
-def test_history_has_a_row_a_cycle():
+def test_history_has_one_row_per_cycle():
     agent = small_agent().learn(epochs=3)
-    assert list(agent.history) == list(COLUMNS)
+    assert list(agent.history) == list(HISTORY_SCHEMA)
     assert agent.history["epoch"].tolist() == [1, 1, 2, 2, 3, 3]
     assert agent.history["episodes"].tolist() == [4, 8, 12, 16, 20, 24]
     assert agent.history["updates"].tolist() == [3, 6, 9, 12, 15, 18]
@@ -31,7 +31,7 @@ def test_history_has_a_row_a_cycle():
     assert ((agent.history["success"] * 4) % 1 == 0).all()
 
 
-def test_same_seed_same_bits():
+def test_agents_with_equal_seeds_are_equal_after_training():
     agents = [small_agent(seed=7).learn(epochs=3) for _ in range(2)]
     for which in ("online", "target", "moment1", "moment2"):
         assert (weights(agents[0], which) == weights(agents[1], which)).all()
@@ -40,14 +40,14 @@ def test_same_seed_same_bits():
     assert (weights(agents[0]) != weights(small_agent(seed=8).learn(epochs=3))).any()
 
 
-def test_a_drawn_seed_can_be_used_again():
+def test_a_drawn_seed_reproduces_training():
     first = small_agent(seed=None).learn(epochs=1)
     second = small_agent(seed=first.seed).learn(epochs=1)
     assert (weights(first) == weights(second)).all()
     assert small_agent(seed=None).seed != first.seed
 
 
-def test_learning_in_parts_equals_learning_at_once():
+def test_two_calls_of_learn_train_as_one_longer_call():
     parts = small_agent().learn(epochs=1)
     parts.predict(gymnasium.make("herfast/BitFlip-v0", n_bits=6).reset(seed=0)[0])
     parts.evaluate(5, seed=3)
@@ -57,14 +57,14 @@ def test_learning_in_parts_equals_learning_at_once():
     assert parts.history["greedy_success"].tolist()[1::2] == whole.history["greedy_success"].tolist()[1::2]
 
 
-def test_evaluation_on_the_agents_own_stream_leaves_training_alone():
+def test_evaluation_does_not_change_training():
     parts = small_agent().learn(epochs=1)
     parts.evaluate(20)
     parts.learn(epochs=1)
     assert (weights(parts) == weights(small_agent().learn(epochs=2))).all()
 
 
-def test_limits():
+def test_learn_stops_at_its_limits():
     agent = small_agent()
     agent.learn(epochs=2)
     assert agent.cycles == 4
@@ -76,26 +76,27 @@ def test_limits():
     cycles = agent.cycles
     agent.learn(epochs=5, callback=lambda a: a.cycles < cycles + 3)
     assert agent.cycles == cycles + 3
-    assert small_agent(epochs=4).learn().cycles == 8  # without limits, Config's
+    assert small_agent(epochs=4).learn().cycles == 8  # the limit of Config
     assert small_agent(epochs=4).learn(epochs=1, total_timesteps=10**6).cycles == 2
 
 
-def test_until_is_judged_at_an_epochs_end_and_confirmed(monkeypatch):
-    asked = []
+def test_until_is_checked_after_each_epoch_and_confirmed(monkeypatch):
+    sizes = []
 
     def evaluate(self, n_episodes, seed=None):
-        asked.append(n_episodes)
-        rate = {1: 0.5, 2: 0.9, 3: 0.7, 4: 0.9, 5: 0.8}[len(asked)]
+        sizes.append(n_episodes)
+        rate = {1: 0.5, 2: 0.9, 3: 0.7, 4: 0.9, 5: 0.8}[len(sizes)]
         return type("Evaluation", (), {"success_rate": rate})
 
     monkeypatch.setattr(Agent, "evaluate", evaluate)
     agent = small_agent(epochs=50, until=0.8).learn()
-    assert asked == [100, 100, 1000, 100, 1000]  # 0.5; 0.9 that 0.7 does not confirm; 0.9 that 0.8 does
+    # Rates 0.5; 0.9, which 0.7 does not confirm; 0.9, which 0.8 confirms.
+    assert sizes == [100, 100, 1000, 100, 1000]
     assert agent.history["greedy_success"][1::2].tolist() == [0.5, 0.7, 0.8]
     assert agent.cycles == 6
 
 
-def test_solved_says_whether_the_last_learn_ended_by_a_confirmed_until(monkeypatch, tmp_path):
+def test_solved_is_true_after_a_confirmed_until(monkeypatch, tmp_path):
     rates = iter([0.5, 0.9, 0.7, 0.9, 0.8, 0.9])
     monkeypatch.setattr(
         Agent, "evaluate", lambda self, n, seed=None: type("Evaluation", (), {"success_rate": next(rates)})
@@ -112,17 +113,17 @@ def test_solved_says_whether_the_last_learn_ended_by_a_confirmed_until(monkeypat
     with pytest.raises(ValueError, match="epochs"):
         agent.learn(epochs=0)
     assert agent.solved
-    agent.learn(epochs=1)  # asks for no success rate
+    agent.learn(epochs=1)  # without `until`
     assert not agent.solved
 
 
-def test_limits_given_to_learn_replace_those_of_config():
+def test_limits_of_learn_replace_those_of_config():
     agent = small_agent(n_bits=2, epochs=3, until=0.01)
     assert agent.learn(epochs=5).cycles == 10
     assert small_agent(n_bits=2, epochs=60).learn(until=0.9).cycles < 120
 
 
-def test_until_ends_at_the_latest_with_configs_epochs():
+def test_until_alone_is_limited_by_the_epochs_of_config():
     assert small_agent(n_bits=30, epochs=2).learn(until=1.0).cycles == 4
 
 
@@ -137,22 +138,22 @@ def test_until_ends_at_the_latest_with_configs_epochs():
         ({"until": "0.9"}, TypeError, "until"),
     ],
 )
-def test_bad_limits_are_refused(limits, error, message):
+def test_invalid_limits_raise(limits, error, message):
     agent = small_agent()
     with pytest.raises(error, match=message):
         agent.learn(**limits)
     assert agent.cycles == 0
 
 
-def test_the_target_network_evaluates_and_predicts_if_config_says_so():
+def test_evaluate_with_selects_the_network_that_plays_and_predicts():
     agent = small_agent(preset="paper").learn(epochs=2)
     assert agent.config.evaluate_with == "target"
     observation = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=40, n_bits=6).reset(seed=0)[0]
-    played = agent.predict(observation)[0]
+    actions = agent.predict(observation)[0]
     for array in agent.network.parameters("online").values():
         array[...] = 0
-    assert (agent.predict(observation)[0] == played).all()
-    assert len(set(played.tolist())) > 1
+    assert (agent.predict(observation)[0] == actions).all()
+    assert len(set(actions.tolist())) > 1
     before = agent.evaluate(30, seed=0)
     for array in agent.network.parameters("target").values():
         array[...] *= -1
@@ -160,7 +161,7 @@ def test_the_target_network_evaluates_and_predicts_if_config_says_so():
     assert agent.evaluate(30, seed=0) != before
 
 
-def test_predict_single_and_batched():
+def test_predict_takes_single_and_batched_observations():
     agent = small_agent()
     batch, _ = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=5, n_bits=6).reset(seed=0)
     actions, state = agent.predict(batch)
@@ -180,25 +181,29 @@ GOOD = {"observation": np.zeros(6, np.int8), "desired_goal": np.ones(6, np.int8)
     ("observation", "error", "message"),
     [
         ({"observation": GOOD["observation"]}, TypeError, "desired_goal, got .'observation'."),
-        ({**GOOD, "observation": np.zeros(7, np.int8)}, ValueError, r"observation must have shape \(6,\).*\(7,\)"),
+        (
+            {**GOOD, "observation": np.zeros(7, np.int8)},
+            ValueError,
+            r"observation must have shape \(6,\).*\(7,\)",
+        ),
         ({**GOOD, "desired_goal": np.zeros((2, 6), np.int8)}, ValueError, "desired_goal"),
         ({**GOOD, "observation": np.full(6, 2, np.int8)}, ValueError, "2"),
         ({**GOOD, "observation": np.full(6, 0.5)}, TypeError, "float64"),
         (np.zeros(6), TypeError, "must be a dict.*got ndarray"),
     ],
 )
-def test_bad_observations_are_refused(observation, error, message):
+def test_invalid_observations_raise(observation, error, message):
     with pytest.raises(error, match=message):
         small_agent().predict(observation)
 
 
-def test_a_ring_smaller_than_an_episode_is_refused():
+def test_a_capacity_below_one_episode_raises():
     with pytest.raises(ValueError, match="capacity must be at least max_steps \\+ 1 = 7, got 6"):
         small_agent(capacity=6)
     small_agent(capacity=7).learn(epochs=1)
 
 
-def test_divergence_stops_learning():
+def test_divergence_raises():
     agent = small_agent(learning_rate=1.0, learning_rate_end=None)
     agent.learn(epochs=1)
     agent.network.parameters()["hidden1.weight"][0, 0] = np.inf
@@ -207,7 +212,7 @@ def test_divergence_stops_learning():
 
 
 @pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
-def test_a_saved_agent_plays_the_same_games(tmp_path, preset):
+def test_a_loaded_agent_plays_the_same_episodes(tmp_path, preset):
     agent = small_agent(preset=preset).learn(epochs=2)
     agent.save(tmp_path / "agent.safetensors")
     loaded = Agent.load(tmp_path / "agent.safetensors")
@@ -219,15 +224,20 @@ def test_a_saved_agent_plays_the_same_games(tmp_path, preset):
     assert loaded.learn(epochs=1).cycles == 2
 
 
-def test_a_seed_of_numpy_is_saved(tmp_path):
+def test_a_numpy_seed_is_saved(tmp_path):
     agent = small_agent(seed=np.int64(5))
     agent.save(tmp_path / "agent", replay=True)
     assert Agent.load(tmp_path / "agent").seed == 5
 
 
 @pytest.mark.parametrize("capacity", [40, 5000])
-def test_a_full_checkpoint_goes_on_bit_for_bit(tmp_path, capacity):
-    fields = {"capacity": capacity, "epsilon": "linear", "learning_rate_end": 1e-4, "learning_rate_decay_updates": 20}
+def test_training_resumes_from_a_full_file_bit_for_bit(tmp_path, capacity):
+    fields = {
+        "capacity": capacity,
+        "epsilon": "linear",
+        "learning_rate_end": 1e-4,
+        "learning_rate_decay_updates": 20,
+    }
     whole = small_agent(**fields).learn(epochs=4)
     half = small_agent(**fields).learn(epochs=2)
     half.save(tmp_path / "checkpoint.safetensors", replay=True)
@@ -235,15 +245,16 @@ def test_a_full_checkpoint_goes_on_bit_for_bit(tmp_path, capacity):
     for which in ("online", "target", "moment1", "moment2"):
         assert (weights(resumed, which) == weights(whole, which)).all(), which
     assert (resumed.replay.records == whole.replay.records).all()
-    for name in COLUMNS:
+    for name in HISTORY_SCHEMA:
         if name != "seconds":
             np.testing.assert_array_equal(resumed.history[name], whole.history[name], err_msg=name)
     assert resumed.evaluate(10) == whole.evaluate(10)
 
 
-def test_a_file_that_holds_no_agent_is_refused(tmp_path):
-
-    tensor_file.write_tensors(tmp_path / "other.safetensors", {"x": np.zeros(3)}, {"environment": {"n_bits": 5}})
+def test_a_file_without_an_agent_raises(tmp_path):
+    tensor_file.write_tensors(
+        tmp_path / "other.safetensors", {"x": np.zeros(3)}, {"environment": {"n_bits": 5}}
+    )
     with pytest.raises(ValueError, match=r"other\.safetensors does not hold an agent"):
         Agent.load(tmp_path / "other.safetensors")
     with pytest.raises(FileNotFoundError, match="nowhere"):
@@ -251,21 +262,21 @@ def test_a_file_that_holds_no_agent_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))], ids=["copy", "pickle"]
+    "make_copy", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))], ids=["copy", "pickle"]
 )
 @pytest.mark.parametrize("preset", ["fast", "paper", "notebook"])
-def test_a_copy_learns_as_the_original_would(preset, copied):
+def test_a_copy_trains_as_the_original(preset, make_copy):
     agent = small_agent(preset=preset).learn(epochs=1)
-    twin = copied(agent)
+    copied = make_copy(agent)
     agent.learn(epochs=2)
-    twin.learn(epochs=2)
+    copied.learn(epochs=2)
     for which in ("online", "target", "moment1", "moment2"):
-        assert (weights(twin, which) == weights(agent, which)).all(), which
-    assert twin.evaluate(20) == agent.evaluate(20)
-    assert (twin.network.updates, twin.env_steps) == (agent.network.updates, agent.env_steps)
+        assert (weights(copied, which) == weights(agent, which)).all(), which
+    assert copied.evaluate(20) == agent.evaluate(20)
+    assert (copied.network.updates, copied.env_steps) == (agent.network.updates, agent.env_steps)
 
 
-def test_a_cycle_that_is_broken_off_is_not_counted(monkeypatch):
+def test_an_interrupted_cycle_is_not_counted(monkeypatch):
     agent = small_agent().learn(epochs=1)
     fit = type(agent.network).fit
 
@@ -278,14 +289,17 @@ def test_a_cycle_that_is_broken_off_is_not_counted(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             agent.learn(epochs=1)
     assert agent.cycles == len(agent.history["epoch"]) == 2
-    assert (agent.env_steps, agent.episodes) == (agent.history["env_steps"][-1], agent.history["episodes"][-1])
+    assert (agent.env_steps, agent.episodes) == (
+        agent.history["env_steps"][-1],
+        agent.history["episodes"][-1],
+    )
     agent.learn(epochs=1)
     assert agent.history["epoch"].tolist() == [1, 1, 2, 2]
     assert not np.isnan(agent.history["greedy_success"][-1])
 
 
-def test_learn_refuses_a_callback_that_cannot_be_called():
+def test_a_callback_that_is_not_callable_raises():
     agent = small_agent()
-    with pytest.raises(TypeError, match="callback must be a function of the agent or a list of them, got 5"):
+    with pytest.raises(TypeError, match="callback must be a callable or a list of callables, got 5"):
         agent.learn(callback=5)
     assert agent.cycles == 0

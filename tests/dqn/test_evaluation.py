@@ -1,4 +1,4 @@
-"""Greedy evaluation: its numbers, the random stream it draws from, and episodes played in portions."""
+"""Tests of greedy evaluation: results, random stream and portions of episodes."""
 
 import pytest
 from support.small_agents import small_agent
@@ -7,17 +7,18 @@ from herfast.common.seeding import Role, stream
 from herfast.dqn.rollout import rollout
 
 
-def test_evaluation():
+def test_evaluation_is_reproducible_with_a_seed():
     agent = small_agent().learn(epochs=10)
-    once, again, other = agent.evaluate(50, seed=1), agent.evaluate(50, seed=1), agent.evaluate(50, seed=2)
-    assert once == again != other
+    once = agent.evaluate(50, seed=1)
+    assert agent.evaluate(50, seed=1) == once
+    assert agent.evaluate(50, seed=2) != once
     assert once.n_episodes == 50
     assert once.mean_return == pytest.approx(once.success_rate - once.mean_length)
     assert 0 <= once.loop_share <= 1 - once.success_rate
-    assert agent.evaluate(50) != agent.evaluate(50)  # the next games of the agent's own stream
+    assert agent.evaluate(50) != agent.evaluate(50)  # the next episodes of the evaluation stream
 
 
-def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
+def test_seeded_episodes_come_from_another_stream_than_those_of_learn(monkeypatch):
     streams = {role.name: stream(3, role).bit_generator.state for role in Role}
     seen = []
 
@@ -32,7 +33,7 @@ def test_games_of_a_seed_are_not_those_that_learning_is_judged_by(monkeypatch):
     assert seen == [["EVALUATION"], ["TEST"]]
 
 
-def test_evaluation_in_portions_plays_the_same_games(monkeypatch):
+def test_evaluation_in_portions_plays_the_same_episodes(monkeypatch):
     whole = small_agent().evaluate(50, seed=1)
     monkeypatch.setattr("herfast.dqn.evaluation.MAX_PARALLEL_EPISODES", 7)
     assert small_agent().evaluate(50, seed=1) == whole

@@ -1,4 +1,4 @@
-"""The memory estimate against what is really allocated, and the refusal that comes before any allocation."""
+"""Tests of the memory estimate, and of the error raised before any allocation."""
 
 import tracemalloc
 
@@ -24,18 +24,20 @@ SHAPES = [
 
 
 def n_bytes(arrays):
-    """Of all arrays in a nested tuple."""
-    return arrays.nbytes if isinstance(arrays, np.ndarray) else sum(map(n_bytes, arrays))
+    """Return the bytes of all arrays in a nested tuple."""
+    if isinstance(arrays, np.ndarray):
+        return arrays.nbytes
+    return sum(map(n_bytes, arrays))
 
 
-def allocated(agent):
-    """Bytes of the arrays that a cycle of this agent holds; a view counts nothing."""
+def allocated_bytes(agent):
+    """Return the bytes of all arrays of a cycle of the agent. Views do not count."""
     network, config, env = agent.network, agent.config, agent.env
     trajectories = rollout(env, network, config.episodes_per_cycle, np.random.default_rng(0))
     agent.replay.add(trajectories)
     sizes = (env.n_state_bits, env.n_goal_bits)
     scratches = [
-        workspace(config.batch_size, network._shape, sizes),
+        workspace(config.batch_size, network._shape, sizes)._replace(d_z=()),  # a view of h_next
         scratch(config.episodes_per_cycle, network._shape, sizes),
     ]
     policy = network.greedy_policy(config.episodes_per_cycle)
@@ -44,35 +46,42 @@ def allocated(agent):
         networks = [networks[0].params, networks[1].params, networks[2]._replace(d_head=())]
     return {
         "trajectories": n_bytes(trajectories),
-        "ring": agent.replay.records.nbytes,
+        "replay buffer": agent.replay.records.nbytes,
         "minibatches": n_bytes(agent.replay.sample(config.updates_per_cycle, config.batch_size)),
         "network": n_bytes((*networks, *scratches, policy._z)),
     }
 
 
 @pytest.mark.parametrize(("n_bits", "settings"), SHAPES)
-def test_the_estimate_is_right(n_bits, settings):
+def test_the_estimate_agrees_with_the_allocated_bytes(n_bits, settings):
     agent = Agent(BitFlip(n_bits), seed=0, **settings)
-    found = memory_budget.estimate_memory(agent.env, agent.config)
-    expected = allocated(agent)
-    assert found.keys() == expected.keys()
+    estimate = memory_budget.estimate_memory(agent.env, agent.config)
+    expected = allocated_bytes(agent)
+    assert estimate.keys() == expected.keys()
     for part, size in expected.items():
-        assert found[part] == pytest.approx(size, rel=0.12), part
+        assert estimate[part] == pytest.approx(size, rel=0.12), part
 
 
 TOO_LARGE = [
     (BitFlip(50, 65_535), {"episodes_per_cycle": 2**20}, "trajectories", "max_steps or episodes_per_cycle"),
-    (BitFlip(50), {"capacity": 2**40}, "ring", "capacity"),
-    (BitFlip(50), {"updates_per_cycle": 2**20, "batch_size": 2**14}, "minibatches", "updates_per_cycle or batch_size"),
+    (BitFlip(50), {"capacity": 2**40}, "replay buffer", "capacity"),
+    (
+        BitFlip(50),
+        {"updates_per_cycle": 2**20, "batch_size": 2**14},
+        "minibatches",
+        "updates_per_cycle or batch_size",
+    ),
     (BitFlip(50), {"hidden": (65_536, 65_536)}, "network", "hidden"),
     (BitFlip(65_535), {"hidden": (1024,)}, "trajectories", "max_steps or episodes_per_cycle"),
-    (BitFlip(65_535), {"episodes_per_cycle": 1, "hidden": (64,)}, "ring", "capacity"),
+    (BitFlip(65_535), {"episodes_per_cycle": 1, "hidden": (64,)}, "replay buffer", "capacity"),
     (BitFlip(65_535), {"episodes_per_cycle": 1, "capacity": 65_536}, "network", "hidden"),
 ]
 
 
 @pytest.mark.parametrize(("env", "settings", "part", "remedy"), TOO_LARGE)
-def test_too_much_is_refused_before_it_is_allocated(monkeypatch, env, settings, part, remedy):
+def test_an_agent_that_needs_too_much_memory_raises_before_allocation(
+    monkeypatch, env, settings, part, remedy
+):
     monkeypatch.setattr(memory_budget, "available_memory", lambda: 10**9)
     tracemalloc.start()
     try:
@@ -83,20 +92,20 @@ def test_too_much_is_refused_before_it_is_allocated(monkeypatch, env, settings, 
         tracemalloc.stop()
     message = str(caught.value)
     assert message.startswith("1.0 GB of memory is available and the agent needs ")
-    assert message.endswith(f" GB of that for the {part}: lower {remedy}")
+    assert message.endswith(f" GB for the {part}: lower {remedy}")
     assert peak < 10_000_000
 
 
-def test_too_little_memory_is_refused_before_anything_is_allocated(monkeypatch):
+def test_the_error_names_the_field_to_lower(monkeypatch):
     monkeypatch.setattr("herfast.dqn.memory_budget.available_memory", lambda: 10_000_000)
-    with pytest.raises(MemoryError, match=r"needs .* GB; .* for the ring: lower capacity"):
+    with pytest.raises(MemoryError, match=r"needs .* GB, .* for the replay buffer: lower capacity"):
         Agent(BitFlip(50), capacity=10**9)
     with pytest.raises(MemoryError, match=r"trajectories.*lower max_steps or episodes_per_cycle"):
         Agent(BitFlip(50, max_steps=60_000), capacity=60_001, episodes_per_cycle=1000)
     Agent(BitFlip(4), **SMALL_SETTINGS, capacity=1000)
 
 
-def test_exactly_enough_is_enough(monkeypatch):
+def test_an_agent_that_needs_exactly_the_available_memory_is_accepted(monkeypatch):
     env, config = BitFlip(20), Config()
     needed = sum(memory_budget.estimate_memory(env, config).values())
     monkeypatch.setattr(memory_budget, "available_memory", lambda: needed)
@@ -106,21 +115,23 @@ def test_exactly_enough_is_enough(monkeypatch):
         memory_budget.check_memory(env, config)
 
 
-def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
+def test_every_agent_is_accepted_if_the_available_memory_is_unknown(monkeypatch):
     monkeypatch.setattr(memory_budget, "available_memory", lambda: None)
     memory_budget.check_memory(BitFlip(65_535), Config(capacity=2**40, hidden=(65_536,) * 8))
 
 
-def test_available_is_what_the_system_says():
+def test_available_memory_is_read_from_the_system():
     assert 10**7 < memory_budget.available_memory() < 10**14
 
 
-def test_available_where_there_is_no_proc(monkeypatch):
+def test_available_memory_without_proc_is_the_physical_memory(monkeypatch):
     def missing(self):
         raise FileNotFoundError
 
     monkeypatch.setattr(memory_budget.Path, "read_text", missing)
-    monkeypatch.setattr(memory_budget.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name])
+    monkeypatch.setattr(
+        memory_budget.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name]
+    )
     assert memory_budget.available_memory() == 4_096_000
     monkeypatch.delattr(memory_budget.os, "sysconf")  # as on Windows
     assert memory_budget.available_memory() is None

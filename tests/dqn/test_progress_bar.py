@@ -1,4 +1,4 @@
-"""What the progress bar shows."""
+"""Tests of the progress bar of `learn`."""
 
 from support.small_agents import small_agent
 

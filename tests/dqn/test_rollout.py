@@ -1,9 +1,9 @@
-"""Lockstep play: what it stores, what it draws, and what is derived from it."""
+"""Tests of rollouts: trajectories, random draws, and functions of trajectories."""
 
 import numpy as np
 import pytest
-from reference import bitflip as game_twin
-from reference import network as network_twin
+from reference import bitflip as reference_bitflip
+from reference import network as reference_network
 
 from herfast import BitFlip, Config, QNetwork, Trajectories, pack_bits, unpack_bits
 from herfast.common.seeding import Role, stream
@@ -15,7 +15,7 @@ def make_network(env, seed=0, hidden=(40,)):
 
 
 def check_trajectories(env, trajectories):
-    """All that must hold of any trajectories: next states follow states, episodes end when they should."""
+    """Check that actions flip one bit and episodes end at the goal or the limit."""
     states = unpack_bits(trajectories.states, env.n_bits)
     goals = unpack_bits(trajectories.goals, env.n_bits)
     for e, length in enumerate(trajectories.lengths):
@@ -29,34 +29,37 @@ def check_trajectories(env, trajectories):
 
 
 @pytest.mark.parametrize("n", [1, 2, 8, 63, 64, 65, 130])
-def test_greedy_play_is_the_argmax_of_the_twin(n):
+def test_greedy_actions_maximize_the_reference_q_values(n):
     env = BitFlip(n, max_steps=min(n + 3, 70))
     network = make_network(env)
     trajectories = rollout(env, network, 7, stream(n, Role.ENVIRONMENT))
     check_trajectories(env, trajectories)
     params = {name: array.astype(np.float64) for name, array in network.parameters().items()}
     for t in range(env.max_steps):
-        playing = np.flatnonzero(trajectories.lengths > t)
-        if not playing.size:
+        active = np.flatnonzero(trajectories.lengths > t)
+        if not active.size:
             break
-        x = network_twin.inputs(trajectories.states[t, playing], trajectories.goals[playing], n, n, np.float64)
-        q = network_twin.forward(params, x)[1]
-        taken = q[np.arange(len(playing)), trajectories.actions[t, playing]]
+        states = trajectories.states[t, active]
+        x = reference_network.inputs(states, trajectories.goals[active], n, n, np.float64)
+        q = reference_network.forward(params, x)[1]
+        taken = q[np.arange(len(active)), trajectories.actions[t, active]]
         np.testing.assert_allclose(taken, q.max(axis=1), atol=1e-4)
 
 
-def test_the_target_network_plays_when_asked():
+def test_which_selects_the_network_that_plays():
     env = BitFlip(12)
     network = make_network(env)
     for array in network.parameters("target").values():
         array[...] *= -1
-    online, target = (rollout(env, network, 9, stream(1, Role.ENVIRONMENT), which=w) for w in ("online", "target"))
+    online, target = (
+        rollout(env, network, 9, stream(1, Role.ENVIRONMENT), which=w) for w in ("online", "target")
+    )
     assert (online.states[0] == target.states[0]).all()
     assert not (online.actions == target.actions).all()
 
 
-def test_order_of_draws():
-    """Starts and goals from one stream; from the other a uniform a game active, then actions for the explorers."""
+def test_random_numbers_are_drawn_in_the_documented_order():
+    """Draw starts and goals, then per step a number per active episode and actions."""
     env, n_envs, seen = BitFlip(6), 5, []
 
     def epsilon_at(steps):
@@ -75,7 +78,7 @@ def test_order_of_draws():
     check_trajectories(env, trajectories)
     raw = stream(3, Role.ENVIRONMENT).bit_generator
     for e in range(n_envs):
-        start, goal = game_twin.reset(raw, 6)
+        start, goal = reference_bitflip.reset(raw, 6)
         assert trajectories.states[0, e].tolist() == [start]
         assert trajectories.goals[e].tolist() == [goal]
     rng, steps, explored = stream(3, Role.EXPLORATION), 1000, 0
@@ -86,14 +89,16 @@ def test_order_of_draws():
         assert seen[t] == steps
         explorers = active[rng.random(active.size) < (0.5 if steps < 1015 else 0.9)]
         if explorers.size:
-            assert trajectories.actions[t, explorers].tolist() == rng.integers(6, size=explorers.size).tolist()
+            assert (
+                trajectories.actions[t, explorers].tolist() == rng.integers(6, size=explorers.size).tolist()
+            )
         explored += explorers.size
         steps += active.size
     assert 0 < explored < trajectories.lengths.sum()
 
 
-def test_play_does_not_drift_over_long_episodes():
-    """Beyond 64 steps pre-activations are rebuilt: actions stay those of a computation from scratch."""
+def test_long_episodes_have_the_actions_of_a_full_forward_pass():
+    """Pre-activations are updated at each step and rebuilt after 64 steps."""
     env = BitFlip(9, max_steps=300)
     network = make_network(env, seed=4)
     trajectories = rollout(
@@ -111,9 +116,13 @@ def test_play_does_not_drift_over_long_episodes():
         assert trajectories.actions[t, e] == action
 
 
-def test_reached_and_looped():
+def test_episodes_at_their_goal_and_in_loops_are_found():
     states = pack_bits(
-        [[[0, 0, 0], [0, 0, 0], [0, 0, 0]], [[1, 0, 0], [1, 0, 0], [1, 0, 0]], [[1, 1, 0], [0, 0, 0], [0, 0, 0]]]
+        [
+            [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+            [[1, 0, 0], [1, 0, 0], [1, 0, 0]],
+            [[1, 1, 0], [0, 0, 0], [0, 0, 0]],
+        ]
     )
     goals = pack_bits([[1, 1, 0], [1, 1, 1], [1, 0, 0]])
     lengths = np.array([2, 2, 1], np.int32)
@@ -122,15 +131,17 @@ def test_reached_and_looped():
     assert ended_in_loop(trajectories).tolist() == [False, True, False]
 
 
-def test_reached_looks_at_the_goals_bits_alone():
+def test_reached_goal_compares_only_the_bits_of_the_goal():
     states = pack_bits([[[0, 1, 1]], [[1, 1, 1]]])
-    trajectories = Trajectories(states, np.zeros((1, 1), np.uint16), pack_bits([[1, 1]]), np.array([1], np.int32))
+    trajectories = Trajectories(
+        states, np.zeros((1, 1), np.uint16), pack_bits([[1, 1]]), np.array([1], np.int32)
+    )
     assert reached_goal(trajectories, 2).tolist() == [True]
 
 
 @pytest.mark.parametrize(("n", "max_steps"), [(1, 3), (2, 5), (9, 9), (9, 25), (65, 65), (130, 40)])
-def test_without_a_revisit_the_best_action_not_yet_taken_is_taken(n, max_steps):
-    """Until all are: then, in a game that goes on, all are open again."""
+def test_no_revisit_takes_the_best_untaken_action(n, max_steps):
+    """Once an episode has taken all actions, it may take all of them again."""
     env = BitFlip(n, max_steps=max_steps)
     network = make_network(env)
     trajectories = rollout(env, network, 7, stream(n, Role.ENVIRONMENT), no_revisit=True)
@@ -147,4 +158,6 @@ def test_without_a_revisit_the_best_action_not_yet_taken_is_taken(n, max_steps):
             assert q[action] >= max(q[other] for other in range(n) if other not in taken) - 1e-4
             taken.add(action)
     first = slice(0, min(n, max_steps))
-    assert not ended_in_loop(trajectories._replace(lengths=np.minimum(trajectories.lengths, first.stop))).any()
+    assert not ended_in_loop(
+        trajectories._replace(lengths=np.minimum(trajectories.lengths, first.stop))
+    ).any()

@@ -1,4 +1,4 @@
-"""Which environments an agent takes: herfast's own, and what gymnasium.make wraps around them."""
+"""Tests of the environments that an agent accepts."""
 
 import gymnasium
 import pytest
@@ -6,19 +6,19 @@ import pytest
 from herfast import Agent, BitFlip
 
 
-def test_our_own_gymnasium_faces_are_accepted():
+def test_gymnasium_environments_of_herfast_are_accepted():
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=6, max_steps=9)
     assert Agent(env, seed=0).env == BitFlip(6, 9)
     assert Agent(gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6), seed=0).env == BitFlip(6)
 
 
 @pytest.mark.parametrize("env", [gymnasium.make("CartPole-v1"), "herfast/BitFlip-v0", None, 50])
-def test_other_environments_are_refused(env):
+def test_other_environments_are_rejected(env):
     with pytest.raises(TypeError, match="env must be a BitFlip"):
         Agent(env)
 
 
-def test_wrappers_of_make_are_seen_through_and_others_refused():
+def test_wrappers_of_make_are_removed_and_others_are_rejected():
     limited = gymnasium.make("herfast/BitFlip-v0", n_bits=20, max_episode_steps=5)
     assert Agent(limited, seed=0).env == BitFlip(20, 5)
     assert Agent(gymnasium.wrappers.TimeLimit(limited, 7), seed=0).env == BitFlip(20, 5)

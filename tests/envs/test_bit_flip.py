@@ -1,4 +1,7 @@
-"""The bit-flipping game against its twin, which plays one game at a time from the same raw random outputs."""
+"""Tests of the bit-flipping environment.
+
+The reference runs one episode at a time from the same raw random outputs.
+"""
 
 import dataclasses
 import pickle
@@ -13,59 +16,65 @@ from herfast import BitFlip, GoalEnv
 SIZES = [*range(1, 10), 63, 64, 65, 127, 128, 129, 1000]
 
 
-def games(n_bits, n_games, seed=0):
-    env, rng = BitFlip(n_bits), np.random.default_rng(seed)
-    states, goals = (np.empty((n_games, -(-n_bits // 64)), np.uint64) for _ in range(2))
+def start_episodes(n_bits, n_episodes, seed=0):
+    """Return environment, generator, start states and goals."""
+    env = BitFlip(n_bits)
+    rng = np.random.default_rng(seed)
+    states, goals = (np.empty((n_episodes, -(-n_bits // 64)), np.uint64) for _ in range(2))
     env.reset(rng, states, goals)
     return env, rng, states, goals
 
 
-def test_inputs_vary():
-    _, _, states, goals = games(50, 100)
+def test_start_states_and_goals_differ_between_episodes_and_seeds():
+    _, _, states, goals = start_episodes(50, 100)
     assert len(np.unique(states)) == len(np.unique(goals)) == 100
-    assert (games(50, 100, seed=1)[2] != states).all()
+    assert (start_episodes(50, 100, seed=1)[2] != states).all()
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_reset_equals_its_twin_draw_for_draw(n_bits):
-    _, rng, states, goals = games(n_bits, 40, seed=n_bits)
+def test_reset_equals_the_reference_draw_for_draw(n_bits):
+    _, rng, states, goals = start_episodes(n_bits, 40, seed=n_bits)
     raw = np.random.PCG64(n_bits)
     for state, goal in zip(states, goals, strict=True):
         assert (from_words(state), from_words(goal)) == ref.reset(raw, n_bits)
     assert rng.bit_generator.random_raw() == raw.random_raw()
 
 
-@pytest.mark.parametrize(("n_bits", "n_games"), [*((n_bits, 60) for n_bits in SIZES), (50, 2000)])
+@pytest.mark.parametrize(("n_bits", "n_episodes"), [*((n_bits, 60) for n_bits in SIZES), (50, 2000)])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_step_equals_its_twin_and_leaves_the_others_alone(n_bits, n_games, in_place):
-    env, rng, states, goals = games(n_bits, n_games, seed=n_bits)
-    active = np.flatnonzero(rng.random(n_games) < 0.6)
+def test_step_equals_the_reference_and_skips_inactive_episodes(n_bits, n_episodes, in_place):
+    env, rng, states, goals = start_episodes(n_bits, n_episodes, seed=n_bits)
+    active = np.flatnonzero(rng.random(n_episodes) < 0.6)
     rng.shuffle(active)
-    actions = rng.integers(0, n_bits, n_games, np.uint16)
-    for game in active[::3]:  # a third of them is about to win
-        goals[game] = states[game]
-        word, bit = divmod(int(actions[game]), 64)
-        goals[game, word] ^= np.uint64(1 << bit)
+    actions = rng.integers(0, n_bits, n_episodes, np.uint16)
+    for e in active[::3]:  # a third of them reaches the goal in this step
+        goals[e] = states[e]
+        word, bit = divmod(int(actions[e]), 64)
+        goals[e, word] ^= np.uint64(1 << bit)
     before = states.copy()
     out_states = states if in_place else np.full_like(states, 7)
-    out_terminated = rng.random(n_games) < 0.5
-    want_states, want_terminated = out_states.copy(), out_terminated.copy()
+    out_terminated = rng.random(n_episodes) < 0.5
+    expected_states = out_states.copy()
+    expected_terminated = out_terminated.copy()
     env.step(states, goals, actions, active, out_states, out_terminated)
-    for game in active:
-        state, terminated = ref.step(from_words(before[game]), from_words(goals[game]), int(actions[game]))
-        assert from_words(out_states[game]) == state
-        assert out_terminated[game] == terminated
-        want_states[game], want_terminated[game] = out_states[game], out_terminated[game]
-    np.testing.assert_array_equal(out_states, want_states)
-    np.testing.assert_array_equal(out_terminated, want_terminated)
+    for e in active:
+        state, terminated = ref.step(from_words(before[e]), from_words(goals[e]), int(actions[e]))
+        assert from_words(out_states[e]) == state
+        assert out_terminated[e] == terminated
+        expected_states[e] = out_states[e]
+        expected_terminated[e] = out_terminated[e]
+    np.testing.assert_array_equal(out_states, expected_states)
+    np.testing.assert_array_equal(out_terminated, expected_terminated)
     assert out_terminated[active[::3]].all()
     if not in_place:
         np.testing.assert_array_equal(states, before)
 
 
-def test_an_action_twice_comes_back():
-    env, rng, states, goals = games(65, 30)
-    start, terminated, active = states.copy(), np.empty(30, bool), np.arange(30)
+def test_flipping_a_bit_twice_restores_the_state():
+    env, rng, states, goals = start_episodes(65, 30)
+    start = states.copy()
+    terminated = np.empty(30, bool)
+    active = np.arange(30)
     actions = rng.integers(0, 65, 30, np.uint16)
     env.step(states, goals, actions, active, states, terminated)
     assert (states != start).any(axis=1).all()
@@ -73,19 +82,19 @@ def test_an_action_twice_comes_back():
     np.testing.assert_array_equal(states, start)
 
 
-def step_arguments(n_bits=50, n_games=4):
-    _, _, states, goals = games(n_bits, n_games)
+def step_arguments(n_bits=50, n_episodes=4):
+    _, _, states, goals = start_episodes(n_bits, n_episodes)
     return {
         "states": states,
         "goals": goals,
-        "actions": np.zeros(n_games, np.uint16),
-        "active": np.arange(n_games),
+        "actions": np.zeros(n_episodes, np.uint16),
+        "active": np.arange(n_episodes),
         "out_states": np.zeros_like(states),
-        "out_terminated": np.zeros(n_games, bool),
+        "out_terminated": np.zeros(n_episodes, bool),
     }
 
 
-def test_read_only_inputs_and_an_empty_list_are_welcome():
+def test_read_only_inputs_and_no_active_episodes_are_accepted():
     arguments = step_arguments()
     for name in ("states", "goals", "actions", "active"):
         arguments[name].setflags(write=False)
@@ -94,30 +103,58 @@ def test_read_only_inputs_and_an_empty_list_are_welcome():
     arguments |= {"active": np.zeros(0, np.int64), "out_states": np.zeros((4, 1), np.uint64)}
     BitFlip(50).step(**arguments)
     assert not arguments["out_states"].any()
-    BitFlip(50).step(**step_arguments(n_games=0))
+    BitFlip(50).step(**step_arguments(n_episodes=0))
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"actions": np.array([0, 0, 50, 0], np.uint16)}, ValueError, r"actions\[2\] must be from 0 to 49, got 50"),
+        (
+            {"actions": np.array([0, 0, 50, 0], np.uint16)},
+            ValueError,
+            r"actions\[2\] must be from 0 to 49, got 50",
+        ),
         ({"active": np.array([0, 1, 4])}, ValueError, r"active\[2\] must be from 0 to 3, got 4"),
         ({"active": np.array([0, -1])}, ValueError, r"active\[1\] must be from 0 to 3, got -1"),
-        ({"active": np.array([0, -(2**63)])}, ValueError, r"active\[1\] must be from 0 to 3, got -9223372036854775808"),
-        ({"active": np.arange(4, dtype=np.int32)}, TypeError, "active must be a NumPy array of int64, got dtype int32"),
-        ({"actions": np.zeros(4, np.int64)}, TypeError, "actions must be a NumPy array of uint16, got dtype int64"),
+        (
+            {"active": np.array([0, -(2**63)])},
+            ValueError,
+            r"active\[1\] must be from 0 to 3, got -9223372036854775808",
+        ),
+        (
+            {"active": np.arange(4, dtype=np.int32)},
+            TypeError,
+            "active must be a NumPy array of int64, got dtype int32",
+        ),
+        (
+            {"actions": np.zeros(4, np.int64)},
+            TypeError,
+            "actions must be a NumPy array of uint16, got dtype int64",
+        ),
         ({"actions": [0, 0, 0, 0]}, TypeError, "actions must be a NumPy array of uint16, got list"),
         ({"states": np.zeros(4, np.uint64)}, ValueError, r"states must have 2 axes, got shape \(4,\)"),
-        ({"states": np.zeros((4, 2), np.uint64)}, ValueError, r"states must have shape \(4, 1\), got \(4, 2\)"),
+        (
+            {"states": np.zeros((4, 2), np.uint64)},
+            ValueError,
+            r"states must have shape \(4, 1\), got \(4, 2\)",
+        ),
         ({"goals": np.zeros((3, 1), np.uint64)}, ValueError, r"goals must have shape \(4, 1\), got \(3, 1\)"),
         ({"actions": np.zeros(3, np.uint16)}, ValueError, r"actions must have shape \(4,\), got \(3,\)"),
-        ({"out_terminated": np.zeros(5, bool)}, ValueError, r"out_terminated must have shape \(4,\), got \(5,\)"),
-        ({"out_terminated": np.zeros(4, np.int8)}, TypeError, "out_terminated must be .* bool, got dtype int8"),
+        (
+            {"out_terminated": np.zeros(5, bool)},
+            ValueError,
+            r"out_terminated must have shape \(4,\), got \(5,\)",
+        ),
+        (
+            {"out_terminated": np.zeros(4, np.int8)},
+            TypeError,
+            "out_terminated must be .* bool, got dtype int8",
+        ),
         ({"goals": np.zeros((8, 1), np.uint64)[::2]}, ValueError, "contiguous"),
         ({"goals": None}, TypeError, "goals must be a NumPy array of uint64, got NoneType"),
     ],
 )
-def test_step_says_what_is_wrong_and_writes_nothing(changes, error, message):
+def test_step_with_an_invalid_argument_raises_and_writes_nothing(changes, error, message):
     arguments = step_arguments() | changes
     with pytest.raises(error, match=message):
         BitFlip(50).step(**arguments)
@@ -125,20 +162,25 @@ def test_step_says_what_is_wrong_and_writes_nothing(changes, error, message):
     assert not arguments["out_terminated"].any()
 
 
-def test_no_games_have_no_active_ones():
-    with pytest.raises(ValueError, match="there are no games"):
-        BitFlip(50).step(**step_arguments(n_games=0) | {"active": np.arange(1)})
+def test_step_without_episodes_rejects_active_ones():
+    with pytest.raises(ValueError, match="there are no episodes"):
+        BitFlip(50).step(**step_arguments(n_episodes=0) | {"active": np.arange(1)})
 
 
-def test_actions_of_games_that_rest_are_not_read():
-    arguments = step_arguments() | {"actions": np.array([0, 999, 0, 0], np.uint16), "active": np.array([0, 2, 3])}
+def test_actions_of_inactive_episodes_are_not_read():
+    arguments = step_arguments() | {
+        "actions": np.array([0, 999, 0, 0], np.uint16),
+        "active": np.array([0, 2, 3]),
+    }
     BitFlip(50).step(**arguments)
     assert not arguments["out_states"][1]
 
 
-def test_reset_says_what_is_wrong():
+def test_reset_rejects_invalid_arguments():
     rng = np.random.default_rng(0)
-    good, wide, signed = np.zeros((3, 1), np.uint64), np.zeros((3, 2), np.uint64), np.zeros((3, 1), np.int64)
+    good = np.zeros((3, 1), np.uint64)
+    wide = np.zeros((3, 2), np.uint64)
+    signed = np.zeros((3, 1), np.int64)
     with pytest.raises(ValueError, match=r"out_states must have shape \(3, 1\), got \(3, 2\)"):
         BitFlip(50).reset(rng, wide, good)
     with pytest.raises(ValueError, match=r"out_goals must have shape \(3, 1\), got \(2, 1\)"):
@@ -150,7 +192,7 @@ def test_reset_says_what_is_wrong():
         BitFlip(50).reset(rng, good, good)
 
 
-def test_it_is_an_immutable_value():
+def test_bit_flip_is_immutable_hashable_and_picklable():
     env: GoalEnv = BitFlip(np.int64(50))
     assert (env.n_state_bits, env.n_goal_bits, env.n_actions, env.max_steps) == (50, 50, 50, 50)
     assert type(env.n_state_bits) is int
@@ -164,21 +206,22 @@ def test_it_is_an_immutable_value():
 
 @pytest.mark.parametrize("value", [0, -1, 65_536])
 @pytest.mark.parametrize("name", ["n_bits", "max_steps"])
-def test_a_size_out_of_range_is_named(name, value):
+def test_a_size_out_of_range_is_named_in_the_error(name, value):
     with pytest.raises(ValueError, match=f"{name} must be from 1 to 65,535, got {value:,}"):
         BitFlip(**{"n_bits": 3, name: value})
 
 
 @pytest.mark.parametrize("value", [True, np.True_, 2.0, "5", [5]])
 @pytest.mark.parametrize("name", ["n_bits", "max_steps"])
-def test_a_size_that_is_no_integer_is_named(name, value):
+def test_a_size_that_is_not_an_integer_is_named_in_the_error(name, value):
     with pytest.raises(TypeError, match=f"{name} must be an integer from 1 to 65,535, got "):
         BitFlip(**{"n_bits": 3, name: value})
 
 
-def test_the_largest_game():
-    env, _, states, goals = games(65_535, 2)
-    actions, terminated = np.full(2, 65_534, np.uint16), np.empty(2, bool)
+def test_step_flips_the_last_of_65535_bits():
+    env, _, states, goals = start_episodes(65_535, 2)
+    actions = np.full(2, 65_534, np.uint16)
+    terminated = np.empty(2, bool)
     before = states.copy()
     env.step(states, goals, actions, np.arange(2), states, terminated)
     np.testing.assert_array_equal(states[:, -1] ^ before[:, -1], np.uint64(1 << 62))

@@ -1,4 +1,4 @@
-"""The single Gymnasium environment: episodes by hand, Gymnasium's checker, and the rules of the goal."""
+"""Tests of the single Gymnasium environment and its goal functions."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from herfast.envs.rendering import render_rgb_array
 
 
 def wrong_bits(observation: dict[str, np.ndarray]) -> list[int]:
+    """Return the bits in which the achieved goal differs from the desired one."""
     return np.flatnonzero(observation["achieved_goal"] != observation["desired_goal"]).tolist()
 
 
 @pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
 @pytest.mark.parametrize("n_bits", [2, 8, 64, 65])
-def test_gymnasiums_checker_accepts_the_game_without_a_warning(n_bits: int, render_mode: str | None) -> None:
+def test_check_env_of_gymnasium_passes_without_a_warning(n_bits: int, render_mode: str | None) -> None:
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=n_bits, render_mode=render_mode)
-    assert env.metadata["render_modes"] == ["ansi", "rgb_array"], "all of which it checks"
+    assert env.metadata["render_modes"] == ["ansi", "rgb_array"], "check_env checks all of them"
     check_env(env.unwrapped)
 
 
-def test_the_id_is_found_through_the_module_prefix() -> None:
+def test_make_imports_herfast_by_the_module_prefix_of_the_id() -> None:
     env = gymnasium.make("herfast:herfast/BitFlip-v0", n_bits=5, max_steps=9)
     assert (env.unwrapped.goal_env.n_bits, env.unwrapped.goal_env.max_steps) == (5, 9)
 
 
-def test_spaces_are_int8_bits_and_one_action_per_bit() -> None:
+def test_spaces_have_int8_bits_and_one_action_per_bit() -> None:
     env = BitFlipEnv(70)
     assert env.observation_space == gymnasium.spaces.Dict(
         {name: gymnasium.spaces.MultiBinary(70) for name in OBSERVATION_KEYS}
@@ -45,44 +46,44 @@ def test_spaces_are_int8_bits_and_one_action_per_bit() -> None:
 
 
 @pytest.mark.parametrize("n_bits", [1, 2, 8, 63, 64, 65, 130])
-def test_flipping_the_wrong_bits_wins_in_as_many_steps(n_bits: int) -> None:
+def test_flipping_each_wrong_bit_once_reaches_the_goal(n_bits: int) -> None:
     env = BitFlipEnv(n_bits)
     observation, info = env.reset(seed=n_bits)
     assert info == {"is_success": False, "elapsed_steps": 0}
-    todo = wrong_bits(observation)
-    assert todo, "start and goal must differ"
-    for step, bit in enumerate(todo, 1):
+    bits = wrong_bits(observation)
+    assert bits, "start and goal must differ"
+    for step, bit in enumerate(bits, 1):
         before = observation
         observation, reward, terminated, truncated, info = env.step(np.int64(bit))
         assert np.flatnonzero(observation["observation"] != before["observation"]).tolist() == [bit]
         np.testing.assert_array_equal(observation["achieved_goal"], observation["observation"])
         np.testing.assert_array_equal(observation["desired_goal"], before["desired_goal"])
-        won = step == len(todo)
-        assert (reward, terminated, truncated) == (0.0 if won else -1.0, won, False)
-        assert info == {"is_success": won, "elapsed_steps": step}
+        success = step == len(bits)
+        assert (reward, terminated, truncated) == (0.0 if success else -1.0, success, False)
+        assert info == {"is_success": success, "elapsed_steps": step}
         assert type(terminated) is bool
         assert type(info["is_success"]) is bool
 
 
-def test_the_step_limit_truncates_and_the_goal_comes_first() -> None:
+def test_an_episode_is_truncated_at_the_step_limit_unless_it_reaches_the_goal() -> None:
     env = BitFlipEnv(8, max_steps=3)
     ends = set()
     for seed in range(200):
         observation, _ = env.reset(seed=seed)
-        todo = wrong_bits(observation)
+        bits = wrong_bits(observation)
         for step in range(1, 4):
-            bit = todo[step - 1] if step <= len(todo) else 0
+            bit = bits[step - 1] if step <= len(bits) else 0
             _, reward, terminated, truncated, _ = env.step(bit)
-            assert terminated == (step == len(todo))
+            assert terminated == (step == len(bits))
             assert truncated == (step == 3 and not terminated)
             assert reward == (0.0 if terminated else -1.0)
             if terminated or truncated:
                 ends.add((step, terminated))
                 break
-    assert {(3, True), (3, False)} <= ends, "both ends must occur at the limit itself"
+    assert {(3, True), (3, False)} <= ends, "both must occur at the limit"
 
 
-def test_a_finished_game_and_one_not_begun_refuse_a_step() -> None:
+def test_step_raises_before_the_first_reset_and_after_the_end_of_an_episode() -> None:
     env = BitFlipEnv(4, max_steps=1)
     with pytest.raises(ResetNeeded, match=r"has not begun: call reset\(\)"):
         env.step(0)
@@ -105,19 +106,21 @@ def test_a_finished_game_and_one_not_begun_refuse_a_step() -> None:
         ([1], ValueError, r"one integer, got shape \[1\]"),
     ],
 )
-def test_a_bad_action_is_refused_and_changes_nothing(action: Any, error: type[Exception], message: str) -> None:
-    env, twin = BitFlipEnv(5), BitFlipEnv(5)
+def test_an_invalid_action_raises_and_changes_nothing(
+    action: Any, error: type[Exception], message: str
+) -> None:
+    env, other = BitFlipEnv(5), BitFlipEnv(5)
     env.reset(seed=3)
-    twin.reset(seed=3)
+    other.reset(seed=3)
     with pytest.raises(error, match=message):
         env.step(action)
-    assert_equal_nested(env.step(2), twin.step(2))
+    assert_equal_nested(env.step(2), other.step(2))
 
 
-def test_same_seed_same_games_and_only_the_first_reset_needs_it() -> None:
-    env, twin = BitFlipEnv(40), BitFlipEnv(40)
+def test_the_seed_of_the_first_reset_determines_all_episodes() -> None:
+    env, other = BitFlipEnv(40), BitFlipEnv(40)
     first = [env.reset(seed=7), env.reset(), env.reset()]
-    assert_equal_nested([twin.reset(seed=7), twin.reset(), twin.reset()], first)
+    assert_equal_nested([other.reset(seed=7), other.reset(), other.reset()], first)
     assert wrong_bits(first[0][0]) != wrong_bits(first[1][0])
 
 
@@ -133,7 +136,7 @@ def test_returned_arrays_belong_to_the_caller() -> None:
     assert_equal_nested(env.step(5)[0]["desired_goal"], kept["desired_goal"])
 
 
-def test_ansi_renders_one_line() -> None:
+def test_ansi_mode_renders_one_line() -> None:
     env = BitFlipEnv(4, render_mode="ansi")
     observation, _ = env.reset(seed=2)
     state, goal = ("".join(map(str, observation[name])) for name in OBSERVATION_KEYS[1:])
@@ -143,20 +146,21 @@ def test_ansi_renders_one_line() -> None:
         BitFlipEnv(4, render_mode="human")
 
 
-def test_the_pictures_of_a_game_can_be_collected() -> None:
+def test_images_of_an_episode_can_be_collected() -> None:
     env = RenderCollection(gymnasium.make("herfast/BitFlip-v0", n_bits=40, render_mode="rgb_array"))
     observation, _ = env.reset(seed=1)
-    seen = [observation]
+    observations = [observation]
     for bit in wrong_bits(observation):
-        seen.append(env.step(np.int64(bit))[0])
+        observations.append(env.step(np.int64(bit))[0])
     frames = env.render()
     assert_equal_nested(
-        frames, [render_rgb_array(observation["achieved_goal"], observation["desired_goal"]) for observation in seen]
+        frames,
+        [render_rgb_array(item["achieved_goal"], item["desired_goal"]) for item in observations],
     )
     assert {frame.shape for frame in frames} == {frames[0].shape}
 
 
-# --- the rules of the goal, single and batched ---
+# --- compute_reward, compute_terminated and compute_truncated ---
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +171,7 @@ def batch() -> tuple[BitFlipEnv, np.ndarray, np.ndarray, np.ndarray]:
     return BitFlipEnv(3, max_steps=7), achieved, desired, rng.integers(1, 9, 64)
 
 
-def test_rules_batched_equal_rules_single(batch: Any) -> None:
+def test_goal_functions_return_the_same_for_a_batch_and_for_single_goals(batch: Any) -> None:
     env, achieved, desired, elapsed = batch
     dicts = [{"elapsed_steps": int(steps), "is_success": False} for steps in elapsed]
     objects = np.array(dicts, dtype=object)
@@ -178,35 +182,35 @@ def test_rules_batched_equal_rules_single(batch: Any) -> None:
         truncated = env.compute_truncated(achieved, desired, infos)
         assert truncated.dtype == np.bool_
         for i, info in enumerate(dicts):
-            won = achieved[i].tolist() == desired[i].tolist()
+            success = achieved[i].tolist() == desired[i].tolist()
             single = (
                 env.compute_reward(achieved[i], desired[i], info),
                 env.compute_terminated(achieved[i], desired[i], info),
                 env.compute_truncated(achieved[i], desired[i], info),
             )
-            assert single == (0.0 if won else -1.0, won, elapsed[i] >= 7 and not won)
+            assert single == (0.0 if success else -1.0, success, elapsed[i] >= 7 and not success)
             assert [type(value) for value in single] == [float, bool, bool]
             assert (rewards[i], terminated[i], truncated[i]) == single
     assert terminated.any()
     assert env.compute_truncated(achieved, desired, dicts).any()
 
 
-def test_rules_agree_with_what_step_returned() -> None:
+def test_goal_functions_agree_with_step() -> None:
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=3, max_steps=4)
     env.action_space.seed(0)
     for seed in range(50):
         env.reset(seed=seed)
-        over = False
-        while not over:
+        done = False
+        while not done:
             observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
             goals = observation["achieved_goal"], observation["desired_goal"]
             assert env.unwrapped.compute_reward(*goals, info) == reward
             assert env.unwrapped.compute_terminated(*goals, info) == terminated
             assert env.unwrapped.compute_truncated(*goals, info) == truncated
-            over = terminated or truncated
+            done = terminated or truncated
 
 
-def test_rules_need_no_info_where_they_read_none(batch: Any) -> None:
+def test_compute_reward_accepts_any_info(batch: Any) -> None:
     env, achieved, desired, _ = batch
     for info in (None, {}, [{}] * 64):
         assert env.compute_reward(achieved, desired, info).shape == (64,)
@@ -225,7 +229,7 @@ def test_rules_need_no_info_where_they_read_none(batch: Any) -> None:
         (((3,), (3,)), None, "info must be a dict"),
     ],
 )
-def test_rules_refuse_what_they_cannot_read(shapes: Any, info: Any, message: str) -> None:
+def test_compute_truncated_rejects_wrong_shapes_and_infos(shapes: Any, info: Any, message: str) -> None:
     achieved, desired = (np.zeros(shape, np.int8) for shape in shapes)
     with pytest.raises((ValueError, TypeError), match=message):
         BitFlipEnv(3).compute_truncated(achieved, desired, info)

@@ -1,4 +1,4 @@
-"""The vector environment: against a SyncVectorEnv of single ones, and what it refuses."""
+"""Tests of the vector environment, compared with a SyncVectorEnv of single ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from herfast.envs.rendering import render_rgb_array
 
 
 def with_stream(envs: Any, seed: int) -> Any:
-    """Let all games be drawn from one stream, as BitFlipVectorEnv does."""
+    """Make all environments draw from one stream, as BitFlipVectorEnv does."""
     rng = np.random.default_rng(seed)
     if isinstance(envs, SyncVectorEnv):
         for env in envs.envs:
@@ -27,7 +27,8 @@ def with_stream(envs: Any, seed: int) -> Any:
     return envs
 
 
-def pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[BitFlipVectorEnv, SyncVectorEnv]:
+def make_pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[BitFlipVectorEnv, SyncVectorEnv]:
+    """Return a vector environment of herfast and one of Gymnasium with equal streams."""
     ours = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=num_envs, autoreset_mode=mode, **kwargs)
     theirs = gymnasium.make_vec(
         "herfast/BitFlip-v0",
@@ -40,19 +41,24 @@ def pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[BitFlipVect
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize(("num_envs", "n_bits", "max_steps"), [(1, 2, None), (7, 3, 5), (16, 65, 4), (5, 4, 1)])
-def test_a_batch_is_gymnasiums_sync_vector_env(mode: Any, num_envs: int, n_bits: int, max_steps: int | None) -> None:
-    ours, theirs = pair(num_envs, mode, n_bits=n_bits, max_steps=max_steps)
+@pytest.mark.parametrize(
+    ("num_envs", "n_bits", "max_steps"), [(1, 2, None), (7, 3, 5), (16, 65, 4), (5, 4, 1)]
+)
+def test_results_equal_those_of_sync_vector_env(
+    mode: Any, num_envs: int, n_bits: int, max_steps: int | None
+) -> None:
+    ours, theirs = make_pair(num_envs, mode, n_bits=n_bits, max_steps=max_steps)
     assert_equal_nested(ours.reset(), theirs.reset())
     theirs.action_space.seed(5)
-    won = lost = 0
+    n_terminated = n_truncated = 0
     for _ in range(60):
         actions = theirs.action_space.sample()
         result = ours.step(actions)
         assert_equal_nested(result, theirs.step(actions))
-        won, lost = won + result[2].sum(), lost + result[3].sum()
-    assert lost > 0
-    assert won > 0 or n_bits == 65
+        n_terminated += result[2].sum()
+        n_truncated += result[3].sum()
+    assert n_truncated > 0
+    assert n_terminated > 0 or n_bits == 65
     mask = np.zeros(num_envs, np.bool_)
     mask[::2] = True
     assert_equal_nested(ours.reset(options={"reset_mask": mask}), theirs.reset(options={"reset_mask": mask}))
@@ -60,23 +66,25 @@ def test_a_batch_is_gymnasiums_sync_vector_env(mode: Any, num_envs: int, n_bits:
     assert_equal_nested(ours.step(actions), theirs.step(actions))
 
 
-def test_disabled_autoreset_leaves_the_reset_to_the_caller() -> None:
-    ours, theirs = pair(6, AutoresetMode.DISABLED, n_bits=3, max_steps=4)
+def test_with_autoreset_disabled_the_caller_resets_finished_episodes() -> None:
+    ours, theirs = make_pair(6, AutoresetMode.DISABLED, n_bits=3, max_steps=4)
     assert_equal_nested(ours.reset(), theirs.reset())
     theirs.action_space.seed(5)
     for _ in range(40):
         actions = theirs.action_space.sample()
         result = ours.step(actions)
         assert_equal_nested(result, theirs.step(actions))
-        over = result[2] | result[3]
-        if over.any():
-            with pytest.raises(ResetNeeded, match=f"game {np.flatnonzero(over)[0]} has ended"):
+        done = result[2] | result[3]
+        if done.any():
+            with pytest.raises(ResetNeeded, match=f"episode {np.flatnonzero(done)[0]} has ended"):
                 ours.step(actions)
-            assert_equal_nested(ours.reset(options={"reset_mask": over}), theirs.reset(options={"reset_mask": over}))
+            assert_equal_nested(
+                ours.reset(options={"reset_mask": done}), theirs.reset(options={"reset_mask": done})
+            )
 
 
-def test_a_batch_has_the_attributes_and_spaces_of_gymnasiums() -> None:
-    ours, theirs = pair(3, AutoresetMode.SAME_STEP, n_bits=4)
+def test_attributes_and_spaces_equal_those_of_sync_vector_env() -> None:
+    ours, theirs = make_pair(3, AutoresetMode.SAME_STEP, n_bits=4)
     assert isinstance(ours, BitFlipVectorEnv)
     assert ours.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     assert BitFlipVectorEnv(2, n_bits=3).metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
@@ -87,7 +95,7 @@ def test_a_batch_has_the_attributes_and_spaces_of_gymnasiums() -> None:
     assert observations in ours.observation_space
 
 
-def test_make_vec_by_name_of_the_mode() -> None:
+def test_make_vec_accepts_the_autoreset_mode_as_a_string() -> None:
     envs = gymnasium.make_vec(
         "herfast/BitFlip-v0",
         num_envs=2,
@@ -100,33 +108,33 @@ def test_make_vec_by_name_of_the_mode() -> None:
     assert (envs.unwrapped.goal_env.n_bits, envs.unwrapped.goal_env.max_steps) == (5, 6)
 
 
-def test_batch_same_seed_same_games() -> None:
-    def play(seed: int) -> list[Any]:
+def test_the_same_seed_gives_the_same_episodes() -> None:
+    def results(seed: int) -> list[Any]:
         envs = BitFlipVectorEnv(9, n_bits=3, autoreset_mode="SameStep")
         envs.action_space.seed(0)
         return [envs.reset(seed=seed), *(envs.step(envs.action_space.sample()) for _ in range(20))]
 
-    assert_equal_nested(play(4), play(4))
-    assert not np.array_equal(play(4)[0][0]["observation"], play(5)[0][0]["observation"])
+    assert_equal_nested(results(4), results(4))
+    assert not np.array_equal(results(4)[0][0]["observation"], results(5)[0][0]["observation"])
 
 
-def test_batch_results_belong_to_the_caller() -> None:
+def test_returned_arrays_belong_to_the_caller() -> None:
     envs = BitFlipVectorEnv(8, n_bits=3, autoreset_mode="SameStep")
-    twin = BitFlipVectorEnv(8, n_bits=3, autoreset_mode="SameStep")
-    assert_equal_nested(envs.reset(seed=0), twin.reset(seed=0))
+    others = BitFlipVectorEnv(8, n_bits=3, autoreset_mode="SameStep")
+    assert_equal_nested(envs.reset(seed=0), others.reset(seed=0))
     rng = np.random.default_rng(0)
     for _ in range(30):
         actions = rng.integers(0, 3, 8)
         observations, rewards, terminated, truncated, infos = result = envs.step(actions)
-        assert_equal_nested(result, twin.step(actions))
+        assert_equal_nested(result, others.step(actions))
         finals = [value for value in infos.pop("final_obs", []) if value is not None]
         infos.update(infos.pop("final_info", {}))
         arrays = [*observations.values(), rewards, terminated, truncated, *infos.values()]
         for array in arrays + [bits for final in finals for bits in final.values()]:
-            array[...] = 1  # if an environment still reads it, the twins part ways
+            array[...] = 1  # if the environment still read it, later results would differ
 
 
-def test_batch_infos_do_not_share_memory() -> None:
+def test_arrays_of_infos_do_not_share_memory() -> None:
     envs = BitFlipVectorEnv(8, n_bits=1, autoreset_mode="SameStep")
     envs.reset(seed=0)
     _, rewards, terminated, truncated, infos = envs.step(np.zeros(8, np.int64))
@@ -151,14 +159,14 @@ def test_batch_infos_do_not_share_memory() -> None:
         (1, ValueError, r"shape \[3\], got shape \[\]"),
     ],
 )
-def test_bad_batch_actions_are_refused_and_change_nothing(actions: Any, error: type[Exception], message: str) -> None:
-    envs, twin = BitFlipVectorEnv(3, n_bits=4), BitFlipVectorEnv(3, n_bits=4)
+def test_invalid_actions_raise_and_change_nothing(actions: Any, error: type[Exception], message: str) -> None:
+    envs, others = BitFlipVectorEnv(3, n_bits=4), BitFlipVectorEnv(3, n_bits=4)
     envs.reset(seed=0)
-    twin.reset(seed=0)
+    others.reset(seed=0)
     with pytest.raises(error, match=message):
         envs.step(actions)
     for kind in (np.uint8, np.uint16, np.int32, np.int64):
-        assert_equal_nested(envs.step(np.array([3, 0, 1], kind)), twin.step(np.array([3, 0, 1])))
+        assert_equal_nested(envs.step(np.array([3, 0, 1], kind)), others.step(np.array([3, 0, 1])))
 
 
 @pytest.mark.parametrize(
@@ -167,17 +175,17 @@ def test_bad_batch_actions_are_refused_and_change_nothing(actions: Any, error: t
         ([True, False], "got \\[True, False\\]"),
         (np.array([1, 0]), r"got int64 array of shape \[2\]"),
         (np.array([True]), r"shape \[2\], got bool array of shape \[1\]"),
-        (np.zeros(2, np.bool_), "at least one game"),
+        (np.zeros(2, np.bool_), "at least one environment"),
     ],
 )
-def test_a_bad_reset_mask_is_refused(mask: Any, message: str) -> None:
+def test_an_invalid_reset_mask_is_rejected(mask: Any, message: str) -> None:
     envs = BitFlipVectorEnv(2, n_bits=4)
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=message):
         envs.reset(options={"reset_mask": mask})
 
 
-def test_a_batch_not_begun_refuses_a_step_and_a_partial_reset() -> None:
+def test_step_and_partial_reset_raise_before_the_first_full_reset() -> None:
     envs = BitFlipVectorEnv(2, n_bits=4)
     with pytest.raises(ResetNeeded, match="have not begun"):
         envs.step(np.zeros(2, np.int64))
@@ -185,7 +193,7 @@ def test_a_batch_not_begun_refuses_a_step_and_a_partial_reset() -> None:
         envs.reset(options={"reset_mask": np.array([True, False])})
     options = {"reset_mask": np.array([True, True])}
     envs.reset(options=options)
-    assert list(options) == ["reset_mask"], "the caller's options stay as they are"
+    assert list(options) == ["reset_mask"], "the caller's options are not changed"
 
 
 @pytest.mark.parametrize(
@@ -195,16 +203,19 @@ def test_a_batch_not_begun_refuses_a_step_and_a_partial_reset() -> None:
         ({"num_envs": 2.5, "n_bits": 4}, "num_envs must be an integer"),
         ({"num_envs": 2, "n_bits": 0}, "n_bits must be from 1"),
         ({"num_envs": 2, "n_bits": 4, "max_steps": 0}, "max_steps must be from 1"),
-        ({"num_envs": 2, "n_bits": 4, "autoreset_mode": "never"}, "'NextStep', 'SameStep', 'Disabled', got 'never'"),
+        (
+            {"num_envs": 2, "n_bits": 4, "autoreset_mode": "never"},
+            "'NextStep', 'SameStep', 'Disabled', got 'never'",
+        ),
         ({"num_envs": 2, "n_bits": 4, "render_mode": "human"}, "None, 'ansi' or 'rgb_array', got 'human'"),
     ],
 )
-def test_bad_arguments_of_a_batch_are_refused(kwargs: Any, message: str) -> None:
+def test_invalid_arguments_are_rejected(kwargs: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         BitFlipVectorEnv(**kwargs)
 
 
-def test_a_batch_renders_one_line_per_game() -> None:
+def test_ansi_mode_renders_one_line_per_environment() -> None:
     envs = BitFlipVectorEnv(3, n_bits=4, render_mode="ansi")
     observations, _ = envs.reset(seed=0)
     lines = envs.render()
@@ -216,7 +227,7 @@ def test_a_batch_renders_one_line_per_game() -> None:
     assert BitFlipVectorEnv(3, n_bits=4).render() is None
 
 
-def test_a_batch_renders_one_picture_per_game() -> None:
+def test_rgb_array_mode_renders_one_image_per_environment() -> None:
     envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=3, n_bits=40, render_mode="rgb_array")
     assert envs.metadata["render_modes"] == ["ansi", "rgb_array"]
     observations, _ = envs.reset(seed=0)

@@ -1,4 +1,4 @@
-"""A sweep on Dask: a real scheduler and two real workers, one of which is killed."""
+"""Sweeps on Dask, with a scheduler and workers in processes of their own."""
 
 import csv
 import os
@@ -12,11 +12,11 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-CELLS = "--preset notebook --n-bits 6 8 --k 0 1 --seeds 3 --epochs 8 --hidden 64"
+TRIALS = "--preset notebook --n-bits 6 8 --k 0 1 --seeds 3 --epochs 8 --hidden 64"
 
 
-def started(stack, folder, *argv, says):
-    """A process started in `folder`, and what it wrote up to the line that `says` is found in."""
+def start_process(stack, folder, *argv, until):
+    """Start a process; return it and its output up to the first match of `until`."""
     process = subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     stack.callback(process.stdout.close)
     stack.callback(process.wait)
@@ -24,14 +24,17 @@ def started(stack, folder, *argv, says):
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if re.search(says, line):
+        if re.search(until, line):
             return process, lines
     raise AssertionError("".join(lines))
 
 
 def rows(folder):
+    """Rows of results.csv without time and machine, sorted by trial and epoch."""
     with (folder / "results.csv").open(newline="") as file:
-        found = [{k: v for k, v in row.items() if k not in ("seconds", "machine")} for row in csv.DictReader(file)]
+        found = list(csv.DictReader(file))
+    for row in found:
+        del row["seconds"], row["machine"]
     return sorted(found, key=lambda row: (row["cell"], int(row["epoch"])))
 
 
@@ -39,73 +42,100 @@ SWEEP = (sys.executable, "-m", "herfast", "sweep")
 DASK = (sys.executable, "-m", "dask")
 
 
-def cluster(stack, folder, n_workers):
-    """A scheduler, its address, and workers of one thread."""
+def start_cluster(stack, folder, n_workers):
+    """Start a scheduler and workers with one thread; return them and the address."""
     local = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-    scheduler, lines = started(stack, folder, *DASK, "scheduler", *local, says="Scheduler at:")
+    scheduler, lines = start_process(stack, folder, *DASK, "scheduler", *local, until="Scheduler at:")
     address = re.search(r"tcp://\S+", lines[-1]).group()
-    alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
+    worker_options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
     workers = [
-        started(stack, folder, *DASK, "worker", address, *alone, says="Registered to")[0] for _ in range(n_workers)
+        start_process(stack, folder, *DASK, "worker", address, *worker_options, until="Registered to")[0]
+        for _ in range(n_workers)
     ]
     return scheduler, address, workers
 
 
-def test_a_worker_that_is_killed_costs_no_cell(tmp_path):
+def test_the_trial_of_a_killed_worker_is_trained_by_another(tmp_path):
     with ExitStack() as stack:
-        _, address, workers = cluster(stack, tmp_path, 2)
-        flags = (*CELLS.split(), "--out", str(tmp_path / "there"), "--scheduler", address)
-        swept, lines = started(stack, tmp_path, *SWEEP, *flags, says="all epochs done")
-        workers[0].send_signal(signal.SIGKILL)  # when the first cell has come back, so that it is busy with another
+        _, address, workers = start_cluster(stack, tmp_path, 2)
+        flags = (*TRIALS.split(), "--out", str(tmp_path / "cluster"), "--scheduler", address)
+        process, lines = start_process(stack, tmp_path, *SWEEP, *flags, until="all epochs completed")
+        workers[0].send_signal(signal.SIGKILL)  # the first trial is finished: the worker trains another
         assert workers[0].wait() == -signal.SIGKILL
-        lines += swept.stdout.readlines()
-        assert swept.wait() == 0, "".join(lines)
-    assert sum("all epochs done" in line for line in lines) == 12, "".join(lines)
+        lines += process.stdout.readlines()
+        assert process.wait() == 0, "".join(lines)
+    assert sum("all epochs completed" in line for line in lines) == 12, "".join(lines)
     subprocess.run(
-        [*SWEEP, *CELLS.split(), "--out", str(tmp_path / "here")], cwd=tmp_path, check=True, capture_output=True
+        [*SWEEP, *TRIALS.split(), "--out", str(tmp_path / "local")],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
     )
-    assert len(rows(tmp_path / "here")) == 12 * 8
-    assert rows(tmp_path / "there") == rows(tmp_path / "here")
+    assert len(rows(tmp_path / "local")) == 12 * 8
+    assert rows(tmp_path / "cluster") == rows(tmp_path / "local")
 
 
-def begun(stack, address, folder):
-    """A sweep whose first cell has come back, and whose second, which never ends, comes next."""
+def start_endless_sweep(stack, address, folder):
+    """Start a sweep of two trials and wait for the first one.
+
+    The second trial does not end.
+    """
     flags = ["--preset", "notebook", "--n-bits", "4", "--hidden", "8", "--epochs", "1", "1000000"]
-    return started(
-        stack, folder, *SWEEP, *flags, "--scheduler", address, "--out", str(folder / "endless"), says="epoch 1 "
+    return start_process(
+        stack,
+        folder,
+        *SWEEP,
+        *flags,
+        "--scheduler",
+        address,
+        "--out",
+        str(folder / "endless"),
+        until="epoch 1 ",
     )[0]
 
 
-def test_an_interrupted_sweep_frees_the_workers(tmp_path):
+def test_an_interrupted_sweep_releases_the_workers(tmp_path):
     with ExitStack() as stack:
-        _, address, _ = cluster(stack, tmp_path, 1)
-        endless = begun(stack, address, tmp_path)
+        _, address, _ = start_cluster(stack, tmp_path, 1)
+        endless = start_endless_sweep(stack, address, tmp_path)
         endless.send_signal(signal.SIGINT)
-        said = endless.stdout.read()
-        assert endless.wait() == 130, said
-        assert said.endswith("the cells under way are given up; the same command goes on\n")
+        output = endless.stdout.read()
+        assert endless.wait() == 130, output
+        assert output.endswith("unfinished trials are discarded; run the same command again to continue\n")
         quick = ["--preset", "notebook", "--n-bits", "3", "--hidden", "8", "--epochs", "1"]
-        swept, lines = started(
-            stack, tmp_path, *SWEEP, *quick, "--scheduler", address, "--out", str(tmp_path / "quick"), says="epoch 1 "
+        process, lines = start_process(
+            stack,
+            tmp_path,
+            *SWEEP,
+            *quick,
+            "--scheduler",
+            address,
+            "--out",
+            str(tmp_path / "quick"),
+            until="epoch 1 ",
         )
-        assert swept.wait() == 0, lines
+        assert process.wait() == 0, lines
 
 
-def test_a_scheduler_that_goes_away_is_told_in_a_sentence(tmp_path):
+def test_a_lost_scheduler_is_reported_in_one_line(tmp_path):
     with ExitStack() as stack:
-        scheduler, address, _ = cluster(stack, tmp_path, 1)
-        endless = begun(stack, address, tmp_path)
+        scheduler, address, _ = start_cluster(stack, tmp_path, 1)
+        endless = start_endless_sweep(stack, address, tmp_path)
         scheduler.kill()
-        said = endless.stdout.read()
-        assert endless.wait() == 2, said
-        assert said.endswith(f"herfast: error: the Dask scheduler {address} went away; the same command goes on\n")
+        output = endless.stdout.read()
+        assert endless.wait() == 2, output
+        message = (
+            f"lost the connection to the Dask scheduler {address}: run the same command again to continue"
+        )
+        assert output.endswith(f"herfast: error: {message}\n")
     assert len(rows(tmp_path / "endless")) == 1
 
 
-def test_a_scheduler_that_is_not_there_is_refused_in_a_sentence(tmp_path):
+def test_an_unreachable_scheduler_is_reported_in_one_line(tmp_path):
     argv = [sys.executable, "-m", "herfast", "sweep", "--n-bits", "3", "--out", str(tmp_path), "--scheduler"]
-    done = subprocess.run([*argv, "tcp://127.0.0.1:1"], cwd=tmp_path, capture_output=True, text=True, check=False, env={
-        **os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"})  # fmt: skip
+    argv.append("tcp://127.0.0.1:1")
+    env = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "tcp://127.0.0.1:1" in done.stderr

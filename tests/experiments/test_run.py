@@ -1,4 +1,4 @@
-"""The folder of a run: what is written, what is refused, what is never touched."""
+"""Run folders: creation, validation, config.json and plots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.history_files import progress_columns
 
-from herfast.callbacks import text_logs
+from herfast import BitFlip
 from herfast.common import atomic_file
 from herfast.experiments.run import (
     AGENT_FILE,
@@ -27,47 +27,52 @@ from herfast.experiments.run import (
     update_config,
 )
 
-DESCRIPTION = {"herfast": "0", "environment": {"n_bits": 8}, "preset": "fast", "seed": 3}
+DESCRIPTION = {"herfast": "0", "environment": BitFlip(8, 9).spec(), "preset": "fast", "seed": 3}
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
+    """A run folder with config.json and a progress.csv of 20 cycles."""
     folder = tmp_path / "a" / "run"
     with atomic_file.locked(folder):
         create_run(folder, DESCRIPTION)
-    with text_logs.CsvLog(folder / PROGRESS_FILE) as progress:
-        progress.write(progress_columns(20))
+    columns = progress_columns(20)
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(map(str, row)) for row in (columns, *rows)]
+    (folder / PROGRESS_FILE).write_text("\n".join(lines) + "\n")
     return folder
 
 
-def test_a_new_or_empty_folder_or_one_with_other_files_is_free(tmp_path: Path) -> None:
+def test_a_new_folder_and_one_with_foreign_files_are_accepted(tmp_path: Path) -> None:
     check_folder_free(tmp_path / "new" / "run", overwrite=False)
     (tmp_path / "notes.txt").write_text("mine")
     check_folder_free(tmp_path, overwrite=False)
 
 
-def test_a_folder_with_a_run_is_refused_unless_overwritten(run: Path) -> None:
-    with pytest.raises(FileExistsError, match=r"already holds a run: --resume .*, --overwrite "):
+def test_a_folder_with_a_run_is_rejected_without_overwrite(run: Path) -> None:
+    with pytest.raises(FileExistsError, match=r"already contains a run: .* herfast resume, .* --overwrite$"):
         check_folder_free(run, overwrite=False)
     check_folder_free(run, overwrite=True)
 
 
 @pytest.mark.parametrize("name", RUN_FILES)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_foreign_file_of_a_runs_name_is_never_replaced(name: str, overwrite: bool, tmp_path: Path) -> None:
+def test_a_foreign_file_with_the_name_of_a_runs_file_is_never_replaced(
+    name: str, overwrite: bool, tmp_path: Path
+) -> None:
     for text in ("{}", "not json", '["herfast"]'):
         (tmp_path / name).write_text(text)
-        with pytest.raises(FileExistsError, match=f"holds a {name} that is not of a run of herfast"):
+        with pytest.raises(FileExistsError, match=f"contains a {name} that herfast did not write"):
             check_folder_free(tmp_path, overwrite)
 
 
-def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="is a file"):
         check_folder_free(tmp_path / "file", overwrite=True)
 
 
-def test_overwriting_replaces_the_runs_own_files_only(run: Path) -> None:
+def test_overwriting_removes_only_files_of_the_run(run: Path) -> None:
     for name in RUN_FILES:
         if name != CONFIG_FILE:
             (run / name).write_text("old")
@@ -79,7 +84,7 @@ def test_overwriting_replaces_the_runs_own_files_only(run: Path) -> None:
     assert (run / "notes.txt").read_text() == "mine"
 
 
-def test_a_crash_while_overwriting_leaves_a_folder_that_is_known_as_a_run(
+def test_after_a_crash_during_overwriting_the_folder_is_still_recognised_as_a_run(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*args: Any) -> None:
@@ -93,22 +98,26 @@ def test_a_crash_while_overwriting_leaves_a_folder_that_is_known_as_a_run(
     assert read_config(run) == DESCRIPTION
 
 
-def test_what_cannot_be_resumed_is_refused(run: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"holds no checkpoint\.safetensors to go on from: .* --overwrite"):
+def test_a_folder_without_a_checkpoint_or_without_a_run_cannot_be_resumed(run: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"contains no checkpoint\.safetensors to resume from: .* --overwrite"
+    ):
         find_checkpoint(run)
     (run / CHECKPOINT_FILE).write_text("")
     assert find_checkpoint(run) == run / CHECKPOINT_FILE
     (run / CONFIG_FILE).write_text("{}")
-    with pytest.raises(FileNotFoundError, match=r"is not the folder of a run: it holds no config\.json of herfast"):
+    with pytest.raises(
+        FileNotFoundError, match=r"is not the folder of a run: it contains no config\.json written by herfast"
+    ):
         find_checkpoint(run)
     with pytest.raises(FileNotFoundError, match="none is not the folder of a run"):
         find_checkpoint(run / "none")
 
 
-def test_find_takes_a_folder_or_a_file(run: Path) -> None:
+def test_find_file_accepts_a_folder_or_a_file(run: Path) -> None:
     assert find_file(run, PROGRESS_FILE) == run / PROGRESS_FILE
     assert find_file(run / PROGRESS_FILE, AGENT_FILE) == run / PROGRESS_FILE
-    with pytest.raises(FileNotFoundError, match=r"holds no agent\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"contains no agent\.safetensors"):
         find_file(run, AGENT_FILE)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         find_file(run / "none", AGENT_FILE)
@@ -117,36 +126,39 @@ def test_find_takes_a_folder_or_a_file(run: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "title"),
     [
-        (DESCRIPTION, "8 bits, preset fast, seed 3"),
+        (DESCRIPTION, "8 bits in at most 9 steps, preset fast, seed 3"),
+        (DESCRIPTION | {"environment": {"id": "Maze"}}, ""),
         ({"herfast": "0"}, ""),
         ({"herfast": "0", "environment": 8}, ""),
         ({}, ""),
     ],
 )
-def test_plots_are_titled_by_what_was_learnt(
+def test_plots_have_environment_preset_and_seed_as_title(
     config: dict[str, Any], title: str, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr("herfast.experiments.run.plot_run", lambda *args: asked.extend(args))
+    arguments: list[Any] = []
+    monkeypatch.setattr("herfast.experiments.run.plot_run", lambda *args: arguments.extend(args))
     (run / CONFIG_FILE).write_text(json.dumps(config))
     plot_run_folder(run)
-    columns, folder, drawn = asked
+    columns, folder, actual_title = arguments
     assert folder == run
     assert len(columns["success"]) == 20
-    assert drawn == title
+    assert actual_title == title
 
 
-def test_amending_replaces_the_config_alone_and_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_config_replaces_only_config_json_and_atomically(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {path: path.read_bytes() for path in run.iterdir()}
 
     def fail(*args: Any) -> None:
-        raise OSError("killed here")
+        raise OSError("simulated crash")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
-        with pytest.raises(OSError, match="killed here"):
+        with pytest.raises(OSError, match="simulated crash"):
             update_config(run, {"epochs": 9})
-    assert {path: path.read_bytes() for path in before} == before, "nothing is seen of a write that was cut short"
+    assert {path: path.read_bytes() for path in before} == before, "an incomplete write must not show"
     update_config(run, {"epochs": 9})
     assert read_config(run) == {**DESCRIPTION, "config": {"epochs": 9}}
     del before[run / CONFIG_FILE]

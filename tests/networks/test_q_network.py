@@ -1,13 +1,13 @@
-"""The Q-network: values and actions against its dense twin, how it calls the kernels, and what it refuses."""
+"""Tests of QNetwork: values, actions, updates, state dicts and validation."""
 
 import numpy as np
 import pytest
-from support.network_twin import (
+from support.network_reference import (
     copy_parameters,
     random_minibatches,
     random_packed,
     randomise_parameters,
-    twin_q_values,
+    reference_q_values,
 )
 
 from herfast import Config, Minibatches, QNetwork
@@ -17,12 +17,16 @@ SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 130]
 
 
 def random_networks(n, dueling, hidden, numbers_of_rows):
-    """A random network with states, goals and which of its parts is asked: batches of several sizes, both parts."""
+    """Yield a random network with random states, goals and the name of a network.
+
+    There is one item per number of rows and name.
+    """
     rng = np.random.default_rng(n)
     network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=n)
     randomise_parameters(network, rng)
     for rows in numbers_of_rows:
-        states, goals = random_packed(rng, rows, n_bits=n), random_packed(rng, rows, n_bits=n)
+        states = random_packed(rng, rows, n_bits=n)
+        goals = random_packed(rng, rows, n_bits=n)
         for which in ("online", "target"):
             yield network, states, goals, which
 
@@ -30,9 +34,10 @@ def random_networks(n, dueling, hidden, numbers_of_rows):
 @pytest.mark.parametrize("hidden", [(16,), (40, 24), (24, 40)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", SIZES)
-def test_greedy_actions_are_the_twins(n, dueling, hidden):
-    for network, *games in random_networks(n, dueling, hidden, (1, 2, 5, 33)):
-        q, actions = twin_q_values(network, *games), network.act(*games)
+def test_greedy_actions_equal_the_reference(n, dueling, hidden):
+    for network, *arguments in random_networks(n, dueling, hidden, (1, 2, 5, 33)):
+        q = reference_q_values(network, *arguments)
+        actions = network.act(*arguments)
         assert actions.dtype == np.int64
         np.testing.assert_allclose(q[np.arange(len(q)), actions], q.max(axis=1), atol=1e-4, err_msg=f"{n=}")
 
@@ -40,27 +45,30 @@ def test_greedy_actions_are_the_twins(n, dueling, hidden):
 @pytest.mark.parametrize("hidden", [(16,), (40, 24)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", SIZES)
-def test_q_values_are_the_twins(n, dueling, hidden):
-    for network, *games in random_networks(n, dueling, hidden, (0, 1, 2, 5, 33)):
-        q = network.q_values(*games)
-        assert (q.dtype, q.shape) == (np.float32, (len(games[0]), n))
-        np.testing.assert_allclose(q, twin_q_values(network, *games), rtol=1e-4, atol=1e-5)
-        assert (q.argmax(axis=1) == network.act(*games)).all()
+def test_q_values_equal_the_reference(n, dueling, hidden):
+    for network, *arguments in random_networks(n, dueling, hidden, (0, 1, 2, 5, 33)):
+        q = network.q_values(*arguments)
+        assert (q.dtype, q.shape) == (np.float32, (len(arguments[0]), n))
+        np.testing.assert_allclose(q, reference_q_values(network, *arguments), rtol=1e-4, atol=1e-5)
+        assert (q.argmax(axis=1) == network.act(*arguments)).all()
 
 
-@pytest.mark.parametrize(("at_once", "calls"), [(6, 1), (4, 2), (1, 6), (0.1, 6)])
-def test_one_call_of_many_updates_equals_many_calls(at_once, calls, monkeypatch):
-    """Long ones are several calls of the kernel, between which a signal is heard."""
-    rng, made, fit = np.random.default_rng(0), [], entry_points.fit
-    monkeypatch.setattr(entry_points, "fit", lambda *args: made.append(fit(*args)))
+@pytest.mark.parametrize(("updates_per_call", "n_calls"), [(6, 1), (4, 2), (1, 6), (0.1, 6)])
+def test_one_call_of_many_updates_equals_many_calls(updates_per_call, n_calls, monkeypatch):
+    """Long calls become several calls of the kernel, so that signals are handled."""
+    rng = np.random.default_rng(0)
+    calls = []
+    fit = entry_points.fit
+    monkeypatch.setattr(entry_points, "fit", lambda *args: calls.append(fit(*args)))
     batches = random_minibatches(rng, 6, 20, 10, 10, 10)
     rates = {"learning_rate": 1e-2, "learning_rate_end": 1e-4, "learning_rate_decay_updates": 5}
     config = Config(hidden=(40,), target_update=4, dueling=True, **rates)
     one, many = (QNetwork(10, config=config, seed=0) for _ in range(2))
     n_parameters = sum(array.nbytes for array in one._flats().values()) // 4 // 5
-    monkeypatch.setattr("herfast.networks.q_network.MAX_CALL_OPERATIONS", int(at_once * 20 * n_parameters))
+    max_operations = int(updates_per_call * 20 * n_parameters)
+    monkeypatch.setattr("herfast.networks.q_network.MAX_CALL_OPERATIONS", max_operations)
     losses = one.fit(batches)
-    assert len(made) == calls
+    assert len(calls) == n_calls
     single = [many.fit(Minibatches(*(array[u : u + 1] for array in batches)))[0] for u in range(6)]
     assert losses.tolist() == single
     for which in ("online", "target", "moment2"):
@@ -68,7 +76,7 @@ def test_one_call_of_many_updates_equals_many_calls(at_once, calls, monkeypatch)
             assert (array == many.parameters(which)[name]).all(), (which, name)
 
 
-def test_target_starts_equal_and_follows():
+def test_target_network_is_copied_every_target_update():
     network = QNetwork(8, config=Config(hidden=(40,), target_update=2), seed=0)
     rng = np.random.default_rng(0)
     first = copy_parameters(network, "online")
@@ -90,7 +98,7 @@ def test_ties_go_to_the_lowest_action():
     assert network.act(random_packed(rng, 5, n_bits=7), random_packed(rng, 5, n_bits=7)).tolist() == [1] * 5
 
 
-def test_padding_of_odd_widths_stays_zero():
+def test_padding_of_layer_widths_stays_zero():
     network = QNetwork(5, config=Config(hidden=(33, 7)), seed=0)
     network.fit(random_minibatches(np.random.default_rng(0), 20, 16, 5, 5, 5))
     flat = network._online.params.copy()
@@ -101,7 +109,7 @@ def test_padding_of_odd_widths_stays_zero():
     assert flat.any()
 
 
-def test_nan_stays_visible():
+def test_nan_in_a_weight_gives_a_nan_loss():
     network = QNetwork(5, config=Config(hidden=(33,)), seed=0)
     network.parameters()["hidden1.weight"][0, 0] = np.nan
     losses = network.fit(random_minibatches(np.random.default_rng(0), 1, 16, 5, 5, 5))
@@ -118,14 +126,14 @@ def test_nan_stays_visible():
         ((5, 5, 0), "n_actions"),
     ],
 )
-def test_bad_sizes_are_refused(arguments, message):
+def test_invalid_sizes_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         QNetwork(*arguments)
     with pytest.raises(TypeError, match=message):
         QNetwork(*arguments[:-1], True)
 
 
-def test_bad_names_are_refused():
+def test_unknown_network_names_raise():
     network = QNetwork(5, config=Config(hidden=(33,)), seed=0)
     with pytest.raises(ValueError, match="which"):
         network.parameters("offline")
@@ -133,7 +141,7 @@ def test_bad_names_are_refused():
         network.greedy_policy(3, "offline")
 
 
-# --- state_dict and load_state_dict -----------------------------------------------------------------------------------
+# --- state_dict and load_state_dict ---
 
 ARCHITECTURES = {
     "one layer": {"hidden": (40,)},
@@ -145,7 +153,11 @@ PARTS = ["online", "target", "moment1", "moment2"]
 
 
 def fitted_network(name, seed):
-    """9 state bits, 5 goal bits, 7 actions; parameters, moments and the number of updates differ with the seed."""
+    """Return a network after some updates.
+
+    It has 9 state bits, 5 goal bits and 7 actions. Parameters, moments and the number of updates depend on
+    the seed.
+    """
     network = QNetwork(9, 5, 7, config=Config(target_update=2, polyak=0.5, **ARCHITECTURES[name]), seed=seed)
     network.fit(random_minibatches(np.random.default_rng(seed), 2 + seed, 20, 9, 5, 7))
     return network
@@ -156,15 +168,16 @@ def copied_state(network, learning=True):
 
 
 def values(network):
-    """Q of both networks, which also depends on the head that is derived from dueling's parameters."""
+    """Return Q of both networks, which with dueling also depends on the derived head."""
     rng = np.random.default_rng(0)
-    states, goals = random_packed(rng, 30, n_bits=9), random_packed(rng, 30, n_bits=5)
+    states = random_packed(rng, 30, n_bits=9)
+    goals = random_packed(rng, 30, n_bits=5)
     return [network.q_values(states, goals, which).tolist() for which in ("online", "target")]
 
 
 @pytest.mark.parametrize("learning", [True, False])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_state_dict_is_named_views_of_the_parameters(name, learning):
+def test_state_dict_returns_named_views_of_the_parameters(name, learning):
     network = fitted_network(name, seed=1)
     state = network.state_dict(learning=learning)
     parts = PARTS if learning else PARTS[:2]
@@ -178,9 +191,12 @@ def test_a_state_dict_is_named_views_of_the_parameters(name, learning):
 
 @pytest.mark.parametrize("learning", [True, False])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_loaded_network_has_the_parameters_and_values_of_the_saved_one(name, learning):
-    saved, loaded = fitted_network(name, seed=1), fitted_network(name, seed=2)
-    state, before, updates = copied_state(saved, learning), copied_state(loaded), loaded.updates
+def test_load_state_dict_restores_parameters_and_values(name, learning):
+    saved = fitted_network(name, seed=1)
+    loaded = fitted_network(name, seed=2)
+    state = copied_state(saved, learning)
+    before = copied_state(loaded)
+    updates = loaded.updates
     assert all((before[key] != array).any() for key, array in state.items())
     loaded.load_state_dict(state)
     for array in state.values():
@@ -194,7 +210,7 @@ def test_a_loaded_network_has_the_parameters_and_values_of_the_saved_one(name, l
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_loaded_network_learns_as_the_saved_one_does(name):
+def test_a_loaded_network_trains_as_the_saved_one(name):
     saved = fitted_network(name, seed=1)
     loaded = QNetwork(9, 5, 7, config=saved.config, seed=2)
     loaded.load_state_dict(saved.state_dict())
@@ -206,7 +222,8 @@ def test_a_loaded_network_learns_as_the_saved_one_does(name):
     assert values(loaded) == values(saved)
 
 
-WRONG_STATES = {  # how the last entry is changed
+# name: a change of the last entry, the exception and a pattern of its message
+INVALID_STATES = {
     "missing": (lambda state, last: state.pop(last), ValueError, r"\.bias is missing$"),
     "unknown": (lambda state, last: state.update(more=state[last]), ValueError, "^'more' is unknown$"),
     "no array": (
@@ -218,29 +235,36 @@ WRONG_STATES = {  # how the last entry is changed
     "shape": (lambda state, last: state.update({last: state[last][None]}), ValueError, "should be float32"),
     "NaN": (lambda state, last: state[last].fill(np.nan), ValueError, r"\.bias is not finite$"),
     "infinite": (lambda state, last: state[last].fill(np.inf), ValueError, r"\.bias is not finite$"),
-    "negative": (lambda state, last: state[last].fill(-0.5), ValueError, r"\.bias has a negative number, -0\.5$"),
+    "negative": (
+        lambda state, last: state[last].fill(-0.5),
+        ValueError,
+        r"\.bias has a negative number, -0\.5$",
+    ),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_STATES)
+@pytest.mark.parametrize("invalid", INVALID_STATES)
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(name, wrong):
-    """The last entry alone is wrong, so that one loaded before it was looked at would be seen."""
-    change, error, message = WRONG_STATES[wrong]
-    network, state = fitted_network(name, seed=2), copied_state(fitted_network(name, seed=1))
+def test_an_invalid_state_raises_and_changes_nothing(name, invalid):
+    """Only the last entry is invalid, so a partial load would be detected."""
+    change, error, message = INVALID_STATES[invalid]
+    network = fitted_network(name, seed=2)
+    state = copied_state(fitted_network(name, seed=1))
     last = list(state)[-1]
     assert last.startswith("moment2.")
     change(state, last)
-    before, played, updates = copied_state(network), values(network), network.updates
+    before = copied_state(network)
+    q = values(network)
+    updates = network.updates
     with pytest.raises(error, match=message):
         network.load_state_dict(state)
     for key, array in network.state_dict().items():
         np.testing.assert_array_equal(array, before[key], err_msg=key)
-    assert values(network) == played
+    assert values(network) == q
     assert network.updates == updates
 
 
-def test_a_state_of_another_architecture_or_another_kind_is_refused():
+def test_a_state_of_another_architecture_or_type_raises():
     network = fitted_network("one layer", seed=2)
     before = copied_state(network)
     for state, error, message in (

@@ -1,4 +1,4 @@
-"""The plots: the numbers behind them, the pictures, and what is refused. Needs matplotlib."""
+"""Tests of the plots of a run: curves, files and invalid histories."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def history(n_cycles: int, **columns: Any) -> dict[str, Any]:
 
 
 def lines(figure: Any) -> dict[str, np.ndarray]:
-    """Label -> y values of the lines of a figure's only axes."""
+    """Return the y values of the lines in the only axes of a figure, by label."""
     (axes,) = figure.axes
     return {line.get_label(): np.asarray(line.get_ydata()) for line in axes.lines}
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 50])
-def test_rolling_mean_is_the_mean_of_what_there_is(window: int) -> None:
+def test_rolling_mean_ignores_nan_and_starts_with_fewer_values(window: int) -> None:
     values = np.random.default_rng(0).normal(size=40)
     values[[0, 5, 6, 7, 8]] = np.nan
     means = run_plots.rolling_mean(values, window)
@@ -45,8 +45,10 @@ def test_rolling_mean_is_the_mean_of_what_there_is(window: int) -> None:
     assert run_plots.rolling_mean(np.array([]), window).shape == (0,)
 
 
-def test_a_run_gives_three_pictures_of_two_kinds(tmp_path: Path) -> None:
-    assert run_plots.plot_run(history(30), tmp_path, "8 bits") == [tmp_path / name for name in run_plots.PLOT_FILES]
+def test_a_run_gives_three_plots_in_two_formats(tmp_path: Path) -> None:
+    assert run_plots.plot_run(history(30), tmp_path, "8 bits") == [
+        tmp_path / name for name in run_plots.PLOT_FILES
+    ]
     for name in run_plots.PLOT_FILES:
         data = (tmp_path / name).read_bytes()
         assert data.startswith(b"\x89PNG" if name.endswith(".png") else b"<?xml")
@@ -58,26 +60,26 @@ def test_a_run_gives_three_pictures_of_two_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_cycles", [1, 2, 3, 11, 700])
-def test_runs_of_any_length_are_drawn(n_cycles: int, tmp_path: Path) -> None:
+def test_runs_of_any_length_are_plotted(n_cycles: int, tmp_path: Path) -> None:
     assert len(run_plots.plot_run(history(n_cycles), tmp_path)) == 6
 
 
-def test_the_lines_are_the_history() -> None:
+def test_the_curves_show_the_history() -> None:
     columns = history(700, loss=np.random.default_rng(0).random(700))
-    success, greedy = lines(run_plots._success(columns, "")).values()
+    success, greedy = lines(run_plots._plot_success(columns, "")).values()
     np.testing.assert_array_equal(success, columns["success"])
     np.testing.assert_array_equal(greedy, np.full(70, 0.5))
-    for figure, name, window in ((run_plots._return, "return", 50), (run_plots._loss, "loss", 100)):
-        drawn = lines(figure(columns, ""))
-        np.testing.assert_array_equal(drawn["each cycle"], columns[name])
+    for figure, name, window in ((run_plots._plot_return, "return", 50), (run_plots._plot_loss, "loss", 100)):
+        curves = lines(figure(columns, ""))
+        np.testing.assert_array_equal(curves["each cycle"], columns[name])
         mean = run_plots.rolling_mean(columns[name], window)
-        np.testing.assert_array_equal(drawn[f"mean of the last {window} cycles"], mean)
+        np.testing.assert_array_equal(curves[f"mean of the last {window} cycles"], mean)
 
 
 @pytest.mark.parametrize("n_cycles", [2, 49, 130, 2000])
-def test_means_are_the_notebooks_however_long_the_run(n_cycles: int) -> None:
+def test_windows_of_rolling_means_do_not_depend_on_the_length_of_the_run(n_cycles: int) -> None:
     noise = np.random.default_rng(1).random(n_cycles)
-    for draw, name, window in ((run_plots._return, "return", 50), (run_plots._loss, "loss", 100)):
+    for draw, name, window in ((run_plots._plot_return, "return", 50), (run_plots._plot_loss, "loss", 100)):
         figure = draw(history(n_cycles, **{name: noise}), "")
         mean = lines(figure)[f"mean of the last {window} cycles"]
         assert len(mean) == n_cycles
@@ -86,26 +88,26 @@ def test_means_are_the_notebooks_however_long_the_run(n_cycles: int) -> None:
         assert f"{window} cycles" in figure.axes[0].get_legend().get_texts()[1].get_text()
 
 
-def test_axes_say_what_they_show() -> None:
-    for draw, word in (
-        (run_plots._success, "success rate"),
-        (run_plots._return, "rewards"),
-        (run_plots._loss, "squared error"),
+def test_axes_and_title_are_labelled() -> None:
+    for plot, label in (
+        (run_plots._plot_success, "success rate"),
+        (run_plots._plot_return, "rewards"),
+        (run_plots._plot_loss, "squared error"),
     ):
-        (axes,) = draw(history(30), "8 bits, seed 3").axes
-        assert word in axes.get_ylabel()
+        (axes,) = plot(history(30), "8 bits, seed 3").axes
+        assert label in axes.get_ylabel()
         assert axes.get_xlabel() == "cycle (64 episodes and 40 updates each)"
         assert axes.get_title(loc="left").endswith("8 bits, seed 3")
 
 
-def test_a_history_without_the_optional_columns_is_drawn(tmp_path: Path) -> None:
+def test_a_history_without_optional_columns_is_plotted(tmp_path: Path) -> None:
     columns = {name: history(5)[name] for name in ("success", "return", "loss")}
     assert len(run_plots.plot_run(columns, tmp_path)) == 6
-    assert list(lines(run_plots._success(columns, ""))) == ["while exploring, each cycle"]
+    assert list(lines(run_plots._plot_success(columns, ""))) == ["training episodes, each cycle"]
 
 
-def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no cycle has been finished"):
+def test_an_empty_history_or_a_missing_column_raises(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no cycle has been completed"):
         run_plots.plot_run(history(0), tmp_path)
     columns = history(3)
     del columns["loss"]
@@ -114,13 +116,15 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_matplotlib_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_names_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("matplotlib", "matplotlib.figure", "matplotlib.ticker"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install 'herfast\[plot\]'"):
         run_plots.plot_run(history(3), tmp_path)
 
 
-def test_drawing_never_touches_pyplot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plots_do_not_import_pyplot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it now fails
     assert len(run_plots.plot_run(history(3), tmp_path)) == 6

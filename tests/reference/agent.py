@@ -1,8 +1,11 @@
-"""The whole agent, slow and plain: hindsight experience replay (Andrychowicz et al. 2017, algorithm 1), (Double) DQN,
-and the bit-flipping game. States and goals are Python integers, the network is float64. Never imports herfast.
+"""Reference implementation of the whole agent, written for readability.
 
-It draws from the same streams in the same order as herfast, so that the same seed gives the same games, explorers,
-minibatches and goals, as long as the same actions are taken.
+It does not import herfast. It consists of hindsight experience replay (Andrychowicz et al. 2017,
+algorithm 1), DQN or Double DQN, and the bit-flipping environment. States and goals are Python integers, and
+the network is float64.
+
+It draws from the same random streams in the same order as herfast. So the same seed gives the same episodes,
+exploration, minibatches and goals, as long as the same actions are taken.
 """
 
 from typing import NamedTuple
@@ -12,7 +15,7 @@ from reference import bitflip, network
 from reference.bits import to_bits
 from reference.ring import Ring
 
-ENVIRONMENT, EXPLORATION, REPLAY, WEIGHTS, EVALUATION = range(5)  # the roles of the random streams
+ENVIRONMENT, EXPLORATION, REPLAY, WEIGHTS, EVALUATION = range(5)  # roles of the random streams
 
 
 def stream(seed, role):
@@ -36,6 +39,8 @@ def learning_rate_at(config, updates):
 
 
 class Episode(NamedTuple):
+    """One episode, from its start to its goal or to the step limit."""
+
     states: list[int]  # one more than actions
     actions: list[int]
     goal: int
@@ -43,7 +48,10 @@ class Episode(NamedTuple):
 
 
 class Agent:
-    """`config` is a dict of Config's fields. Its parts are herfast's Agent._cycle, step by step."""
+    """Agent whose methods are the steps of herfast's Agent._cycle.
+
+    `config` is a dict of the fields of Config.
+    """
 
     def __init__(self, n_bits, max_steps, config, seed):
         self.n_bits, self.max_steps, self.config = n_bits, max_steps, config
@@ -51,11 +59,17 @@ class Agent:
         self.ring = Ring(config["capacity"], n_bits)
         self.online = network.initial(n_bits, config, self.streams[WEIGHTS])
         self.target = dict(self.online)
-        self.moment1, self.moment2 = ({name: 0 * array for name, array in self.online.items()} for _ in range(2))
+        self.moment1, self.moment2 = (
+            {name: 0 * array for name, array in self.online.items()} for _ in range(2)
+        )
         self.env_steps = self.updates = 0
 
     def epoch(self):
-        """Success of the games as played, over an epoch's cycles, and of 100 greedy games at its end."""
+        """Train for one epoch.
+
+        Returns the success rate of its episodes, exploration included, and that of 100 greedy episodes at its
+        end.
+        """
         success = [self.cycle() for _ in range(self.config["cycles_per_epoch"])]
         return np.mean(success), self.evaluate(100)
 
@@ -67,15 +81,21 @@ class Agent:
         return np.mean([episode.reached for episode in episodes])
 
     def play(self, n_episodes, script=None):
-        """Epsilon-greedy games in lockstep. With a `script`, script[t][e] stands for the greedy action."""
+        """Play epsilon-greedy episodes in lockstep.
+
+        With a `script`, script[t][e] is taken instead of the greedy action.
+        """
         return self._play(
-            n_episodes, self.streams[ENVIRONMENT], self.online, lambda games, t: self._explore(games, t, script)
+            n_episodes,
+            self.streams[ENVIRONMENT],
+            self.online,
+            lambda active, t: self._explore(active, t, script),
         )
 
     def evaluate(self, n_episodes):
-        """The success of greedy games."""
+        """Return the success rate of greedy episodes."""
         params = self.target if self.config["evaluate_with"] == "target" else self.online
-        episodes = self._play(n_episodes, self.streams[EVALUATION], params, lambda games, t: {})
+        episodes = self._play(n_episodes, self.streams[EVALUATION], params, lambda active, t: {})
         return np.mean([episode.reached for episode in episodes])
 
     def _play(self, n_episodes, rng, params, explore):
@@ -99,7 +119,10 @@ class Agent:
         return episodes
 
     def _explore(self, active, t, script):
-        """The actions of the games that explore; with a script those of all others too."""
+        """Return the actions of the episodes that explore, as a dict by episode.
+
+        With a script, the scripted actions of all other active episodes are included.
+        """
         rng, epsilon = self.streams[EXPLORATION], epsilon_at(self.config, self.env_steps)
         explorers = [e for e, u in zip(active, rng.random(len(active)), strict=True) if u < epsilon]
         drawn = rng.integers(self.n_bits, size=len(explorers)).tolist() if explorers else []
@@ -116,7 +139,7 @@ class Agent:
         return self.ring.sample(raw, self.config["strategy"], self.config["k"], self.config["batch_size"])
 
     def update(self, minibatch):
-        """One update from a list of transitions; the loss before it."""
+        """Make one update on a list of transitions, and return the loss before it."""
         batch = {
             "x": self.inputs([(row.state, row.goal) for row in minibatch]),
             "x_next": self.inputs([(row.next_state, row.goal) for row in minibatch]),
@@ -131,11 +154,11 @@ class Agent:
         return network.update(*parts, batch, self.config, rate, self.updates)[0]
 
     def values(self, params, pairs):
-        """Q [len(pairs), n] of pairs of state and goal."""
+        """Return Q [len(pairs), n] of (state, goal) pairs."""
         return network.forward(params, self.inputs(pairs))[1]
 
     def inputs(self, pairs):
-        """+-1 for each bit of the state, then of the goal."""
+        """Return the bits of the state, then of the goal, as +-1."""
         return np.array([2.0 * np.array(self._bits(state) + self._bits(goal)) - 1 for state, goal in pairs])
 
     def _bits(self, string):

@@ -1,4 +1,4 @@
-"""The bit-flipping game, one game at a time, states and goals as Python integers."""
+"""Reference bit-flipping environment with Python integers, one episode at a time."""
 
 from numpy.random import BitGenerator
 from reference.bits import prefix
@@ -14,6 +14,6 @@ def reset(raw: BitGenerator, n_bits: int) -> tuple[int, int]:
 
 
 def step(state: int, goal: int, action: int) -> tuple[int, bool]:
-    """The next state, and whether it is the goal."""
-    following = state ^ 1 << action
-    return following, following == goal
+    """Return the next state, and True if it is the goal."""
+    next_state = state ^ 1 << action
+    return next_state, next_state == goal

@@ -1,4 +1,4 @@
-"""Bit strings as Python integers of any length: bit i of the string is bit i of the integer."""
+"""Bit strings as Python integers: bit i of the string is bit i of the integer."""
 
 from collections.abc import Sequence
 

@@ -1,10 +1,17 @@
-"""What herfast.layers computes, in plain NumPy on arrays of 0 and 1 (bits [B, n]) and dense weights."""
+"""Reference for packed_layer.py in plain NumPy, with dense weights.
+
+Bits are arrays [B, n] of 0 and 1.
+"""
 
 import numpy as np
 
 
 def codes(state_bits, goal_bits, most_per_word=16):
-    """Groups of 4 bits, state and goal each padded to whole groups, the first lowest, in words of equally many."""
+    """Return words of 4-bit codes, uint64[B, words].
+
+    State and goal are each padded to whole codes. All words but the last hold the same number of codes.
+    The first code is in the lowest bits.
+    """
     padded = [np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4))) for bits in (state_bits, goal_bits)]
     groups = np.concatenate(padded, axis=1).reshape(len(state_bits), -1, 4) @ [1, 2, 4, 8]
     n_words = -(-groups.shape[1] // most_per_word)
@@ -16,13 +23,16 @@ def codes(state_bits, goal_bits, most_per_word=16):
 
 
 def table(rows):
-    """For each v < 2^len(rows) the sum of the rows, each times 1 or -1 by its bit of v."""
+    """Return the signed sums of the rows, one per v < 2^len(rows).
+
+    Row i is multiplied by 1 if bit i of v is set, else by -1.
+    """
     v = np.arange(2 ** len(rows))[:, None] >> np.arange(len(rows)) & 1
     return (2 * v - 1) @ rows
 
 
 def inputs(state_bits, goal_bits):
-    """+-1 for each bit, the state's first."""
+    """Return the bits of the state, then of the goal, as +-1."""
     return 2.0 * np.concatenate([state_bits, goal_bits], axis=1) - 1.0
 
 
@@ -31,12 +41,12 @@ def first_layer(x, weights, biases):
 
 
 def first_layer_gradient(x, d_z):
-    """By the weights."""
+    """Return the gradient of the loss with respect to the weights."""
     return x.T @ d_z
 
 
 def transposed(bits):
-    """uint64[n, words of B]: bit b of row i is bits[b, i]."""
+    """Return uint64[n, words of B]; bit b of row i is bits[b, i]."""
     n_words = -(-len(bits) // 64)
     out = np.zeros((bits.shape[1], n_words), np.uint64)
     for b, row in enumerate(bits):

@@ -1,29 +1,34 @@
-"""The Q-network in plain dense NumPy, any dtype: what herfast's kernels must compute. Never imports herfast.
+"""Reference Q-network in plain dense NumPy, of any dtype.
 
-Parameters are a dict of arrays named as QNetwork.parameters names them.
+It does not import herfast. Parameters are a dict of arrays with the names of QNetwork.parameters.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
+BETA1 = 0.9
+BETA2 = 0.999
+ADAM_EPSILON = 1e-8
 
 
 def unpack(words, n_bits):
-    """uint64[..., W] -> 0/1 int64[..., n_bits]."""
+    """Unpack uint64[..., W] to int64[..., n_bits] of 0 and 1."""
     bits = (words[..., :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
     return bits.reshape(*words.shape[:-1], 64 * words.shape[-1])[..., :n_bits].astype(np.int64)
 
 
 def inputs(states, goals, n_state_bits, n_goal_bits, dtype):
-    """+-1 encoded [state, goal] of packed rows."""
+    """Return packed states and goals as inputs +-1, the state first."""
     bits = np.concatenate([unpack(states, n_state_bits), unpack(goals, n_goal_bits)], axis=-1)
     return (2 * bits - 1).astype(dtype)
 
 
 def initial(n_bits, config, rng):
-    """What QNetwork starts with, drawn in the order of the names; float64 arrays of float32 numbers."""
+    """Draw the initial parameters of QNetwork, in the order of their names.
+
+    They are float64 arrays, rounded to float32.
+    """
     params, fan_in = {}, 2 * n_bits
 
     def draw(name, *shape):
@@ -46,21 +51,27 @@ def initial(n_bits, config, rng):
 
 
 def sparse_pairs(n_bits, units, rng):
-    """Three bits a unit, or as many as there are: a random sign on the state's bit, the opposite on the goal's."""
-    weights, bits = np.zeros((2 * n_bits, units), np.float32), min(3, n_bits)
+    """Draw first-layer weights with min(3, n_bits) pairs of bits per unit.
+
+    The weight of a state bit has a random sign, and that of the same goal bit the opposite sign.
+    """
+    weights = np.zeros((2 * n_bits, units), np.float32)
+    bits = min(3, n_bits)
     for unit in range(units):
-        chosen, signs = rng.choice(n_bits, bits, replace=False), rng.choice([-1.0, 1.0], bits)
+        chosen = rng.choice(n_bits, bits, replace=False)
+        signs = rng.choice([-1.0, 1.0], bits)
         weights[chosen, unit] = signs / np.sqrt(2 * bits)
         weights[n_bits + chosen, unit] = -signs / np.sqrt(2 * bits)
     return weights.astype(np.float64)
 
 
 def depth(params):
+    """Return the number of hidden layers."""
     return sum(name.startswith("hidden") and name.endswith("weight") for name in params)
 
 
 def forward(params, x):
-    """Pre-activations of the hidden layers, and the values Q [B, A]."""
+    """Return the pre-activations of the hidden layers, and Q [B, A]."""
     zs, h = [], x
     for layer in range(1, depth(params) + 1):
         zs.append(h @ params[f"hidden{layer}.weight"] + params[f"hidden{layer}.bias"])
@@ -73,13 +84,16 @@ def forward(params, x):
 
 
 def targets(online, target, batch, config):
-    """y of DESIGN's order: bootstrap, clip, bound, gap. `batch` is a dict of arrays with dense inputs x, x_next."""
+    """Return the targets y: bootstrap, then clip, hindsight bound, advantage gap.
+
+    `batch` is a dict of arrays with dense inputs x and x_next.
+    """
     rows = np.arange(len(batch["actions"]))
     q_next = forward(target, batch["x_next"])[1]
     chooser = forward(online, batch["x_next"])[1] if config["double_q"] else q_next
     bootstrap = q_next[rows, chooser.argmax(axis=1)]
-    go_on = np.where(batch["terminated"] & config["mask_terminal"], 0.0, 1.0)
-    y = batch["rewards"] + config["gamma"] * go_on * bootstrap
+    mask = np.where(batch["terminated"] & config["mask_terminal"], 0.0, 1.0)
+    y = batch["rewards"] + config["gamma"] * mask * bootstrap
     worst = -1 / (1 - config["gamma"])
     if config["clip_targets"]:
         y = np.minimum(np.maximum(y, worst), 0)
@@ -94,13 +108,13 @@ def targets(online, target, batch, config):
 
 
 def loss(params, x, actions, y):
-    """mean (Q(s, a) - y)^2."""
+    """Return mean (Q(s, a) - y)^2."""
     q = forward(params, x)[1]
     return np.mean((q[np.arange(len(actions)), actions] - y) ** 2)
 
 
 def gradient(params, x, actions, y):
-    """d loss / d params, by the chain rule."""
+    """Return the gradient of the loss by all parameters, by the chain rule."""
     rows = np.arange(len(actions))
     zs, q = forward(params, x)
     d_q = np.zeros_like(q)
@@ -123,7 +137,10 @@ def gradient(params, x, actions, y):
 
 
 def adam(params, d_params, moment1, moment2, learning_rate, step):
-    """Kingma and Ba 2015, algorithm 1, in place; `step` counts from 1."""
+    """Make one step of Adam in place (Kingma and Ba 2015, algorithm 1).
+
+    `step` counts from 1.
+    """
     for name, d in d_params.items():
         moment1[name] = BETA1 * moment1[name] + (1 - BETA1) * d
         moment2[name] = BETA2 * moment2[name] + (1 - BETA2) * d**2
@@ -132,7 +149,7 @@ def adam(params, d_params, moment1, moment2, learning_rate, step):
 
 
 def update(online, target, moment1, moment2, batch, config, learning_rate, step):
-    """One update of the dicts in place, the target network's included; returns loss and gradient."""
+    """Make one update of all dicts in place, and return the loss and the gradient."""
     y = targets(online, target, batch, config)
     before = loss(online, batch["x"], batch["actions"], y)
     d = gradient(online, batch["x"], batch["actions"], y)

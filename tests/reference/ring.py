@@ -1,4 +1,7 @@
-"""Hindsight replay written for reading: a list of records that know their episode, cut to the newest `capacity`."""
+"""Reference hindsight replay buffer, written for readability.
+
+It is a list of the newest `capacity` records. Each record has the number of its episode.
+"""
 
 from typing import NamedTuple
 
@@ -8,6 +11,8 @@ from reference.draw import below
 
 
 class Record(NamedTuple):
+    """A stored state; the last one of an episode has steps_to_end = 0."""
+
     episode: int
     state: int
     goal: int
@@ -17,6 +22,8 @@ class Record(NamedTuple):
 
 
 class Transition(NamedTuple):
+    """One sample of a minibatch, with its goal already relabelled."""
+
     state: int
     next_state: int
     goal: int
@@ -27,6 +34,8 @@ class Transition(NamedTuple):
 
 
 class Ring:
+    """The newest `capacity` records, oldest first."""
+
     def __init__(self, capacity: int, n_goal_bits: int) -> None:
         self.capacity = capacity
         self.n_goal_bits = n_goal_bits
@@ -34,7 +43,7 @@ class Ring:
         self.n_episodes = 0
 
     def add(self, states: list[int], actions: list[int], goal: int) -> None:
-        """One episode: L + 1 states, L actions."""
+        """Add one episode of L + 1 states and L actions."""
         length = len(actions)
         for t, state in enumerate(states):
             action = actions[t] if t < length else 0
@@ -52,13 +61,14 @@ class Ring:
     def _transition(self, raw: BitGenerator, strategy: str, k: int, index: int) -> Transition:
         while self.records[index].steps_to_end == 0:
             index = below(raw, len(self.records))
-        record, following = self.records[index], self.records[index + 1]
-        own = self._stored_of_the_episode(index)
+        record = self.records[index]
+        next_state = self.records[index + 1].state
+        episode = self._stored_episode(index)
         if k > 0 and below(raw, k + 1) < k:
             allowed = {
-                "future": range(index + 1, own.stop),
-                "final": own[-1:],
-                "episode": own,
+                "future": range(index + 1, episode.stop),
+                "final": episode[-1:],
+                "episode": episode,
                 "random": range(len(self.records)),
             }[strategy]
             source = allowed[0 if strategy == "final" else below(raw, len(allowed))]
@@ -66,14 +76,14 @@ class Ring:
             steps_to_goal = 0 if strategy == "random" else max(0, source - index)
         else:
             goal = record.goal
-            reached = prefix(self.records[own[-1]].state, self.n_goal_bits) == goal
-            steps_to_goal = own[-1] - index if reached else 0
-        terminated = prefix(following.state, self.n_goal_bits) == goal
+            reached = prefix(self.records[episode[-1]].state, self.n_goal_bits) == goal
+            steps_to_goal = episode[-1] - index if reached else 0
+        terminated = prefix(next_state, self.n_goal_bits) == goal
         reward = 0.0 if terminated else -1.0
-        return Transition(record.state, following.state, goal, record.action, reward, terminated, steps_to_goal)
+        return Transition(record.state, next_state, goal, record.action, reward, terminated, steps_to_goal)
 
-    def _stored_of_the_episode(self, index: int) -> range:
-        """The stored records of the episode that this one belongs to, which lie together."""
+    def _stored_episode(self, index: int) -> range:
+        """Return the range of the stored records of this record's episode."""
         first, last, episode = index, index, self.records[index].episode
         while first > 0 and self.records[first - 1].episode == episode:
             first -= 1

@@ -1,4 +1,4 @@
-"""One object of each public class, small and in use, and arguments for their methods."""
+"""Small objects of each public class, and arguments of their methods."""
 
 import pickle
 from types import SimpleNamespace
@@ -12,15 +12,31 @@ from herfast.envs.gym_vector_env import BitFlipVectorEnv
 
 N = 9
 ENV = BitFlip(N)
-AGENT_SETTINGS = {"hidden": (8,), "capacity": 200, "episodes_per_cycle": 4, "updates_per_cycle": 2, "batch_size": 4}
+AGENT_SETTINGS = {
+    "hidden": (8,),
+    "capacity": 200,
+    "episodes_per_cycle": 4,
+    "updates_per_cycle": 2,
+    "batch_size": 4,
+}
+
+
+STRAY_BIT = np.array(1 << N, np.uint64)  # the first bit past the end
 
 
 def words(*shape):
     return np.zeros(shape, np.uint64)
 
 
+def ints(*shape, of=np.int64):
+    return np.zeros(shape, of)
+
+
 def build_objects():
-    """New objects. Two sets are equal but for the seconds that learning took."""
+    """Return new objects.
+
+    Two results are equal, except for the training time in seconds.
+    """
     rng = np.random.default_rng(0)
     trajectories = random_episodes(rng, N)
     replay = HindsightReplay(60, N, seed=1)
@@ -33,8 +49,8 @@ def build_objects():
     vector_env, finished_vector_env, vector_env_before_reset = (
         BitFlipVectorEnv(3, n_bits=N, max_steps=2, autoreset_mode="Disabled") for _ in range(3)
     )
-    for seed, one in enumerate((env, finished_env, vector_env, finished_vector_env)):
-        one.reset(seed=seed)
+    for seed, any_env in enumerate((env, finished_env, vector_env, finished_vector_env)):
+        any_env.reset(seed=seed)
     for _ in range(2):
         finished_env.step(0)
         finished_vector_env.step(np.zeros(3, np.int64))
@@ -60,7 +76,7 @@ def build_objects():
 
 
 def next_results(api):
-    """What the objects return and hold after a further call of each, as bytes."""
+    """Return the results of a further call of each object, and the objects, pickled."""
     api.agent.learn(total_timesteps=1)
     api.replay.add(api.trajectories)
     results = [
@@ -77,6 +93,13 @@ def next_results(api):
         api.step_args,
         api.reset_args,
     ]
-    environments = (api.finished_env, api.env_before_reset, api.finished_vector_env, api.vector_env_before_reset)
+    environments = (
+        api.finished_env,
+        api.env_before_reset,
+        api.finished_vector_env,
+        api.vector_env_before_reset,
+    )
     results += [env.reset(seed=4) for env in environments]
-    return pickle.dumps([results, api.replay, api.network, api.agent.network, api.agent.replay, api.agent.streams])
+    return pickle.dumps(
+        [results, api.replay, api.network, api.agent.network, api.agent.replay, api.agent.streams]
+    )

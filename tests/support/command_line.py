@@ -1,4 +1,4 @@
-"""Runs the command `herfast` within the process of the tests, and compares the files that it writes."""
+"""Run the command `herfast` in the process of the tests, and compare its files."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from herfast.common import tensor_file
 
 
 def run_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr."""
+    """Return exit code, stdout and stderr."""
     try:
         code = main.main(argv)
     except SystemExit as end:
@@ -18,8 +18,9 @@ def run_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[in
 
 
 def assert_same_state(one: Path, other: Path) -> None:
-    """The contents of two agent files are equal, bit for bit, except for the seconds."""
-    (tensors, metadata), (others, other_metadata) = tensor_file.read_tensors(one), tensor_file.read_tensors(other)
+    """Assert that two agent files are equal bit for bit, except for the seconds."""
+    tensors, metadata = tensor_file.read_tensors(one)
+    others, other_metadata = tensor_file.read_tensors(other)
     for table in (tensors, others):
         table.pop("history.seconds", None)
     assert metadata == other_metadata

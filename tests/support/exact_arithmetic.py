@@ -1,8 +1,11 @@
-"""For tests of kernels: small integers, whose float32 sums are exact in any order; a value for what is not written."""
+"""Small random integers for tests of kernels.
+
+Their float32 sums are exact in any order.
+"""
 
 import numpy as np
 
-SENTINEL = 77
+SENTINEL = 77  # value of elements that must not be written
 
 
 def random_integers(rng, *shape):

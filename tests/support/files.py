@@ -1,4 +1,4 @@
-"""Files of tests: the names in a folder, equality of what files hold, a disk that is full."""
+"""Files in tests: names in a folder, equality of tensors, a full disk."""
 
 import resource
 from contextlib import contextmanager
@@ -18,7 +18,10 @@ def assert_equal_tensors(found, expected):
 
 @contextmanager
 def full_disk(size):
-    """No file may grow past `size` bytes, as where a disk or a quota is used up; not even pytest's output."""
+    """Limit the size of all files to `size` bytes, as on a full disk.
+
+    The limit also holds for the output of pytest.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""What Gymnasium environments return: the keys of an observation, and equality of nested results."""
+"""Keys of Gymnasium observations, and equality of nested results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ OBSERVATION_KEYS = ("observation", "achieved_goal", "desired_goal")
 
 
 def assert_equal_nested(ours: Any, theirs: Any, where: str = "") -> None:
-    """Equal in keys, types, dtypes, shapes and values, through nested dicts and object arrays."""
+    """Assert that keys, types, dtypes, shapes and values are equal.
+
+    Dicts, sequences and object arrays are compared recursively.
+    """
     if isinstance(theirs, dict):
         assert isinstance(ours, dict), where
         assert ours.keys() == theirs.keys(), where

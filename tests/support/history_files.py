@@ -1,4 +1,4 @@
-"""What files of a history hold: the rows of an agent, those of a file of JSON lines, and columns for a CSV log."""
+"""Rows of an agent's history and of JSON lines files, and columns for a CSV log."""
 
 import json
 import math
@@ -7,24 +7,29 @@ import numpy as np
 
 
 def reject_constant(constant):
+    """Raise ValueError for NaN and Infinity, which are not JSON."""
     raise ValueError(f"{constant} is not JSON")
 
 
 def json_lines_rows(path):
-    """The objects of a file of whole lines of strict JSON."""
+    """Return the objects of a file of complete lines of strict JSON."""
     text = path.read_text(encoding="utf-8")
     assert text == "" or text.endswith("\n")
     return [json.loads(line, parse_constant=reject_constant) for line in text.splitlines()]
 
 
 def history_rows(agent):
-    """The rows of an agent's history, None where it has NaN."""
+    """Return the rows of an agent's history, with None instead of NaN."""
     columns = [column.tolist() for column in agent.history.values()]
-    known = ([None if math.isnan(value) else value for value in row] for row in zip(*columns, strict=True))
-    return [dict(zip(agent.history, row, strict=True)) for row in known]
+    rows = []
+    for row in zip(*columns, strict=True):
+        values = [None if math.isnan(value) else value for value in row]
+        rows.append(dict(zip(agent.history, values, strict=True)))
+    return rows
 
 
 def progress_columns(n_cycles: int) -> dict[str, np.ndarray]:
+    """Return columns of a history of `n_cycles` cycles, with 10 cycles per epoch."""
     rng = np.random.default_rng(0)
     return {
         "epoch": np.arange(n_cycles) // 10 + 1,

@@ -1,8 +1,8 @@
-"""Networks for tests whose values are known without a computation."""
+"""Networks with known values."""
 
 
 def set_greedy_action(network, action, which="online"):
-    """Make `network` value this action at 1 and all others at 0, whatever the state and the goal."""
+    """Set Q to 1 for this action and 0 for all others, for every state and goal."""
     for array in network.parameters(which).values():
         array[...] = 0
     network.parameters(which)["output.bias"][action] = 1

@@ -1,4 +1,4 @@
-"""Python in a process of its own."""
+"""Run Python code in a new process."""
 
 import os
 import subprocess
@@ -6,7 +6,10 @@ import sys
 
 
 def run_python(code, folder, **environment):
-    """A process of its own that runs `code` in `folder`, from where no source folder can be imported."""
+    """Run `code` in a new process and return its result.
+
+    The process runs in `folder`, so that it cannot import herfast from the working folder.
+    """
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,

@@ -1,4 +1,7 @@
-"""Settings of agents that learn within a second. Tests count on their values, as in numbers of episodes and updates."""
+"""Settings of agents that train within a second.
+
+Tests depend on the values, for example on the numbers of episodes and updates.
+"""
 
 from herfast import Agent, BitFlip
 

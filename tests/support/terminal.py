@@ -1,4 +1,4 @@
-"""A pseudo-terminal in stdout's place, and the screen that a terminal would show of what was written to it."""
+"""Pseudo-terminal in place of stdout, and the screen that a terminal would show."""
 
 import os
 import re
@@ -11,22 +11,24 @@ SGR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class Terminal:
-    """What was written to it, once it is closed."""
+    """Result of `terminal`."""
 
-    text = ""
+    text = ""  # the output, set when the terminal is closed
 
 
 @contextmanager
 def terminal() -> Iterator[Terminal]:
-    """Let sys.stdout be a terminal."""
+    """Replace sys.stdout by a pseudo-terminal."""
     controller, terminal_end = os.openpty()
     text = bytearray()
 
     def read() -> None:
-        while not text.endswith(b"\0"):  # the end mark; what is still on its way when a terminal is closed may be lost
+        # Output that is not yet read when the terminal is closed may be lost, so read until an end mark.
+        while not text.endswith(b"\0"):
             text.extend(os.read(controller, 4096))
 
-    reader = threading.Thread(target=read, daemon=True)  # else a full buffer would stop who writes
+    # Without a reader, a full buffer would block the writer.
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     before, written = sys.stdout, Terminal()
     sys.stdout = open(terminal_end, "w", encoding="utf-8")  # noqa: SIM115 (closed below)
@@ -42,21 +44,26 @@ def terminal() -> Iterator[Terminal]:
 
 
 class Screen:
-    """What a terminal shows of a text, without its colours."""
+    """Screen of a terminal after a text was written to it, without colours."""
 
     def __init__(self, text: str, columns: int, lines: int) -> None:
-        self.rows, self.row, self.column = [[" "] * columns for _ in range(lines)], 0, 0
-        self.cursor = True  # whether it is shown
-        self.above: list[str] = []  # what was scrolled away
-        self.erased: list[list[str]] = []  # what was shown before each part of the screen was erased
-        for number, final, character in re.findall(r"\x1b\[([\d;?]*)([A-Za-z])|(.)", SGR.sub("", text), re.DOTALL):
+        self.rows = [[" "] * columns for _ in range(lines)]
+        self.row = 0
+        self.column = 0
+        self.cursor = True  # True if the cursor is visible
+        self.above: list[str] = []  # lines scrolled off the screen
+        self.erased: list[list[str]] = []  # lines shown before each erasure
+        for number, final, character in re.findall(
+            r"\x1b\[([\d;?]*)([A-Za-z])|(.)", SGR.sub("", text), re.DOTALL
+        ):
             if final:
                 self._escape(number + final)
             elif character == "\r":
                 self.column = 0
             else:
                 if character == "\n" or self.column == columns:
-                    self.row, self.column = self.row + 1, 0
+                    self.row += 1
+                    self.column = 0
                 if self.row == lines:
                     self.above.append("".join(self.rows.pop(0)).rstrip())
                     self.rows.append([" "] * columns)
@@ -77,5 +84,5 @@ class Screen:
             self.row = max(self.row - int(sequence[:-1]), 0)
 
     def shown(self) -> list[str]:
-        """Its lines but for the empty ones at the end."""
+        """Return the lines of the screen without the empty ones at the end."""
         return "\n".join("".join(row).rstrip() for row in self.rows).rstrip("\n").split("\n")

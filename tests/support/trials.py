@@ -1,4 +1,4 @@
-"""Trials of a sweep that are learnt within a second."""
+"""Trials of a sweep that train within a second."""
 
 from herfast.experiments import sweep
 
@@ -15,8 +15,10 @@ TRIAL_SETTINGS = {
 
 def plan(n_bits, seeds=1, **fields):
     settings = {**TRIAL_SETTINGS, **fields}
-    return sweep.plan_trials(n_bits, settings.pop("preset"), seeds, None, settings)
+    return sweep.plan_trials(sweep.sweep_envs(n_bits, None), settings.pop("preset"), seeds, settings)
 
 
 def without_time(rows):
-    return [{name: value for name, value in row.items() if name not in ("seconds", "machine")} for row in rows]
+    return [
+        {name: value for name, value in row.items() if name not in ("seconds", "machine")} for row in rows
+    ]

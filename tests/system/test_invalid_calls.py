@@ -1,7 +1,8 @@
-"""Every public call refuses what it cannot take in one sentence with name, value and what is allowed.
+"""Invalid and valid arguments of every public call.
 
-Each case has objects of its own. After the refusal they must hold the very bytes they held before, and go on as objects
-do of which nothing was asked. What can be taken, arrays of any layout, is taken for what it is.
+An invalid argument raises an error of one sentence, which states name, value and what is allowed. Each case
+has its own objects. The call must leave their bytes unchanged. Their next results must be those of objects
+without the call. Arrays of any memory layout are valid.
 """
 
 import dataclasses
@@ -15,13 +16,25 @@ import numpy as np
 import pytest
 from support.api_objects import AGENT_SETTINGS, ENV, N, build_objects, next_results, words
 from support.invalid_calls import NAN, SPECIFIC_CASES, TABLE
+from support.invalid_env_calls import ENV_CASES
 
 import herfast
-from herfast import Agent, BitFlip, Config, HindsightReplay, Minibatches, QNetwork, Trajectories, pack_bits, unpack_bits
+from herfast import (
+    Agent,
+    BitFlip,
+    Config,
+    HindsightReplay,
+    Minibatches,
+    QNetwork,
+    Trajectories,
+    pack_bits,
+    unpack_bits,
+)
 from herfast.envs.gym_env import BitFlipEnv
 from herfast.envs.gym_vector_env import BitFlipVectorEnv
 
-STRATEGIES, NETWORKS = ("future", "final", "episode", "random"), ("online", "target")
+STRATEGIES = ("future", "final", "episode", "random")
+NETWORKS = ("online", "target")
 BOOLEANS = ("double_q", "dueling", "clip_targets", "mask_terminal", "hindsight_bound")
 
 
@@ -29,7 +42,7 @@ def agent_with(name):
     return lambda api, value: Agent(ENV, **AGENT_SETTINGS | {name: value})
 
 
-# --- kinds of arguments: who takes one, what is allowed, the call -----------------------------------------------------
+# --- kinds of arguments: name of call and argument, allowed values, function that makes the call ---
 
 INTEGERS = {
     "BitFlip n_bits": (1, 65_535, lambda api, v: BitFlip(v)),
@@ -107,39 +120,45 @@ SEEDS = {
 }
 
 
-def kinds():
-    """For each of them the calls that must fail: who, value, error, what is allowed, call."""
-    for who, (low, high, call) in INTEGERS.items():
-        yield from ((who, v, ValueError, f"from {low:,} to {high:,}", call) for v in (low - 1, high + 1))
+def cases_by_kind():
+    """Yield the calls that must fail.
+
+    Each item is name of call and argument, value, error, what is allowed, and a function that makes the call.
+    """
+    for name, (low, high, call) in INTEGERS.items():
+        yield from ((name, v, ValueError, f"from {low:,} to {high:,}", call) for v in (low - 1, high + 1))
         wrong = (True, np.False_, 2.5, NAN, "3", [3], TABLE)
-        yield from ((who, v, TypeError, f"an integer from {low:,} to {high:,}", call) for v in wrong)
-    for who, (interval, call) in REALS.items():
+        yield from ((name, v, TypeError, f"an integer from {low:,} to {high:,}", call) for v in wrong)
+    for name, (interval, call) in REALS.items():
         outside = (-0.5, 1.5, NAN, math.inf, 0.0 if interval[0] == "(" else -1e-9)
-        yield from ((who, v, ValueError, f"in {interval}", call) for v in outside)
-        yield from ((who, v, TypeError, f"a number in {interval}", call) for v in (True, "0.5", [0.5], TABLE))
-    for who, (choices, call) in CHOICES.items():
+        yield from ((name, v, ValueError, f"in {interval}", call) for v in outside)
+        yield from (
+            (name, v, TypeError, f"a number in {interval}", call) for v in (True, "0.5", [0.5], TABLE)
+        )
+    for name, (choices, call) in CHOICES.items():
         wrong = (choices[0].title(), 3, [choices[0]], np.array(choices[0]), np.array(choices))
-        yield from ((who, v, ValueError, f"one of {', '.join(map(repr, choices))}", call) for v in wrong)
+        yield from ((name, v, ValueError, f"one of {', '.join(map(repr, choices))}", call) for v in wrong)
     for name in BOOLEANS:
         wrong = (1, "yes", None, TABLE)
         yield from ((f"Agent {name}", v, TypeError, "True or False", agent_with(name)) for v in wrong)
-    for who, call in SEEDS.items():
+    for name, call in SEEDS.items():
         wrong = ((-1, ValueError), *((v, TypeError) for v in (True, np.True_, 1.5, NAN, "0", [1, 2], TABLE)))
-        yield from ((who, v, error, "None or an integer >= 0", call) for v, error in wrong)
+        yield from ((name, v, error, "None or an integer >= 0", call) for v, error in wrong)
 
 
-def rows_of_kinds():
-    for who, value, error, allowed, call in kinds():
+def rows_by_kind():
+    for name, value, error, allowed, call in cases_by_kind():
         text = " ".join(repr(value).split())
         got = f"{value:,}" if type(value) is int else text
-        sentence = f"^{re.escape(f'{who.split()[1]} must be {allowed}, got {got}')}$"
-        yield f"{who}={text.replace('array', '')}", value, error, sentence, call
+        pattern = f"^{re.escape(f'{name.split()[1]} must be {allowed}, got {got}')}$"
+        yield f"{name}={text.replace('array', '')}", value, error, pattern, call
 
 
 def rows():
-    yield from rows_of_kinds()
-    for who, (call, *cases) in SPECIFIC_CASES.items():
-        yield from ((f"{who} {what}", value, error, sentence, call) for what, error, sentence, value in cases)
+    """Yield all cases: id, value, error, pattern of its message, call."""
+    yield from rows_by_kind()
+    for name, (call, *cases) in (SPECIFIC_CASES | ENV_CASES).items():
+        yield from ((f"{name} {case}", value, error, pattern, call) for case, error, pattern, value in cases)
 
 
 ROWS = [pytest.param(*row, id=name) for name, *row in rows()]
@@ -147,28 +166,28 @@ ROWS = [pytest.param(*row, id=name) for name, *row in rows()]
 
 @pytest.fixture(scope="module")
 def saved_objects():
-    """Objects as bytes, and what they return and hold next."""
+    """Return pickled objects, and the results of the next calls of unpickled ones."""
     start = pickle.dumps(build_objects())
     return start, next_results(pickle.loads(start))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with a file and a folder."""
+    """Change to a temporary folder that holds one file and one folder."""
     monkeypatch.chdir(tmp_path)
     Path("text").write_text("not an agent")
     Path("folder").mkdir()
     return tmp_path
 
 
-@pytest.mark.parametrize(("value", "error", "sentence", "call"), ROWS)
-def test_what_cannot_be_taken_is_refused_and_changes_nothing(value, error, sentence, call, saved_objects, folder):
+@pytest.mark.parametrize(("value", "error", "pattern", "call"), ROWS)
+def test_invalid_arguments_raise_and_change_nothing(value, error, pattern, call, saved_objects, folder):
     api, given = pickle.loads(saved_objects[0]), pickle.dumps(value)
     before = pickle.dumps(api)
     with pytest.raises(error) as caught:
         call(api, value)
     message = str(caught.value)
-    assert re.search(sentence, message), message
+    assert re.search(pattern, message), message
     assert "\n" not in message
     assert len(message) < 500
     assert (pickle.dumps(api), pickle.dumps(value)) == (before, given)
@@ -176,22 +195,24 @@ def test_what_cannot_be_taken_is_refused_and_changes_nothing(value, error, sente
     assert next_results(api) == saved_objects[1]
 
 
-def test_every_public_call_has_its_cases():
-    """Each name, and each of its own methods that takes an argument."""
+def test_every_public_call_has_cases():
+    """Public calls are the exported names, and their methods that take an argument."""
     calls = {"gymnasium.make", "gymnasium.make_vec", "BitFlipEnv", "BitFlipVectorEnv", *herfast.__all__}
     for kind in (Agent, BitFlip, Config, HindsightReplay, QNetwork, BitFlipEnv, BitFlipVectorEnv):
         methods = inspect.getmembers(kind, inspect.isroutine)
-        own = [name for name, method in methods if not name.startswith("_") and "herfast" in method.__module__]
+        own = [
+            name for name, method in methods if not name.startswith("_") and "herfast" in method.__module__
+        ]
         takes = [name for name in own if set(inspect.signature(getattr(kind, name)).parameters) - {"self"}]
         calls |= {f"{kind.__name__}.{name}" for name in takes}
     names = [name for name, *_ in rows()]
     assert {re.match(r"[\w.]+", name)[0] for name in names} == calls
     assert len(set(names)) == len(names) > 110
-    tried = {name.partition("=")[0].split()[1] for name in names if name.startswith("Agent ")}
-    assert tried >= {field.name for field in dataclasses.fields(Config)} - {"hidden"}
+    tested = {name.partition("=")[0].split()[1] for name in names if name.startswith("Agent ")}
+    assert tested >= {field.name for field in dataclasses.fields(Config)} - {"hidden"}
 
 
-# --- what can be taken ------------------------------------------------------------------------------------------------
+# --- valid arguments ---
 
 
 def readonly(array):
@@ -211,12 +232,16 @@ LAYOUTS = {
     "every other": every_other,
     "backwards": lambda array: array[::-1].copy()[::-1],
     "Fortran": np.asfortranarray,
-    "misaligned": lambda array: np.frombuffer(b"x" + array.tobytes(), array.dtype, array.size, 1).reshape(array.shape),
+    "misaligned": lambda array: np.frombuffer(b"x" + array.tobytes(), array.dtype, array.size, 1).reshape(
+        array.shape
+    ),
 }
 ACCEPTING_CALLS = {
     "pack_bits": lambda api, convert: pack_bits(convert(api.observation["observation"])),
     "pack_bits of bool": lambda api, convert: pack_bits(convert(api.observation["observation"] > 0)),
-    "pack_bits of int64": lambda api, convert: pack_bits(convert(api.observation["observation"].astype(np.int64))),
+    "pack_bits of int64": lambda api, convert: pack_bits(
+        convert(api.observation["observation"].astype(np.int64))
+    ),
     "unpack_bits": lambda api, convert: unpack_bits(convert(api.step_args["states"]), N),
     "HindsightReplay.add": lambda api, convert: api.replay.add(Trajectories(*map(convert, api.trajectories))),
     "HindsightReplay.load_state_dict": lambda api, convert: api.replay.load_state_dict(
@@ -244,14 +269,14 @@ ACCEPTING_CALLS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("call", ACCEPTING_CALLS)
-def test_arrays_of_any_layout_are_taken_for_what_they_are(call, layout, saved_objects):
+def test_arrays_of_any_layout_are_accepted(call, layout, saved_objects):
     plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
     expected, found = ACCEPTING_CALLS[call](plain, np.copy), ACCEPTING_CALLS[call](api, LAYOUTS[layout])
     assert pickle.dumps(found) == pickle.dumps(expected)
     assert next_results(api) == next_results(plain)
 
 
-def test_the_packed_game_takes_read_only_inputs(saved_objects):
+def test_bit_flip_accepts_read_only_inputs(saved_objects):
     plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
     inputs = {name: readonly(array) for name, array in api.step_args.items() if not name.startswith("out_")}
     ENV.step(**plain.step_args)
@@ -259,12 +284,14 @@ def test_the_packed_game_takes_read_only_inputs(saved_objects):
     assert next_results(api) == next_results(plain)
 
 
-def test_lists_are_taken_where_gymnasium_would_hand_out_arrays(saved_objects):
+def test_lists_are_accepted_in_place_of_arrays(saved_objects):
     plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
     lists = {name: bits.tolist() for name, bits in api.observation.items()}
     assert (api.agent.predict(lists)[0] == plain.agent.predict(plain.observation)[0]).all()
     assert (pack_bits(lists["observation"]) == plain.step_args["states"]).all()
-    assert pickle.dumps(api.vector_env.step([3, 1, 8])) == pickle.dumps(plain.vector_env.step(np.array([3, 1, 8])))
+    assert pickle.dumps(api.vector_env.step([3, 1, 8])) == pickle.dumps(
+        plain.vector_env.step(np.array([3, 1, 8]))
+    )
     assert pickle.dumps(api.env.reset(seed=np.int64(7))) == pickle.dumps(plain.env.reset(seed=7))
     assert api.env.compute_reward([1.0] * N, np.ones(N, np.float32), None) == 0.0
 

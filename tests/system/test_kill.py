@@ -1,4 +1,4 @@
-"""Processes that die or are interrupted at any moment: their files stay readable, and what goes on is sound."""
+"""Files after a kill, and agents after an interrupt, at any moment."""
 
 import itertools
 import os
@@ -24,9 +24,10 @@ SETTINGS = {
     "capacity": 40_001,
     "until": None,
 }
-KILLS, SEED = 50, 7
-# Imports once, and then, for each path it reads, lets a child learn and save there as fast as it can; the child says
-# how many cycles each file that it completed holds.
+KILLS = 50
+SEED = 7
+# Imports herfast once, then forks a child for each path that it reads. The child trains and saves to this
+# path in a loop. After each save it prints the number of cycles in the file.
 FORK_SERVER = """
 import os, sys
 from herfast import Agent
@@ -44,21 +45,24 @@ for line in sys.stdin:
 """
 
 
-def learnt_from(path):
-    """What a file holds, but for the seconds."""
+def content_without_seconds(path):
+    """Return tensors and metadata of a file, without the measured seconds."""
     tensors, metadata = tensor_file.read_tensors(path)
     tensors.pop("history.seconds")
     return {name: array.tobytes() for name, array in tensors.items()} | metadata
 
 
 @pytest.mark.slow
-def test_a_writer_killed_at_any_moment_leaves_its_last_file(tmp_path):
-    """50 times: after some saves and a random moment more, the file is read, and is what a run never killed has."""
+def test_a_kill_at_any_moment_leaves_the_last_complete_file(tmp_path):
+    """Kill 50 processes, each a random moment after some saves.
+
+    Each time the file loads and equals that of a run that was never killed.
+    """
     rng, path = random.Random(SEED), tmp_path / "agent.safetensors"
     path.write_bytes(b"")
     Agent(BitFlip(8), "fast", 0, **SETTINGS).save(path, replay=True)
     never_killed = Agent(BitFlip(8), "fast", 0, **SETTINGS)
-    within_a_write = 0
+    kills_during_a_write = 0
     with subprocess.Popen(
         [sys.executable, "-c", FORK_SERVER], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as fork_server:
@@ -71,23 +75,25 @@ def test_a_writer_killed_at_any_moment_leaves_its_last_file(tmp_path):
             os.kill(child, signal.SIGKILL)
             for line in iter(fork_server.stdout.readline, b"dead\n"):
                 completed = int(line)
-            within_a_write += any(tmp_path.glob(".agent.safetensors.*.tmp"))
+            kills_during_a_write += any(tmp_path.glob(".agent.safetensors.*.tmp"))
             agent = Agent.load(path)
             assert completed <= agent.cycles <= completed + 1, f"kill {kill} of seed {SEED}"
             never_killed.learn(epochs=agent.cycles - never_killed.cycles)
             never_killed.save(tmp_path / "never killed", replay=True)
-            assert learnt_from(path) == learnt_from(tmp_path / "never killed"), f"kill {kill} of seed {SEED}"
+            assert content_without_seconds(path) == content_without_seconds(tmp_path / "never killed"), (
+                f"kill {kill} of seed {SEED}"
+            )
         fork_server.stdin.close()
-    assert within_a_write > 0, "no kill came while a file was written"
+    assert kills_during_a_write > 0, "no kill happened during a write"
     agent.save(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["agent.safetensors", "never killed"]
 
 
-# --- KeyboardInterrupt in Python --------------------------------------------------------------------------------------
+# --- KeyboardInterrupt in Python ---
 
 
-def check_sound(agent, path):
-    """It can be saved and loaded, goes on learning, and all its parts count alike."""
+def check_consistent(agent, path):
+    """Check that the agent's parts agree, and that a loaded copy trains equally."""
     assert len({len(column) for column in agent.history.values()}) == 1
     assert _core.ring_is_valid(agent.replay.records, agent.replay.cursor, agent.env.n_bits, agent.env.n_bits)
     agent.save(path, replay=True)
@@ -100,11 +106,11 @@ def check_sound(agent, path):
     np.testing.assert_array_equal(agent.replay.records, loaded.replay.records)
 
 
-def test_an_interrupt_at_any_moment_leaves_the_agent_sound(tmp_path):
-    """Between any two steps of Python, which is where a Ctrl-C is heard."""
+def test_an_interrupt_at_any_moment_leaves_the_agent_consistent(tmp_path):
+    """Python handles Ctrl-C between two bytecode instructions."""
     agent, rng = Agent(BitFlip(8), "fast", 0, **SETTINGS), random.Random(SEED)
     agent.learn(epochs=1)
-    broken_off = 0
+    interrupted = 0
     for _ in range(100):
         countdown = itertools.count(rng.randrange(1, 4_000), -1)
 
@@ -120,22 +126,22 @@ def test_an_interrupt_at_any_moment_leaves_the_agent_sound(tmp_path):
         try:
             agent.learn(epochs=3, callback=lambda agent: agent.save(tmp_path / "agent", replay=True))
         except KeyboardInterrupt:
-            broken_off += 1
+            interrupted += 1
         finally:
             sys.settrace(before)
-        check_sound(agent, tmp_path / "agent")
-    assert broken_off > 50
+        check_consistent(agent, tmp_path / "agent")
+    assert interrupted > 50
 
 
-def test_an_interrupt_right_after_the_updates_finds_them_counted(monkeypatch):
-    """A signal during a long call of the kernel is heard as soon as that returns."""
+def test_updates_are_counted_when_an_interrupt_follows_them(monkeypatch):
+    """Python handles a signal during a kernel call as soon as the call returns."""
     agent, fit = Agent(BitFlip(8), "fast", 0, **SETTINGS).learn(epochs=1), entry_points.fit
 
-    def interrupted(*args):
+    def fit_then_interrupt(*args):
         fit(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry_points, "fit", interrupted)
+    monkeypatch.setattr(entry_points, "fit", fit_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         agent.learn(epochs=1)
     assert (agent.cycles, agent.network.updates) == (1, 4)

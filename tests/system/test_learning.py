@@ -1,4 +1,4 @@
-"""The agent learns what it should, after a number of updates that is stated; and does not, where it should not."""
+"""Success rates after a stated number of updates, with negative controls."""
 
 import numpy as np
 import pytest
@@ -14,31 +14,34 @@ def success_by_epoch(agent):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_notebook_learns_20_bits(seed):
-    """2,000 updates an epoch; success of the exploring training episodes."""
+def test_notebook_solves_20_bits(seed):
+    """Success of the training episodes, exploration included.
+
+    An epoch is 2,000 updates.
+    """
     success = success_by_epoch(Agent(BitFlip(20), "notebook", seed).learn(epochs=6))
     assert success[2] >= 0.90, success
     assert success[5] >= 0.99, success
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_without_hindsight_it_learns_nothing(seed):
+def test_notebook_without_hindsight_fails_at_20_bits(seed):
     success = success_by_epoch(Agent(BitFlip(20), "notebook", seed, k=0).learn(epochs=6))
     assert max(success) < 0.02, success
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_fast_learns_50_bits_within_20_000_updates(seed):
+def test_fast_solves_50_bits_within_12_000_updates(seed):
     agent = Agent(BitFlip(50), "fast", seed)
     assert (agent.config.batch_size, agent.config.epsilon_start) == (128, 0.35)
-    agent.learn(epochs=30)  # a fixed number, since `until` stops at a lucky moment
+    agent.learn(epochs=30)  # a fixed number, since `until` may stop at a lucky evaluation
     evaluation = agent.evaluate(1000, seed=seed + 100)
     assert agent.network.updates == 12_000
     assert evaluation.success_rate >= 0.98, evaluation
 
 
 @pytest.mark.parametrize(("n_bits", "updates"), [(20, 2_400), (50, 4_000), (100, 10_000)])
-def test_fast_stops_by_itself(n_bits, updates):
+def test_fast_stops_once_solved(n_bits, updates):
     agent = Agent(BitFlip(n_bits), "fast", 0).learn()
     assert agent.solved
     assert agent.network.updates <= updates
@@ -47,30 +50,33 @@ def test_fast_stops_by_itself(n_bits, updates):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_paper_learns_13_bits(seed):
-    """Target network playing, no terminal mask, no Double DQN: 2,000 updates an epoch."""
+def test_paper_solves_13_bits(seed):
+    """The preset evaluates the target network, without terminal mask and Double DQN.
+
+    An epoch is 2,000 updates.
+    """
     agent = Agent(BitFlip(13), "paper", seed).learn(epochs=8)
     assert agent.evaluate(1000, seed=seed + 100).success_rate >= 0.98
 
 
-def test_paper_learns_50_bits():
-    """110 of its 200 epochs; the missing terminal mask makes it slow."""
+def test_paper_solves_50_bits():
+    """110 of its 200 epochs suffice. Without a terminal mask training is slow."""
     agent = Agent(BitFlip(50), "paper", 0).learn(epochs=110)
     assert agent.evaluate(1000, seed=100).success_rate >= 0.95
 
 
-def test_paper_without_hindsight_learns_no_15_bits():
+def test_paper_without_hindsight_fails_at_15_bits():
     agent = Agent(BitFlip(15), "paper", 0, k=0).learn(epochs=20)
     assert agent.evaluate(1000, seed=100).success_rate < 0.02
 
 
 @pytest.mark.parametrize("strategy", ["future", "final", "episode"])
-def test_every_strategy_of_the_same_episode_learns_10_bits(strategy):
+def test_goals_of_the_same_episode_solve_10_bits(strategy):
     agent = Agent(BitFlip(10), "notebook", 0, strategy=strategy, k=4).learn(epochs=2)
     assert agent.evaluate(1000, seed=100).success_rate >= 0.98
 
 
 def test_random_goals_help_less():
-    """Goals of other episodes are mostly out of reach (HER paper, section 4.5)."""
+    """Goals of other episodes are mostly unreachable (HER paper, section 4.5)."""
     agent = Agent(BitFlip(10), "notebook", 0, strategy="random", k=4).learn(epochs=2)
     assert agent.evaluate(1000, seed=100).success_rate < 0.95

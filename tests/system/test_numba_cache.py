@@ -1,4 +1,4 @@
-"""When compiling is announced, and that cached code is never older than its sources."""
+"""The cache of compiled kernels: notice, reuse, and invalidation by edits."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from support.processes import run_python
 
 import herfast
 
-ANNOUNCEMENT = "herfast: compiling its kernels, once for this machine; about 10 seconds\n"
+ANNOUNCEMENT = "herfast: compiling kernels (once per machine, about 10 seconds)\n"
 LEARN = """
 import hashlib
 from herfast import Agent, BitFlip
@@ -37,19 +37,19 @@ for cls in classes:
 
 @pytest.fixture(scope="module")
 def filled_cache(tmp_path_factory):
-    """A cache that was empty, and what the process that filled it had to say."""
+    """Return a cache folder, and the result of the process that filled it."""
     folder = tmp_path_factory.mktemp("cold")
     return folder, run_python(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
 
 
 @pytest.mark.slow
-def test_compiling_is_announced_once(filled_cache):
+def test_compilation_is_announced_once(filled_cache):
     _, first = filled_cache
     assert first.stderr == ANNOUNCEMENT
 
 
 @pytest.mark.slow
-def test_a_second_process_compiles_nothing_is_silent_and_learns_the_same_bits(filled_cache):
+def test_a_second_process_uses_the_cache_silently_with_equal_results(filled_cache):
     folder, first = filled_cache
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb?")}
     second = run_python(LEARN, folder, NUMBA_CACHE_DIR=str(folder))
@@ -60,7 +60,7 @@ def test_a_second_process_compiles_nothing_is_silent_and_learns_the_same_bits(fi
 
 @pytest.fixture(scope="module")
 def package_copy(tmp_path_factory):
-    """A copy of the package that can be edited, its cache, and what its network does before any edit."""
+    """Return a folder with a package copy and its cache, and its unedited output."""
     folder = tmp_path_factory.mktemp("copied")
     ignored = shutil.ignore_patterns("__pycache__", "_core.c", "*.pyx")
     shutil.copytree(Path(herfast.__file__).parent, folder / "herfast", ignore=ignored)
@@ -68,8 +68,12 @@ def package_copy(tmp_path_factory):
 
 
 def run_copy(folder, code=ACT):
-    here = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(folder / "cache")}
-    result = run_python(code, folder, **here)
+    environment = {
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(folder / "cache"),
+    }
+    result = run_python(code, folder, **environment)
     assert result.stdout.startswith(str(folder / "herfast"))
     return result
 
@@ -85,8 +89,8 @@ def run_copy(folder, code=ACT):
     ],
     ids=["simd", "packed_layer", "dense_layer", "forward", "entry_points"],
 )
-def test_an_edit_is_never_answered_with_older_code(package_copy, file, old, new):
-    """Not even where size and time of the file stay the same, as in installations that fix all times."""
+def test_an_edit_invalidates_the_cache(package_copy, file, old, new):
+    """File size and time stay the same, as in installations that fix all times."""
     folder, before = package_copy
     path = folder / "herfast" / "networks" / "kernels" / file
     source, times = path.read_text(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
@@ -103,10 +107,10 @@ def test_an_edit_is_never_answered_with_older_code(package_copy, file, old, new)
     assert run_copy(folder).stdout == before
 
 
-def test_without_a_folder_for_the_cache_it_says_so_once_and_works(package_copy):
+def test_without_a_cache_folder_it_warns_once_and_works(package_copy):
     folder, expected = package_copy
     result = run_copy(folder, NO_CACHE + ACT + ACT)
     assert result.stdout == 2 * expected
     assert result.stderr.count("RuntimeWarning") == 1
-    assert result.stderr.count("no folder to keep compiled kernels in") == 1
+    assert result.stderr.count("no writable folder for compiled kernels") == 1
     assert result.stderr.count(ANNOUNCEMENT) == 1

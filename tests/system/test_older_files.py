@@ -1,4 +1,4 @@
-"""Run folders, agents and sweeps that an older version wrote load, play, resume and plot."""
+"""Runs, agents and sweeps written by older versions."""
 
 import csv
 import shutil
@@ -10,7 +10,7 @@ import pytest
 import herfast
 from herfast import Agent, BitFlip
 from herfast.cli.main import main
-from herfast.common.history import COLUMNS
+from herfast.common.history import HISTORY_SCHEMA
 from herfast.common.tensor_file import read_tensors
 from herfast.experiments.run import PLOT_FILES
 from herfast.experiments.sweep import read_results
@@ -30,7 +30,7 @@ SETTINGS = {
 
 @pytest.fixture(params=VERSIONS)
 def older(request, tmp_path):
-    """A copy of the folder with the files of one version."""
+    """Return a copy of the folder with the files of one version."""
     return Path(shutil.copytree(DATA / request.param, tmp_path / "older"))
 
 
@@ -39,7 +39,7 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-def test_an_agent_loads_and_plays(older):
+def test_an_agent_loads_and_evaluates(older):
     agent = Agent.load(older / "run" / "agent.safetensors")
     assert (agent.env, agent.preset, agent.seed) == (BitFlip(4), "notebook", 0)
     tensors, _ = read_tensors(older / "run" / "agent.safetensors")
@@ -47,10 +47,10 @@ def test_an_agent_loads_and_plays(older):
     assert agent.evaluate(20, seed=1).n_episodes == 20
 
 
-def test_a_checkpoint_loads_with_all_that_it_holds(older):
+def test_a_checkpoint_loads_completely_and_trains(older):
     agent = Agent.load(older / "run" / "checkpoint.safetensors")
     rows = read_csv(older / "run" / "progress.csv")
-    assert list(agent.history) == list(COLUMNS) == list(rows[0])
+    assert list(agent.history) == list(HISTORY_SCHEMA) == list(rows[0])
     assert (agent.cycles, agent.network.updates, len(agent.replay) > 0) == (len(rows), 8, True)
     for name, column in agent.history.items():
         np.testing.assert_array_equal(column, np.array([row[name] for row in rows], column.dtype))
@@ -69,7 +69,7 @@ def test_a_run_resumes_and_plots(older, capsys):
     assert capsys.readouterr().err.count("error") == 0
 
 
-def test_a_sweep_goes_on_with_the_trial_that_is_missing(older):
+def test_a_sweep_resumes_its_unfinished_trial(older):
     rows_before = read_results(older / "sweep")
     assert len(rows_before) == 3 * 2
     files = {path: path.stat().st_mtime_ns for path in (older / "sweep").glob("*/progress.csv")}

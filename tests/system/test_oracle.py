@@ -1,41 +1,51 @@
-"""The agent against the oracle in reference/agent.py: the same integers, draw for draw; the same numbers, update for
-update; and, left to itself, the same success."""
+"""The agent against the reference implementation in reference/agent.py.
+
+All integers are equal, draw for draw. Losses and parameters agree after each update. Trained independently,
+both succeed equally often.
+"""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from reference import agent as oracle
-from reference import network as twin
+from reference import agent as reference_agent
+from reference import network as reference_network
 from reference.bits import from_words
-from support.trajectories import records_oldest_first, transitions_of, twin_records
+from support.trajectories import records_oldest_first, reference_records, transitions_of
 
 from herfast import Agent, BitFlip
 
-SMALL = {"hidden": (32,), "episodes_per_cycle": 5, "updates_per_cycle": 4, "batch_size": 33, "cycles_per_epoch": 3}
+SMALL = {
+    "hidden": (32,),
+    "episodes_per_cycle": 5,
+    "updates_per_cycle": 4,
+    "batch_size": 33,
+    "cycles_per_epoch": 3,
+}
 PRESETS = ("notebook", "paper", "fast")
 
 
-def both(n_bits, preset, seed, max_steps=None, **fields):
+def agent_and_reference(n_bits, preset, seed, max_steps=None, **fields):
+    """Return an agent and its reference implementation, with equal settings and seed."""
     agent = Agent(BitFlip(n_bits, max_steps), preset, seed, **fields)
     config = dataclasses.asdict(agent.config)
-    return agent, oracle.Agent(n_bits, agent.env.max_steps, config, seed)
+    return agent, reference_agent.Agent(n_bits, agent.env.max_steps, config, seed)
 
 
-def watch(monkeypatch, method, look):
-    """Let `look` see the argument and the result of each call of a bound method."""
+def watch(monkeypatch, method, callback):
+    """Make each call of a bound method also call `callback(args, result)`."""
     call = getattr(method.__self__, method.__name__)
 
     def watched(*args):
         result = call(*args)
-        look(args, result)
+        callback(args, result)
         return result
 
     monkeypatch.setattr(method.__self__, method.__name__, watched)
 
 
-def assert_same_games(trajectories, episodes, n_bits):
-    """Start, goal, every action, every state and the length of each game."""
+def assert_same_episodes(trajectories, episodes, n_bits):
+    """Compare the goal, all actions, all states and the length of each episode."""
     for e, episode in enumerate(episodes):
         length = len(episode.actions)
         assert trajectories.lengths[e] == length
@@ -45,7 +55,7 @@ def assert_same_games(trajectories, episodes, n_bits):
 
 
 def assert_same_minibatch(batches, u, transitions):
-    """Every integer of minibatch `u`: states, next states, goals, actions, rewards, terminated, steps to the goal."""
+    """Compare all seven fields of minibatch `u`, which must be equal."""
     assert transitions_of(array[u] for array in batches) == transitions
 
 
@@ -64,110 +74,126 @@ CASES = [
 
 
 @pytest.mark.parametrize(("n_bits", "max_steps", "preset", "fields"), CASES)
-def test_all_integers_are_the_oracles(n_bits, max_steps, preset, fields, monkeypatch):
-    """Games, the ring's records, minibatches and counters of 9 cycles, given the actions that the network chose."""
-    agent, slow = both(n_bits, preset, 3, max_steps, **{**SMALL, "epochs": 3, "until": None, **fields})
-    played, drawn = [], []
-    watch(monkeypatch, agent.replay.add, lambda args, _: played.append(args[0]))
-    watch(monkeypatch, agent.replay.sample, lambda _, batches: drawn.append(batches))
+def test_all_integers_equal_the_reference(n_bits, max_steps, preset, fields, monkeypatch):
+    """Compare episodes, records of the ring, minibatches and counters of 9 cycles.
+
+    The reference takes the greedy actions that the agent's network chose.
+    """
+    agent, reference = agent_and_reference(
+        n_bits, preset, 3, max_steps, **{**SMALL, "epochs": 3, "until": None, **fields}
+    )
+    added, sampled = [], []
+    watch(monkeypatch, agent.replay.add, lambda args, _: added.append(args[0]))
+    watch(monkeypatch, agent.replay.sample, lambda _, batches: sampled.append(batches))
 
     def compare(agent):
-        (trajectories,), (batches,) = played, drawn
-        epsilon = oracle.epsilon_at(slow.config, slow.env_steps)
-        rate = oracle.learning_rate_at(slow.config, slow.updates)
-        episodes = slow.play(SMALL["episodes_per_cycle"], script=trajectories.actions)
-        assert_same_games(trajectories, episodes, n_bits)
-        slow.remember(episodes)
-        np.testing.assert_array_equal(records_oldest_first(agent.replay), twin_records(slow.ring, n_bits))
-        assert len(agent.replay) == slow.ring.n_transitions()
+        (trajectories,), (batches,) = added, sampled
+        epsilon = reference_agent.epsilon_at(reference.config, reference.env_steps)
+        rate = reference_agent.learning_rate_at(reference.config, reference.updates)
+        episodes = reference.play(SMALL["episodes_per_cycle"], script=trajectories.actions)
+        assert_same_episodes(trajectories, episodes, n_bits)
+        reference.remember(episodes)
+        np.testing.assert_array_equal(
+            records_oldest_first(agent.replay), reference_records(reference.ring, n_bits)
+        )
+        assert len(agent.replay) == reference.ring.n_transitions()
         for u in range(SMALL["updates_per_cycle"]):
-            assert_same_minibatch(batches, u, slow.sample())
-        slow.updates += SMALL["updates_per_cycle"]
+            assert_same_minibatch(batches, u, reference.sample())
+        reference.updates += SMALL["updates_per_cycle"]
         row = {name: column[-1] for name, column in agent.history.items()}
         assert row["success"] == np.mean([episode.reached for episode in episodes])
         assert row["return"] == np.mean([episode.reached - len(episode.actions) for episode in episodes])
         assert row["epsilon"] == pytest.approx(epsilon, rel=1e-12)
         assert row["learning_rate"] == pytest.approx(rate, rel=1e-12)
-        assert (row["env_steps"], row["updates"]) == (slow.env_steps, slow.updates)
-        played.clear()
-        drawn.clear()
+        assert (row["env_steps"], row["updates"]) == (reference.env_steps, reference.updates)
+        added.clear()
+        sampled.clear()
 
     agent.learn(callback=compare)
     assert agent.cycles == 9
 
 
-def numbers_of(agent):
-    """Copies of online and target network and of both moments, float64, by name."""
+def parameters_and_moments(agent):
+    """Return float64 copies of both networks and of both moments, by name."""
     return {
         which: {name: array.astype(np.float64) for name, array in agent.network.parameters(which).items()}
         for which in ("online", "target", "moment1", "moment2")
     }
 
 
-def test_the_oracle_starts_with_the_agents_weights():
+def test_initial_weights_equal_the_reference():
     for preset in PRESETS:
         for hidden in ((32,), (24, 40)):
-            agent, slow = both(9, preset, 4, hidden=hidden)
-            for name, array in numbers_of(agent)["online"].items():
-                np.testing.assert_array_equal(slow.online[name], array)
-            assert slow.online.keys() == agent.network.parameters().keys()
+            agent, reference = agent_and_reference(9, preset, 4, hidden=hidden)
+            for name, array in parameters_and_moments(agent)["online"].items():
+                np.testing.assert_array_equal(reference.online[name], array)
+            assert reference.online.keys() == agent.network.parameters().keys()
 
 
-def undecided(slow, transitions):
-    """The samples in which rounding may decide: whose top two online values at the next state differ by less than 1e-5,
-    so that another action may be valued; or with a unit within 2e-7 of where its ReLU bends."""
-    zs, _ = twin.forward(slow.online, slow.inputs([(row.state, row.goal) for row in transitions]))
-    bent = np.any([np.abs(z).min(axis=1) < 2e-7 for z in zs], axis=0)
-    if not slow.config["double_q"]:
-        return bent
-    top = np.sort(slow.values(slow.online, [(row.next_state, row.goal) for row in transitions]))[:, -2:]
-    return bent | (top[:, 1] - top[:, 0] < 1e-5)
+def sensitive_to_rounding(reference, transitions):
+    """Return a mask of the transitions in which rounding may change the update.
 
-
-def assert_close(computed, expected, what, doubtful=False):
-    """Within 1e-5 relative plus 1e-6 absolute, but where `doubtful`."""
-    off = np.abs(computed - expected) > 1e-6 + 1e-5 * np.abs(expected)
-    assert not np.any(off & ~np.asarray(doubtful)), (what, computed[off], expected[off])
-
-
-@pytest.mark.parametrize(("preset", "n_bits"), [*((preset, 20) for preset in PRESETS), ("notebook", 65), ("fast", 65)])
-def test_each_of_200_updates_is_the_oracles(preset, n_bits):
-    """Each starts from the agent's weights, moments and minibatch; undecided samples are replaced by another for both.
-
-    Adam divides by the root of the second moment, and a gradient of less than 1e-7 hangs on rounding itself: there the
-    moments are compared, and not the step.
+    In some of them the two best online values at the next state differ by less than 1e-5, so that another
+    action may be selected. In the others a unit is within 2e-7 of the kink of its ReLU.
     """
-    agent, slow = both(n_bits, preset, 5, until=None, cycles_per_epoch=5)
-    fit, replaced, doubts = agent.network.fit, [], []
+    inputs = reference.inputs([(row.state, row.goal) for row in transitions])
+    zs, _ = reference_network.forward(reference.online, inputs)
+    near_kink = np.any([np.abs(z).min(axis=1) < 2e-7 for z in zs], axis=0)
+    if not reference.config["double_q"]:
+        return near_kink
+    next_values = reference.values(reference.online, [(row.next_state, row.goal) for row in transitions])
+    top = np.sort(next_values)[:, -2:]
+    return near_kink | (top[:, 1] - top[:, 0] < 1e-5)
+
+
+def assert_close(computed, expected, what, ignored=False):
+    """Compare within 1e-5 relative plus 1e-6 absolute, except where `ignored`."""
+    off = np.abs(computed - expected) > 1e-6 + 1e-5 * np.abs(expected)
+    assert not np.any(off & ~np.asarray(ignored)), (what, computed[off], expected[off])
+
+
+@pytest.mark.parametrize(
+    ("preset", "n_bits"), [*((preset, 20) for preset in PRESETS), ("notebook", 65), ("fast", 65)]
+)
+def test_each_of_200_updates_agrees_with_the_reference(preset, n_bits):
+    """Each update of the reference starts from the agent's parameters and moments.
+
+    Both use the same minibatch, in which transitions sensitive to rounding are replaced by another one. Adam
+    divides by the root of the second moment, so rounding determines a step whose gradient is below 1e-7. For
+    such gradients only the moments are compared.
+    """
+    agent, reference = agent_and_reference(n_bits, preset, 5, until=None, cycles_per_epoch=5)
+    fit, replaced, tiny_shares = agent.network.fit, [], []
 
     def compare(batches):
         return np.array([update(type(batches)(*(array[u].copy() for array in batches))) for u in range(40)])
 
     def update(batch):
-        for which, numbers in numbers_of(agent).items():
-            setattr(slow, which, numbers)
-        doubtful = undecided(slow, transitions_of(batch))
+        for which, numbers in parameters_and_moments(agent).items():
+            setattr(reference, which, numbers)
+        sensitive = sensitive_to_rounding(reference, transitions_of(batch))
         for array in batch:
-            array[doubtful] = array[~doubtful][0]
-        replaced.append(doubtful.sum())
+            array[sensitive] = array[~sensitive][0]
+        replaced.append(sensitive.sum())
         (loss,) = fit(type(batch)(*(array[None] for array in batch)))
-        assert_close(loss, slow.update(transitions_of(batch)), "loss")
-        for which, numbers in numbers_of(agent).items():
+        assert_close(loss, reference.update(transitions_of(batch)), "loss")
+        for which, numbers in parameters_and_moments(agent).items():
             for name, computed in numbers.items():
-                scale = np.sqrt(slow.moment2[name] / (1 - twin.BETA2**slow.updates))
+                scale = np.sqrt(reference.moment2[name] / (1 - reference_network.BETA2**reference.updates))
                 tiny = (scale > 0) & (scale < 1e-7) & (which not in ("moment1", "moment2"))
-                doubts.extend([tiny.mean()] if which == "online" else [])
-                assert_close(computed, getattr(slow, which)[name], (slow.updates, which, name), tiny)
+                tiny_shares.extend([tiny.mean()] if which == "online" else [])
+                expected = getattr(reference, which)[name]
+                assert_close(computed, expected, (reference.updates, which, name), tiny)
         return loss
 
     agent.network.fit = compare
     agent.learn(epochs=1)
-    assert slow.updates == agent.network.updates == len(replaced) == 200
+    assert reference.updates == agent.network.updates == len(replaced) == 200
     assert sum(replaced) < 0.001 * 200 * agent.config.batch_size
-    assert np.mean(doubts) < 1e-4
+    assert np.mean(tiny_shares) < 1e-4
 
 
-FREE = {  # bits, epochs, fields of Config
+INDEPENDENT_RUNS = {  # bits, epochs, fields of Config
     "notebook": (10, 6, {"cycles_per_epoch": 5}),
     "paper": (8, 8, {"cycles_per_epoch": 5}),
     "fast": (14, 7, {"cycles_per_epoch": 2, "episodes_per_cycle": 32, "hidden": (128,), "until": None}),
@@ -175,20 +201,21 @@ FREE = {  # bits, epochs, fields of Config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_left_to_itself_the_oracle_succeeds_as_often(preset):
-    """In each epoch, as played and on 100 greedy games, up to what chance makes of the first action that differs.
+def test_independent_training_succeeds_as_often_as_the_reference(preset):
+    """Compare success in each epoch, of the training episodes and of 100 greedy ones.
 
-    Only rounding tells them apart, so the first epoch is equal game for game; later one game may go another way.
+    Only rounding differs, so the success of the first epoch is equal. In later epochs one action may differ,
+    and then success differs by chance.
     """
-    n_bits, epochs, fields = FREE[preset]
-    agent, slow = both(n_bits, preset, 6, **fields)
+    n_bits, epochs, fields = INDEPENDENT_RUNS[preset]
+    agent, reference = agent_and_reference(n_bits, preset, 6, **fields)
     history = agent.learn(epochs=epochs).history
     ours = [history["success"][history["epoch"] == epoch].mean() for epoch in range(1, epochs + 1)]
     greedy = history["greedy_success"][~np.isnan(history["greedy_success"])]
-    theirs = np.array([slow.epoch() for _ in range(epochs)])
-    found = {"as played": (ours, theirs[:, 0]), "greedy": (greedy, theirs[:, 1])}
-    for what, (one, other) in found.items():
+    theirs = np.array([reference.epoch() for _ in range(epochs)])
+    compared = {"training": (ours, theirs[:, 0]), "greedy": (greedy, theirs[:, 1])}
+    for what, (one, other) in compared.items():
         np.testing.assert_allclose(one, other, rtol=0, atol=0.15, err_msg=f"{what}, seed 6")
         np.testing.assert_array_equal(one[:1], other[:1], err_msg=f"{what}, first epoch, seed 6")
-    assert min(greedy[-1], theirs[-1, 1]) > 0.6, "both learn"
-    assert max(greedy[0], theirs[0, 1]) < 0.2, "something that they could not do at first"
+    assert min(greedy[-1], theirs[-1, 1]) > 0.6, "both must succeed at the end"
+    assert max(greedy[0], theirs[0, 1]) < 0.2, "both must fail at first"

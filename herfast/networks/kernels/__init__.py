@@ -1,1 +1,1 @@
-"""All code that Numba compiles, and nothing else."""
+"""Numba kernels. All code that Numba compiles is in this folder."""

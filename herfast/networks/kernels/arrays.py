@@ -1,4 +1,4 @@
-"""The arrays of a network: the layout of its flat parameter vector, and what the kernels work on."""
+"""Arrays that the kernels work on, and the layout of the flat parameter vector."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Words, n_words
-from herfast.networks.kernels.packed_layer import CODES, SUMS
+from herfast.networks.kernels.packed_layer import BIASES, CODES, INPUTS, LAST, OUTPUTS, SUMS
 from herfast.networks.kernels.simd import LANES, NARROW, Floats, Integers
 
 
 class Network(NamedTuple):
-    """The numbers of one network."""
+    """The parameters of one network: P floats."""
 
     params: Floats  # [P]
-    head: Floats  # [A * inputs + A], the output layer as it is played: a view of params unless dueling
+    head: Floats  # [A * inputs + A], the output layer used for Q; a view of params unless dueling
 
 
 class Adam(NamedTuple):
-    """The loss's gradient and its moments."""
+    """The gradient of the loss and Adam's moment estimates."""
 
     d_params: Floats  # [P]
     d_head: Floats  # [A * inputs + A], a view of d_params unless dueling
@@ -30,41 +30,42 @@ class Adam(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """To act in B games; nothing here means anything between two calls. B' is B up to a multiple of 4."""
+    """Scratch memory for acting in B episodes.
 
-    block: Floats  # [B, 32], the first layer's pre-activations for some columns, not yet complete
+    The contents are undefined between two calls. B' is B rounded up to a multiple of 4.
+    """
+
+    block: Floats  # [B, 32], partial sums of the first layer's pre-activations in 32 columns
     h: Floats  # [L, B, stride], activations at the state
     q: Floats  # [A, B'], values of all actions
-    max_q: Floats  # [B], the highest of them
-    best: NDArray[np.int32]  # [B], the action that has it
-    codes: Words  # [B, words], state and goal, 4 bits a code
-    tables: Floats  # [CODES * SUMS], sums of 4 rows
+    max_q: Floats  # [B], the maximum over the actions
+    best: NDArray[np.int32]  # [B], the action with that maximum
+    codes: Words  # [B, words], state and goal as codes of 4 bits
+    tables: Floats  # [CODES * SUMS], tabulated sums of 4 weight rows
 
 
 class Workspace(NamedTuple):
-    """To learn from B samples: the fields of Scratch, in their order, and more that means nothing between two calls."""
+    """Scratch memory for an update on B samples.
 
-    block: Floats
-    h: Floats
-    q: Floats
-    max_q: Floats
-    best: NDArray[np.int32]
-    codes: Words
-    tables: Floats
-    h_next: Floats  # [L, B, stride], activations at the next state, then gradients by the pre-activations
+    The contents are undefined between two calls.
+    """
+
+    scratch: Scratch
+    h_next: Floats  # [L, B, stride], activations at the next state
+    d_z: Floats  # the same memory as h_next, later used for the gradients of the pre-activations
     h_target: Floats  # [L, B, stride], the target network's activations at the state
-    products: Floats  # [B', 8], parts of the value of one action each
-    q_taken: Floats  # [B'], the online network's values of the actions taken
-    q_next: Floats  # [B'], the target network's values of the next state
+    products: Floats  # [B', 8], partial sums of the value of one action per sample
+    q_taken: Floats  # [B'], Q(s, a_t) of the online network, a_t being the action taken
+    q_next: Floats  # [B'], the target network's value of the next state
     gap: Floats  # [B], max_a Q_target(s, a) - Q_target(s, a_t)
-    d_q: Floats  # [B], gradient by q_taken
-    columns: Words  # [S + G, B words], state and goal transposed: a row an input
-    square: Words  # [64], a transposition at work
-    sums: Floats  # [S + G, 32], the first layer's gradient for some columns, not yet complete
+    d_q: Floats  # [B], gradient of the loss with respect to q_taken
+    columns: Words  # [S + G, words of B bits], states and goals transposed: one row per input
+    square: Words  # [64], a block of 64 x 64 bits during the transposition
+    sums: Floats  # [S + G, 32], partial sums of the first layer's gradient in 32 columns
 
 
 class UpdateOptions(NamedTuple):
-    """The sizes of state and goal, and Config's part in an update."""
+    """The sizes of state and goal, and the Config fields that an update uses."""
 
     sizes: tuple[int, int]  # state bits, goal bits
     gamma: float
@@ -79,8 +80,14 @@ class UpdateOptions(NamedTuple):
 
 
 def layout(inputs: int, hidden: tuple[int, ...], n_actions: int) -> Integers:
-    """The kernels' `shape` int64[L + 1, 4], a row a layer: inputs, outputs, offset of weights, offset of biases."""
-    rows, offset = [], 0
+    """Return the layout of the parameter vector, the kernels' argument `shape`.
+
+    Returns:
+        int64[L + 1, 4] with one row per layer: inputs, outputs, offset of the weights, offset of the biases.
+        Hidden widths are rounded up to a multiple of 32.
+    """
+    rows = []
+    offset = 0
     for outputs in [-(-width // LANES) * LANES for width in hidden] + [n_actions]:
         rows.append((inputs, outputs, offset, offset + inputs * outputs))
         offset += inputs * outputs + outputs
@@ -89,13 +96,16 @@ def layout(inputs: int, hidden: tuple[int, ...], n_actions: int) -> Integers:
 
 
 def n_parameters(shape: Integers, dueling: bool) -> int:
-    """The length of the flat parameter vector: the output layer's end and, with dueling, one row and bias for V."""
-    terms, n_actions, _, biases = (int(x) for x in shape[-1])
-    return biases + n_actions + (terms + 1 if dueling else 0)
+    """Return the length P of the flat parameter vector.
+
+    With dueling, the weights [inputs] and the bias of V follow the output layer.
+    """
+    end = int(shape[LAST, BIASES] + shape[LAST, OUTPUTS])
+    return end + int(shape[LAST, INPUTS] + 1) * dueling
 
 
 def aligned(*shapes: tuple[int, ...]) -> list[Floats]:
-    """Arrays of zeros, each of which starts at a cache line, in one piece of memory."""
+    """Allocate zero arrays in one block of memory, each aligned to a cache line."""
     sizes = [-(-math.prod(shape) // 16) * 16 for shape in shapes]
     raw = np.zeros(sum(sizes) + 16, np.float32)
     address: int = raw.__array_interface__["data"][0]
@@ -107,22 +117,55 @@ def aligned(*shapes: tuple[int, ...]) -> list[Floats]:
 
 
 def scratch(rows: int, shape: Integers, sizes: tuple[int, int]) -> Scratch:
-    """To act in `rows` games; `sizes` are the numbers of state and goal bits."""
-    depth, stride, n_actions, fours = len(shape) - 1, int(shape[:-1, 1].max()), int(shape[-1, 1]), -(-rows // 4) * 4
-    codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
+    """Allocate a Scratch for `rows` episodes and `sizes` = (state bits, goal bits)."""
+    n_hidden = len(shape) - 1
+    stride = int(shape[:LAST, OUTPUTS].max())
+    padded_rows = -(-rows // 4) * 4
+    n_codes = -(-sizes[0] // 4) + -(-sizes[1] // 4)
     block, h, q, max_q, tables = aligned(
-        (rows, LANES), (depth, rows, stride), (n_actions, fours), (rows,), (CODES * SUMS,)
+        (rows, LANES),
+        (n_hidden, rows, stride),
+        (int(shape[LAST, OUTPUTS]), padded_rows),
+        (rows,),
+        (CODES * SUMS,),
     )
-    words = np.zeros((rows, -(-codes // CODES)), np.uint64)
-    return Scratch(block, h, q, max_q, np.zeros(rows, np.int32), words, tables)
+    return Scratch(
+        block=block,
+        h=h,
+        q=q,
+        max_q=max_q,
+        best=np.zeros(rows, np.int32),
+        codes=np.zeros((rows, -(-n_codes // CODES)), np.uint64),
+        tables=tables,
+    )
 
 
 def workspace(rows: int, shape: Integers, sizes: tuple[int, int]) -> Workspace:
-    """To learn from minibatches of `rows`; `sizes` are the numbers of state and goal bits."""
+    """Allocate a Workspace for `rows` samples and `sizes` = (state bits, goal bits)."""
     acting = scratch(rows, shape, sizes)
-    fours = acting.q.shape[1]
+    n_inputs = sum(sizes)
+    padded_rows = acting.q.shape[1]
     h_next, h_target, products, q_taken, q_next, gap, d_q, sums = aligned(
-        acting.h.shape, acting.h.shape, (fours, NARROW), (fours,), (fours,), (rows,), (rows,), (sum(sizes), LANES)
+        acting.h.shape,
+        acting.h.shape,
+        (padded_rows, NARROW),
+        (padded_rows,),
+        (padded_rows,),
+        (rows,),
+        (rows,),
+        (n_inputs, LANES),
     )
-    columns, square = np.zeros((sum(sizes), n_words(rows)), np.uint64), np.zeros(64, np.uint64)
-    return Workspace(*acting, h_next, h_target, products, q_taken, q_next, gap, d_q, columns, square, sums)
+    return Workspace(
+        scratch=acting,
+        h_next=h_next,
+        d_z=h_next,
+        h_target=h_target,
+        products=products,
+        q_taken=q_taken,
+        q_next=q_next,
+        gap=gap,
+        d_q=d_q,
+        columns=np.zeros((n_inputs, n_words(rows)), np.uint64),
+        square=np.zeros(64, np.uint64),
+        sums=sums,
+    )

@@ -1,4 +1,4 @@
-"""The backward pass: the loss's gradient by all parameters, and the dueling output layer."""
+"""Backward pass: the gradient of the loss, and the dueling output layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import numpy as np
 from herfast.common.batches import Minibatches
 from herfast.networks.kernels.arrays import Adam, Network, Workspace
 from herfast.networks.kernels.dense_layer import dots, matmul
-from herfast.networks.kernels.packed_layer import CODES, SUMS, first_layer_gradient, tabulate
+from herfast.networks.kernels.packed_layer import (
+    BIASES,
+    CODES,
+    FIRST,
+    INPUTS,
+    LAST,
+    OUTPUTS,
+    SUMS,
+    first_layer_gradient,
+    tabulate,
+)
 from herfast.networks.kernels.simd import (
     LANES,
     Floats,
@@ -30,9 +40,13 @@ from herfast.networks.kernels.simd import (
 def output_gradient(
     online: Network, shape: Integers, batch: Minibatches, column: int, b: int, work: Workspace, adam: Adam
 ) -> Any:
-    """In 32 columns: d_head[a_t] += d_q h, the only row that sample b has. Returns d_q head[a_t] where h > 0."""
-    row = np.int64(batch.actions[b]) * shape[-1, 0] + column
-    d_q, h = splat(work.d_q[b]), load(work.h[-1], b * work.h.shape[2] + column)
+    """Add the gradient of the output weights of sample b in 32 columns.
+
+    Only the row of the action taken has a gradient: d_head[a_t] += d_q h.
+    Returns d_q head[a_t] where h > 0, else 0: the gradient of the last hidden layer's pre-activations.
+    """
+    row = np.int64(batch.actions[b]) * shape[LAST, INPUTS] + column
+    d_q, h = splat(work.d_q[b]), load(work.scratch.h[-1], b * work.scratch.h.shape[2] + column)
     store(adam.d_head, row, fma(d_q, h, load(adam.d_head, row)))
     return where_positive(h, mul(d_q, load(online.head, row)))
 
@@ -41,19 +55,30 @@ def output_gradient(
 def first_layer_d_z(
     online: Network, shape: Integers, batch: Minibatches, column: int, b: int, work: Workspace, adam: Adam
 ) -> Any:
-    """In 32 columns, d_z of the first layer and sample b; 0 for one past the batch."""
+    """Return d_z of the first layer in 32 columns of sample b, 0 past the batch."""
     if b >= batch.states.shape[0]:
         return splat(np.float32(0.0))
     if shape.shape[0] > 2:
-        return load(work.h_next[0], b * work.h.shape[2] + column)
+        return load(work.d_z[0], b * work.scratch.h.shape[2] + column)
     return output_gradient(online, shape, batch, column, b, work, adam)
 
 
 @inner
-def dense_gradient(online: Network, shape: Integers, layer: int, rows: int, work: Workspace, adam: Adam) -> None:
-    """d_b = sum of d_z, d_W = h^T d_z, and below d_z W^T where h > 0; d_z is h_next[layer], below h_next[layer - 1]."""
+def dense_gradient(
+    online: Network, shape: Integers, layer: int, rows: int, work: Workspace, adam: Adam
+) -> None:
+    """Compute the gradient of a dense hidden layer, and d_z of the layer below.
+
+    d_b = sum_b d_z, d_W = h^T d_z, and below: d_z W^T where h > 0, else 0.
+    d_z of a layer shares its memory with the activations `h_next` of that layer.
+    """
     terms, width, weights, biases = shape[layer]
-    d_z, h, below, stride = work.h_next[layer], work.h[layer - 1], work.h_next[layer - 1], work.h.shape[2]
+    d_z, h, below, stride = (
+        work.d_z[layer],
+        work.scratch.h[layer - 1],
+        work.d_z[layer - 1],
+        work.scratch.h.shape[2],
+    )
     for column in range(0, width, LANES):
         total = splat(np.float32(0.0))
         for b in range(rows):
@@ -70,20 +95,20 @@ def dense_gradient(online: Network, shape: Integers, layer: int, rows: int, work
 
 @inner
 def backward(online: Network, shape: Integers, batch: Minibatches, work: Workspace, adam: Adam) -> None:
-    """The loss's gradient, from work.d_q."""
+    """Compute the gradient of the loss by all parameters, from work.d_q."""
     rows, last = batch.states.shape[0], shape.shape[0] - 2
     for i in range(adam.d_head.size):
         adam.d_head[i] = np.float32(0.0)
     for b in range(rows):
-        adam.d_head[shape[-1, 0] * shape[-1, 1] + np.int64(batch.actions[b])] += work.d_q[b]
+        adam.d_head[shape[LAST, INPUTS] * shape[LAST, OUTPUTS] + np.int64(batch.actions[b])] += work.d_q[b]
     if last > 0:
         for b in range(rows):
-            for column in range(0, shape[-1, 0], LANES):
+            for column in range(0, shape[LAST, INPUTS], LANES):
                 d_z = output_gradient(online, shape, batch, column, b, work, adam)
-                store(work.h_next[last], b * work.h.shape[2] + column, d_z)
+                store(work.d_z[last], b * work.scratch.h.shape[2] + column, d_z)
     for layer in range(last, 0, -1):
         dense_gradient(online, shape, layer, rows, work, adam)
-    for column in range(0, shape[0, 1], LANES):
+    for column in range(0, shape[FIRST, OUTPUTS], LANES):
         d_bias = splat(np.float32(0.0))
         for first in range(0, rows, 4 * CODES):
             n_tables = min(CODES, (rows - first + 3) >> 2)
@@ -93,15 +118,20 @@ def backward(online: Network, shape: Integers, batch: Minibatches, work: Workspa
                 row1 = first_layer_d_z(online, shape, batch, column, b + 1, work, adam)
                 row2 = first_layer_d_z(online, shape, batch, column, b + 2, work, adam)
                 row3 = first_layer_d_z(online, shape, batch, column, b + 3, work, adam)
-                d_bias = add(d_bias, tabulate(row0, row1, row2, row3, work.tables, t * SUMS))
-            first_layer_gradient(work.columns, first, n_tables, shape, column, work.tables, work.sums, adam.d_params)
-        store(adam.d_params, shape[0, 3] + column, d_bias)
+                d_bias = add(d_bias, tabulate(row0, row1, row2, row3, work.scratch.tables, t * SUMS))
+            first_layer_gradient(
+                work.columns, first, n_tables, shape, column, work.scratch.tables, work.sums, adam.d_params
+            )
+        store(adam.d_params, shape[FIRST, BIASES] + column, d_bias)
 
 
 @inner
 def dueling_forward(params: Floats, shape: Integers, head: Floats) -> None:
-    """head_a = A_a + (V - mean_a A), weights and biases alike; V's weights and bias lie behind A's biases in params."""
-    terms, n_actions, weights, biases = shape[-1]
+    """Compute the output layer of a dueling network: head_a = A_a + (V - mean_a A).
+
+    The formula holds for weights and biases. In `params`, weights and bias of V follow the biases of A.
+    """
+    terms, n_actions, weights, biases = shape[LAST]
     values = biases + n_actions
     minus_share = np.float32(-1.0 / n_actions)
     for column in range(0, terms, LANES):
@@ -119,8 +149,11 @@ def dueling_forward(params: Floats, shape: Integers, head: Floats) -> None:
 
 @inner
 def dueling_backward(d_head: Floats, shape: Integers, d_params: Floats) -> None:
-    """The gradient of `dueling_forward`: d_V = sum_a d_head_a, d_A_a = d_head_a - d_V / A."""
-    terms, n_actions, weights, biases = shape[-1]
+    """Compute the gradient of `dueling_forward`.
+
+    d_V = sum_a d_head_a and d_A_a = d_head_a - d_V / A, A being the number of actions.
+    """
+    terms, n_actions, weights, biases = shape[LAST]
     values = biases + n_actions
     minus_share = np.float32(-1.0 / n_actions)
     for column in range(0, terms, LANES):

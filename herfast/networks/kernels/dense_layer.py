@@ -1,4 +1,7 @@
-"""Dense layers, forward and backward. Written in layers.py's conventions."""
+"""Matrix products of dense layers, forward and backward.
+
+The conventions are those of packed_layer.py.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ def matmul(
     terms: int,
     width: int,
 ) -> None:
-    """out[i, :] += sum_k a[i, k] b[k, :], elements at the given strides: 2 rows x 32 columns in registers."""
+    """Add a matrix product: out[i, :] += sum_k a[i, k] b[k, :].
+
+    Arrays are addressed by offsets and strides. Sums of 2 rows x 32 columns stay in registers.
+    """
     for column in range(0, width, LANES):
         for i in range(0, rows, 2):
             j = min(i + 1, rows - 1)
@@ -65,10 +71,13 @@ def dots(
     out: Floats,
     out_row: int,
 ) -> None:
-    """out[j, i] = sum_k a[i, k] b[j, k], rows at the given strides, a block of 4 x 3 sums at a time.
+    """Compute dot products of rows: out[j, i] = sum_k a[i, k] b[j, k].
 
-    Sums of 8 lanes, added up four at a time last, take 12.6 us for 128 x 20 x 256 terms; added up one by one 15.6.
-    `terms` is a multiple of 8. Past a's last row the last is repeated, so rows of `out` have room for a multiple of 4.
+    Rows are addressed by offsets and strides. A block of 4 x 3 sums is computed at a time.
+    Each sum has 8 lanes, which are added up at the end, for four sums at a time.
+    This takes 12.6 us for 128 x 20 x 256 terms; for one sum at a time it takes 15.6 us.
+    `terms` is a multiple of 8. The last row of `a` is repeated up to a multiple of 4 rows. `out` must have
+    space for the repeated sums.
     """
     for i in range(0, a_rows, 4):
         x0, x1 = a_first + i * a_row, a_first + min(i + 1, a_rows - 1) * a_row

@@ -1,4 +1,7 @@
-"""Compiled entry points `act` and `fit`, their on-disk cache, and the notice printed during compilation."""
+"""Compiled entry points `act`, `fit` and `update_dueling_head`.
+
+They are cached on disk. A notice is printed when they are compiled.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ from herfast.common.batches import Minibatches, Words
 from herfast.networks.kernels.arrays import Adam, Network, Scratch, UpdateOptions, Workspace
 from herfast.networks.kernels.backward import dueling_forward
 from herfast.networks.kernels.forward import all_values, hidden_layers, max_and_argmax, preactivate
-from herfast.networks.kernels.packed_layer import relu, update_preactivation
+from herfast.networks.kernels.packed_layer import FIRST, OUTPUTS, relu, update_preactivation
 from herfast.networks.kernels.simd import FASTMATH, LANES, Floats, Integers, load, store
 from herfast.networks.kernels.update import update
 
 
 def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ...]:
-    # Numba's cache looks at the file of the function it stores, in some versions only at its size and time, and never
-    # at the files of what is linked into it. A free variable is part of its key too, so `sources`, a digest of all of
-    # them, keeps older code out.
+    # Numba's cache checks the file of a cached function, in some versions only its size and time.
+    # It never checks the files of the functions that are linked into it.
+    # A free variable is part of the cache key. So `sources`, a digest of all files, invalidates older code.
 
     @njit(fastmath=set(FASTMATH), error_model="numpy", nogil=True, **options)
     def act(
@@ -42,7 +45,11 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
         work: Scratch,
         out_actions: NDArray[np.uint16],
     ) -> None:
-        """out_actions[e] = argmax_a Q(s_e, g_e, a) for e in active; z goes from `previous` states to `states`."""
+        """Set out_actions[e] = argmax_a Q(s_e, g_e, a) for each e in `active`.
+
+        The pre-activations z are updated from the states `previous` to `states`. With `rebuild` they are
+        recomputed.
+        """
         _ = sources
         if rebuild:
             preactivate(network.params, shape, states, goals, sizes, work, z)
@@ -51,7 +58,7 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
             env = active[i] * z.shape[1]
             if not rebuild:
                 update_preactivation(network.params, shape, previous, states, active[i], z)
-            for column in range(0, shape[0, 1], LANES):
+            for column in range(0, shape[FIRST, OUTPUTS], LANES):
                 store(work.h[0], first + column, relu(load(z, env + column)))
         hidden_layers(network.params, shape, work.h, active.size)
         all_values(work.h, active.size, network, shape, work.q)
@@ -72,9 +79,10 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
         work: Workspace,
         out_losses: NDArray[np.float64],
     ) -> None:
-        """One update a minibatch; target follows each time the count reaches its turn.
+        """Make one update per minibatch and set the loss of each in `out_losses`.
 
-        `count` [1], of updates done so far, is kept here, so that no interrupt can come between an update and it.
+        The target network is updated every `options.target_update` updates. `count` [1] is the number of
+        updates so far. It is increased here, so that no interrupt can come between an update and its count.
         """
         _ = sources
         for u in range(batches.states.shape[0]):
@@ -87,12 +95,14 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
                 batches.terminated[u],
                 batches.steps_to_goal[u],
             )
-            out_losses[u] = update(online, target, shape, adam, batch, options, learning_rates[u], count[0] + 1, work)
+            out_losses[u] = update(
+                online, target, shape, adam, batch, options, learning_rates[u], count[0] + 1, work
+            )
             count[0] += 1
 
     @njit(**options)
     def update_dueling_head(network: Network, shape: Integers) -> None:
-        """network.head from network.params, for dueling networks."""
+        """Compute network.head from network.params, for dueling networks."""
         _ = sources
         dueling_forward(network.params, shape, network.head)
 
@@ -100,7 +110,7 @@ def _entry_points(sources: int, **options: Any) -> tuple[Callable[..., None], ..
 
 
 def _digest() -> int:
-    """A digest of all code that is compiled, and of the containers that it takes."""
+    """Return a digest of all kernel sources and of the containers passed to them."""
     folder = Path(__file__).parent
     paths = [*sorted(folder.glob("*.py")), folder.parents[1] / "common" / "batches.py"]
     sources = b"".join(path.read_bytes() for path in paths)
@@ -109,9 +119,10 @@ def _digest() -> int:
 
 try:
     act, fit, update_dueling_head = _entry_points(_digest(), cache=True)
-except RuntimeError:  # Numba finds no folder that it can write to
+except RuntimeError:  # Numba found no writable folder
     warnings.warn(
-        "no folder to keep compiled kernels in, so each process compiles them anew; NUMBA_CACHE_DIR may name one",
+        "no writable folder for compiled kernels, so each process compiles them again; "
+        "set NUMBA_CACHE_DIR to a folder",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -119,14 +130,17 @@ except RuntimeError:  # Numba finds no folder that it can write to
 
 
 class _CompileNotice(event.Listener):
-    """Prints on stderr that kernels are being compiled, once per process; a start from the cache prints nothing."""
+    """Print on stderr, once per process, that kernels are being compiled.
+
+    Kernels loaded from the cache print nothing.
+    """
 
     printed = False
 
     def on_start(self, event: Any) -> None:
         if not self.printed and event.data["dispatcher"] in (act, fit, update_dueling_head):
             self.printed = True
-            print("herfast: compiling its kernels, once for this machine; about 10 seconds", file=sys.stderr)
+            print("herfast: compiling kernels (once per machine, about 10 seconds)", file=sys.stderr)
 
     def on_end(self, event: Any) -> None:
         pass

@@ -1,10 +1,15 @@
-"""The first layer on packed bits, forward and backward: dense formulas, made fast by tables of sums.
+"""First layer on packed bits, forward and backward, computed from tables of sums.
 
-Conventions of all compiled rooms. A network is one flat float32 block `params`. `shape` int64[L + 1, 4] has a
-row a layer: inputs, outputs, offset of the weights, offset of the biases. Hidden weights are input-major [inputs,
-outputs], widths padded with zeros to whole vectors of 32 floats. The output layer, last row of `shape`, is action-major
-[actions, inputs] in a block of its own, `head`, with the biases behind the weights. d_x is the loss's gradient by x.
-Inputs are +-1: a bit b counts 2 b - 1. Arrays are C-contiguous.
+Conventions of all kernels:
+
+- The parameters of a network are one flat float32 array `params`.
+- `shape` int64[L + 1, 4] has one row per layer: inputs, outputs, offset of the weights, offset of the biases.
+- Hidden weights are input-major [inputs, outputs]. Widths are padded with zeros to a multiple of 32.
+- The output layer is the last row of `shape`. Its weights are action-major [actions, inputs] and followed by
+  its biases, in an array `head` of their own.
+- d_x is the gradient of the loss with respect to x.
+- A bit b is the input 2 b - 1, which is +-1.
+- Arrays are C-contiguous.
 """
 
 from __future__ import annotations
@@ -31,13 +36,24 @@ from herfast.networks.kernels.simd import (
     where_positive,
 )
 
-SUMS = 16 * LANES  # floats of a table: the sums of all subsets of 4 rows, 32 columns wide
-CODES = 16  # codes of 4 bits in a word, and so tables used at once: 32 KB, which the L1 and L2 caches hold
+# Rows and columns of `shape`.
+FIRST = 0  # the first layer
+LAST = -1  # the output layer
+INPUTS = 0
+OUTPUTS = 1
+WEIGHTS = 2  # offset of the weights
+BIASES = 3  # offset of the biases
+
+SUMS = 16 * LANES  # floats in a table: the 16 signed sums of 4 rows, in 32 columns
+CODES = 16  # 4-bit codes per word, and tables in use at once: 32 KB, which stay in the L1 and L2 caches
 
 
 @inner
 def extract_bits(words: Words, start: int, mask: Any, out: Words, column: int) -> None:
-    """out[b, column] |= bits start .. start + 63 of words[b], those outside it as 0, and of them those in the mask."""
+    """Set out[b, column] |= mask & the 64 bits of words[b] from `start` on.
+
+    Bits before the first word or after the last one count as 0. `start` may be negative.
+    """
     last = words.shape[1] - 1
     w, shift = start >> 6, np.uint64(start & 63)
     low, high = min(max(w, 0), last), min(max(w + 1, 0), last)
@@ -51,7 +67,10 @@ def extract_bits(words: Words, start: int, mask: Any, out: Words, column: int) -
 
 @inner
 def code_counts(sizes: Any, words: int) -> Any:
-    """Groups of 4 inputs in all, of the state alone, and to a word of codes; state and goal each fill their last."""
+    """Return the number of codes in total, of the state, and per word of codes.
+
+    A code holds 4 bits. The last code of the state and that of the goal are padded with zeros.
+    """
     n_state_codes, n_goal_codes = (sizes[0] + 3) >> 2, (sizes[1] + 3) >> 2
     total = n_state_codes + n_goal_codes
     return total, n_state_codes, (total + words - 1) // words
@@ -59,7 +78,10 @@ def code_counts(sizes: Any, words: int) -> Any:
 
 @inner
 def encode(states: Words, goals: Words, sizes: Any, codes: Words) -> None:
-    """codes[b]: 4 bits after 4 bits of the state, then of the goal, the first lowest, in words of equally many."""
+    """Write the 4-bit codes of the states, then of the goals, to codes[b].
+
+    All words but the last hold the same number of codes. The first code is in the lowest bits.
+    """
     _, n_state_codes, per_word = code_counts(sizes, codes.shape[1])
     mask = ~np.uint64(0) >> np.uint64(64 - 4 * per_word)
     for c in range(codes.shape[1]):
@@ -71,7 +93,11 @@ def encode(states: Words, goals: Words, sizes: Any, codes: Words) -> None:
 
 @inlined
 def tabulate(row0: Any, row1: Any, row2: Any, row3: Any, tables: Floats, table: int) -> Any:
-    """tables[table][v] = the sum of the rows, each times 1 or -1 by its bit of v. Returns the last one, all times 1."""
+    """Write the 16 signed sums of four rows to a table.
+
+    Entry v is the sum of the rows, row i times +1 if bit i of v is set, else times -1.
+    `table` is the offset of the table in `tables`. Returns the sum of the four rows.
+    """
     total = add(add(row0, row1), add(row2, row3))
     none = sub(splat(np.float32(0.0)), total)
     row0, row1, row2, row3 = add(row0, row0), add(row1, row1), add(row2, row2), add(row3, row3)
@@ -93,21 +119,31 @@ def tabulate(row0: Any, row1: Any, row2: Any, row3: Any, tables: Floats, table: 
 
 @inlined
 def sum_lookup(total: Any, codes: Any, tables: Floats, n_tables: int) -> Any:
-    """total + the sums that the codes of 4 bits, the first lowest, choose from their tables; two codes at a time."""
-    entries, table = np.uint64(15 * LANES), 0  # a code counts 32 floats
+    """Return total + the table entries selected by the 4-bit codes.
+
+    Code t selects an entry of table t. Code 0 is in the lowest bits. Two codes are processed per iteration.
+    """
+    entries, table = np.uint64(15 * LANES), 0  # a table entry has 32 floats
     for _ in range(n_tables >> 1):
         total = add(total, load(tables, table + np.int64((codes << np.uint64(5)) & entries)))
         total = add(total, load(tables, table + SUMS + np.int64((codes << np.uint64(1)) & entries)))
         codes, table = codes >> np.uint64(8), table + 2 * SUMS
-    return add(total, load(tables, table + np.int64((codes << np.uint64(5)) & entries))) if n_tables & 1 else total
+    return (
+        add(total, load(tables, table + np.int64((codes << np.uint64(5)) & entries)))
+        if n_tables & 1
+        else total
+    )
 
 
 @inner
 def tabulate_weights(
     params: Floats, shape: Integers, column: int, c: int, words: int, sizes: Any, tables: Floats
 ) -> Any:
-    """The tables of W1's rows, 4 each, for the codes of word c, in 32 columns. Returns their number."""
-    width, zero = shape[0, 1], splat(np.float32(0.0))
+    """Write the tables of W1 for the codes of word c, in 32 columns.
+
+    A table has the signed sums of 4 rows of W1. Returns the number of tables.
+    """
+    width, zero = shape[FIRST, OUTPUTS], splat(np.float32(0.0))
     total_codes, n_state_codes, per_word = code_counts(sizes, words)
     n_tables = min(per_word, total_codes - c * per_word)
     for t in range(n_tables):
@@ -116,7 +152,7 @@ def tabulate_weights(
         if row >= 4 * n_state_codes:
             row += sizes[0] - 4 * n_state_codes
             count = min(4, sizes[0] + sizes[1] - row)
-        first = shape[0, 2] + row * width + column
+        first = shape[FIRST, WEIGHTS] + row * width + column
         row0 = load(params, first)
         row1 = load(params, first + width) if count > 1 else zero
         row2 = load(params, first + 2 * width) if count > 2 else zero
@@ -127,17 +163,26 @@ def tabulate_weights(
 
 @inner
 def first_layer(
-    params: Floats, shape: Integers, column: int, codes: Words, rows: int, sizes: Any, tables: Floats, block: Floats
+    params: Floats,
+    shape: Integers,
+    column: int,
+    codes: Words,
+    rows: int,
+    sizes: Any,
+    tables: Floats,
+    block: Floats,
 ) -> Any:
-    """For 32 columns of b1 + x W1: a sample adds one tabulated sum for every 4 inputs instead of 4 products.
+    """Compute 32 columns of b1 + x W1, except for the last word of codes.
 
-    block = the sums without the last word of codes, float32[rows, 32]; `preactivation` adds that word, whose tables
-    remain, their number returned. `sizes` are the numbers of state and goal bits.
+    Each sample adds one tabulated sum for every 4 inputs, instead of 4 products.
+    The partial sums are written to `block`, float32[rows, 32]. `preactivation` adds the last word of codes.
+    Its tables are left in `tables`, and their number is returned.
+    `sizes` are the numbers of state and goal bits.
     """
     words = codes.shape[1]
     for c in range(words - 1):
         n_tables = tabulate_weights(params, shape, column, c, words, sizes, tables)
-        bias = load(params, shape[0, 3] + column)
+        bias = load(params, shape[FIRST, BIASES] + column)
         for b in range(rows):
             total = bias if c == 0 else load(block, b * LANES)
             store(block, b * LANES, sum_lookup(total, get(codes, b * words + c), tables, n_tables))
@@ -146,7 +191,10 @@ def first_layer(
 
 @inlined
 def preactivation(bias: Any, codes: Words, b: int, tables: Floats, n_tables: int, block: Floats) -> Any:
-    """b1 + x W1 of sample b in 32 columns, after `first_layer`; `bias` is b1 there."""
+    """Return b1 + x W1 of sample b in 32 columns, after `first_layer`.
+
+    `bias` is b1 in these columns.
+    """
     words = codes.shape[1]
     total = bias if words == 1 else load(block, b * LANES)
     return sum_lookup(total, get(codes, b * words + words - 1), tables, n_tables)
@@ -154,13 +202,16 @@ def preactivation(bias: Any, codes: Words, b: int, tables: Floats, n_tables: int
 
 @inlined
 def relu(x: Any) -> Any:
-    """0 if x <= 0 else x, so that NaN stays NaN."""
+    """Return 0 if x <= 0, else x, so that NaN stays NaN."""
     return where_positive(x, x)
 
 
 @inlined
 def apply_flips(z: Any, params: Floats, weights: int, width: int, old: Words, new: Words, b: int) -> Any:
-    """z + (x_new - x_old) W1 of sample b, 32 columns from `weights` on: a changed bit adds or subtracts 2 rows."""
+    """Return z + (x_new - x_old) W1 of sample b, in 32 columns from `weights` on.
+
+    A changed bit adds or subtracts twice its row.
+    """
     words = old.shape[1]
     for w in range(words):
         now = get(new, b * words + w)
@@ -174,9 +225,11 @@ def apply_flips(z: Any, params: Floats, weights: int, width: int, old: Words, ne
 
 
 @inner
-def update_preactivation(params: Floats, shape: Integers, old: Words, new: Words, row: int, z: Floats) -> None:
-    """z[row] += (x_new - x_old) W1, as in `apply_flips`."""
-    width, weights, first = shape[0, 1], shape[0, 2], row * z.shape[1]
+def update_preactivation(
+    params: Floats, shape: Integers, old: Words, new: Words, row: int, z: Floats
+) -> None:
+    """Add (x_new - x_old) W1 to z[row] in all columns, as `apply_flips` does."""
+    width, weights, first = shape[FIRST, OUTPUTS], shape[FIRST, WEIGHTS], row * z.shape[1]
     for column in range(0, width, LANES):
         total = load(z, first + column)
         store(z, first + column, apply_flips(total, params, weights + column, width, old, new, row))
@@ -184,7 +237,10 @@ def update_preactivation(params: Floats, shape: Integers, old: Words, new: Words
 
 @inner
 def transpose_bits(words: Words, n_bits: int, square: Words, columns: Words, first_row: int) -> None:
-    """columns[first_row + i], bit b = words[b], bit i: squares of 64 x 64 bits, halved six times."""
+    """Transpose packed bits: bit b of columns[first_row + i] = bit i of words[b].
+
+    Blocks of 64 x 64 bits are transposed by swapping halves six times.
+    """
     for w in range(words.shape[1]):
         for block in range(columns.shape[1]):
             for b in range(64):
@@ -204,14 +260,23 @@ def transpose_bits(words: Words, n_bits: int, square: Words, columns: Words, fir
 
 @inner
 def first_layer_gradient(
-    columns: Words, first: int, n_tables: int, shape: Integers, column: int, tables: Floats, sums: Floats, out: Floats
+    columns: Words,
+    first: int,
+    n_tables: int,
+    shape: Integers,
+    column: int,
+    tables: Floats,
+    sums: Floats,
+    out: Floats,
 ) -> None:
-    """d_W1 = x^T d_z in 32 columns: an input adds one tabulated sum for every 4 samples instead of 4 products.
+    """Compute d_W1 = x^T d_z in 32 columns, from 64 samples per call.
 
-    Called for 64 samples at a time, from `first` on, whose d_z are in `tables`. `columns` is the batch transposed. What
-    former calls found is in `sums` float32[inputs, 32], rows that lie close together; the last one writes to `out`.
+    Each input adds one tabulated sum for every 4 samples, instead of 4 products.
+    The samples are those from `first` on, with their d_z in `tables`. `columns` is the transposed batch.
+    Partial sums are kept in `sums`, float32[inputs, 32], whose rows are adjacent in memory.
+    The call for the last samples writes to `out`.
     """
-    inputs, width, weights, _ = shape[0]
+    inputs, width, weights, _ = shape[FIRST]
     words, zero, w = columns.shape[1], splat(np.float32(0.0)), first >> 6
     for i in range(inputs):
         total = zero if first == 0 else load(sums, i * LANES)

@@ -1,8 +1,11 @@
-"""Vectors of float32 for Numba: wide ones of 32 (2 AVX-512, 4 AVX or 8 NEON registers), and narrow ones of 8 for sums.
+"""Vector types of float32 for Numba.
 
-Numba does not vectorise short loops over several table rows, since it cannot rule out that they overlap; with these
-types the loops say what they mean, 2 to 8 times faster. All functions are portable LLVM IR; arithmetic takes either
-width. Arrays must be C-contiguous; an index counts elements from the array's first one, neither wrapped nor checked.
+A wide vector has 32 floats (2 AVX-512, 4 AVX or 8 NEON registers). A narrow one has 8 and is used for sums.
+Numba does not vectorise short loops over several table rows, since it cannot rule out that the rows overlap.
+Loops over these types are 2 to 8 times faster.
+
+All functions are portable LLVM IR, and arithmetic accepts either width. Arrays must be C-contiguous.
+An index counts elements from the first one of the array. It is neither wrapped nor checked.
 """
 
 from __future__ import annotations
@@ -23,20 +26,27 @@ Integers = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-# Never nnan or ninf: a diverged network must stay visible. Never reassoc: sums are added up in the order that the code
-# says, so that kernels just compiled give the same bits as those from the cache, which were optimised once more.
+# No nnan or ninf: NaN and infinity must remain visible when a network diverges.
+# No reassoc: sums keep the order of the source code. So kernels loaded from the cache, which are optimised
+# once more, give the same bits as kernels just compiled.
 FASTMATH = ("contract", "nsz")
 
 
 def inner(function: F, **options: Any) -> F:
-    """Compile a function that only other kernels call: linked into them, without wrappers, allocating nothing."""
+    """Compile a function that only other kernels call.
+
+    It is linked into its callers, has no Python or C wrapper, and cannot allocate memory.
+    """
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
     compiled: F = njit(fastmath=set(FASTMATH), error_model="numpy", **options)(function)
     return compiled
 
 
 def inlined(function: F) -> F:
-    """The same for one that takes or returns vectors: copied into its callers, so that they stay in registers."""
+    """Compile a function as `inner` does, and inline it into its callers.
+
+    Functions that take or return vectors are inlined, so that the vectors stay in registers.
+    """
     return inner(function, forceinline=True)
 
 
@@ -44,6 +54,8 @@ _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
 
 
 class _Vector(types.Type):
+    """Numba type of a vector of float32."""
+
     def __init__(self, lanes: int) -> None:
         super().__init__(name=f"float32x{lanes}")
         self.ir = ir.VectorType(_FLOAT, lanes)
@@ -56,20 +68,20 @@ _wide, _narrow = _Vector(LANES), _Vector(NARROW)
 
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any, element: Any) -> Any:
-    """The address of element args[1] of the array args[0], as a pointer to `element`."""
+    """Return a pointer of type `element` to element args[1] of the array args[0]."""
     array = context.make_array(signature.args[0])(context, builder, args[0])
     return builder.bitcast(builder.gep(array.data, [args[1]]), element.as_pointer())
 
 
 def _folded(builder: Any, a: Any, b: Any, lanes: Any, others: Any) -> Any:
-    """Lanes of a and b laid end to end, by number, plus other ones of them."""
+    """Concatenate a and b, then add the lanes with indices `lanes` and `others`."""
     masks = (ir.Constant(ir.VectorType(_INDEX, len(chosen)), list(chosen)) for chosen in (lanes, others))
     return builder.fadd(*(builder.shuffle_vector(a, b, mask) for mask in masks), flags=FASTMATH)
 
 
 @intrinsic
 def get(typingctx: Any, array: Any, index: Any) -> Any:
-    """array[index], a scalar."""
+    """Return the scalar array[index]."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, signature, args, context.get_data_type(array.dtype))
@@ -79,18 +91,21 @@ def get(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 def _loads(vector: Any) -> Any:
+    """Return the intrinsic that loads a vector from a float32 array."""
+
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load(_pointer(context, builder, signature, args, vector.ir), align=4)
 
     return intrinsic(lambda typingctx, array, index: (vector(array, types.intp), codegen))
 
 
-load, load_narrow = _loads(_wide), _loads(_narrow)  # array[index : index + 32], or + 8, of a float32 array
+# array[index : index + 32] and array[index : index + 8]
+load, load_narrow = _loads(_wide), _loads(_narrow)
 
 
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """array[index : index + lanes] = value."""
+    """Set array[index : index + lanes] = value."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(args[2], _pointer(context, builder, signature, args, value.ir), align=4)
@@ -101,19 +116,21 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def splat(typingctx: Any, x: Any) -> Any:
-    """The scalar x in every lane of a wide vector."""
+    """Return a wide vector with the scalar x in every lane."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         undefined, zero = ir.Constant(_wide.ir, ir.Undefined), ir.Constant(_INDEX, 0)
         first = builder.insert_element(undefined, args[0], zero)
-        return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, LANES), [zero] * LANES))
+        return builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(_INDEX, LANES), [zero] * LANES)
+        )
 
     return _wide(types.float32), codegen
 
 
 @intrinsic
 def narrowed(typingctx: Any, x: Any) -> Any:
-    """The sum of the four quarters of a wide vector, a narrow one."""
+    """Return the sum of the four quarters of a wide vector, a narrow vector."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         half = _folded(builder, args[0], args[0], range(16), range(16, 32))
@@ -123,18 +140,20 @@ def narrowed(typingctx: Any, x: Any) -> Any:
 
 
 def _arithmetic(instruction: str) -> Any:
+    """Return the intrinsic of an LLVM instruction on two vectors of one width."""
+
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return getattr(builder, instruction)(*args, flags=FASTMATH)
 
     return intrinsic(lambda typingctx, a, b: (a(a, b), codegen))
 
 
-add, sub, mul = _arithmetic("fadd"), _arithmetic("fsub"), _arithmetic("fmul")  # of two vectors of one width
+add, sub, mul = _arithmetic("fadd"), _arithmetic("fsub"), _arithmetic("fmul")
 
 
 @intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, contracted to one instruction where the processor has it."""
+    """Return a * b + c, one instruction on processors that have it."""
     return a(a, b, c), lambda context, builder, signature, args: builder.fadd(
         builder.fmul(args[0], args[1], flags=FASTMATH), args[2], flags=FASTMATH
     )
@@ -142,7 +161,10 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic
 def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
-    """0 if x <= 0 else value: of x itself this is relu, where NaN stays NaN, else relu's gradient."""
+    """Return 0 if x <= 0, else value.
+
+    `where_positive(x, x)` is relu(x) and keeps NaN. With another value it is the gradient of relu.
+    """
     zero = ir.Constant(x.ir, [ir.Constant(_FLOAT, 0.0)] * x.ir.count)
     return x(x, value), lambda context, builder, signature, args: builder.select(
         builder.fcmp_ordered("<=", args[0], zero), zero, args[1]
@@ -151,8 +173,12 @@ def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
 
 @intrinsic
 def store_sums(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """array[index : index + 4] = the sums over the lanes of a, b, c, d, which are narrow."""
-    even, odd = (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15)  # in each half first a's lanes, then b's
+    """Set array[index : index + 4] to the lane sums of the narrow vectors a, b, c, d."""
+    # each half of the result has lanes of a first, then lanes of b
+    even, odd = (
+        (0, 2, 8, 10, 4, 6, 12, 14),
+        (1, 3, 9, 11, 5, 7, 13, 15),
+    )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         ab, cd = (_folded(builder, args[i], args[i + 1], even, odd) for i in (2, 4))
@@ -166,6 +192,8 @@ def store_sums(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d
 
 @intrinsic
 def lowest_bit(typingctx: Any, word: Any) -> Any:
-    """The index of the lowest set bit of a uint64 other than 0."""
+    """Return the index of the lowest set bit of a nonzero uint64."""
 
-    return types.int64(types.uint64), lambda context, builder, signature, args: builder.cttz(args[0], cgutils.true_bit)
+    return types.int64(types.uint64), lambda context, builder, signature, args: builder.cttz(
+        args[0], cgutils.true_bit
+    )

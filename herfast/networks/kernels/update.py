@@ -1,4 +1,4 @@
-"""One update of the Q-network: TD error, gradient, Adam, the target network."""
+"""One update of the Q-network: TD error, gradient, Adam and target network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 
 @inner
 def adam_step(params: Floats, adam: Adam, learning_rate: float, step: int) -> None:
-    """p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon), the corrections drawn out of the loop."""
+    """Make one step of Adam (Kingma and Ba 2015, algorithm 1).
+
+    `step` is t below and counts from 1.
+    p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+    The bias corrections are computed outside of the loop.
+    """
     root = np.sqrt(1.0 - BETA2 ** np.float64(step))
     rate = np.float32(learning_rate * root / (1.0 - BETA1 ** np.float64(step)))
     epsilon = np.float32(ADAM_EPSILON * root)
@@ -36,14 +41,14 @@ def adam_step(params: Floats, adam: Adam, learning_rate: float, step: int) -> No
 
 @inner
 def polyak_update(target: Network, online: Network, polyak: float) -> None:
-    """target = polyak target + (1 - polyak) online."""
+    """Set target = polyak target + (1 - polyak) online."""
     keep, take = np.float32(polyak), np.float32(1.0 - polyak)
     for i in range(online.params.size):
         old = keep * target.params[i] if polyak > 0.0 else np.float32(0.0)
         target.params[i] = old + take * online.params[i]
 
 
-@partial(inner, inline="always")  # compiled within `fit` alone: 2 of 12 seconds less
+@partial(inner, inline="always")  # compiled only as part of `fit`, which saves 2 of 12 seconds
 def update(
     online: Network,
     target: Network,
@@ -55,7 +60,13 @@ def update(
     count: int,
     work: Workspace,
 ) -> Any:
-    """The update number `count`, from 1: learns from `batch` and returns the loss before it."""
+    """Make one update on `batch` and return the loss before it.
+
+    `count` is the number of this update, from 1. It determines when the target network is updated.
+
+    The order of the passes matters. The target pass uses the codes and, with double_q, the best actions of
+    the online pass. The backward pass overwrites the activations at the next states with gradients.
+    """
     transpose_bits(batch.states, options.sizes[0], work.square, work.columns, 0)
     transpose_bits(batch.goals, options.sizes[1], work.square, work.columns, options.sizes[0])
     online_pass(online, shape, batch, options, work)

@@ -1,4 +1,7 @@
-"""Dense layers against NumPy. Numbers are small integers, whose float32 sums are exact in any order."""
+"""Tests of dense layers against NumPy.
+
+Numbers are small integers, whose float32 sums are exact in any order.
+"""
 
 import numpy as np
 import pytest
@@ -23,11 +26,16 @@ def _dots(a, a_first, a_row, a_rows, b, b_first, b_row, b_rows, terms, out, out_
 
 @pytest.mark.parametrize("terms", [0, *SIZES])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_matmul(terms, transposed):
+def test_matmul_equals_numpy(terms, transposed):
     rng = np.random.default_rng(terms)
     for rows in [0, *ROWS]:
-        a = random_integers(rng, terms + 1, rows + 2) if transposed else random_integers(rng, rows + 1, terms + 2)
-        b, width = random_integers(rng, terms + 2, 70), 64
+        a = (
+            random_integers(rng, terms + 1, rows + 2)
+            if transposed
+            else random_integers(rng, rows + 1, terms + 2)
+        )
+        b = random_integers(rng, terms + 2, 70)
+        width = 64
         out = random_integers(rng, rows + 2, 73)
         expected = out.copy()
         plain = a[:terms, :rows].T if transposed else a[:rows, :terms]
@@ -38,7 +46,7 @@ def test_matmul(terms, transposed):
 
 
 @pytest.mark.parametrize("terms", [8, 16, 32, 40, 128, 1000])
-def test_dots(terms):
+def test_dots_equal_numpy(terms):
     rng = np.random.default_rng(terms)
     for a_rows in ROWS:
         for b_rows in [1, 2, 3, 4, 5, 7, 50]:
@@ -47,13 +55,14 @@ def test_dots(terms):
             _dots(a, terms + 3 + 2, terms + 3, a_rows, b, 1, terms + 1, b_rows, terms, out, a_rows + 7)
             expected = b[:b_rows, 1:] @ a[1 : a_rows + 1, 2 : terms + 2].T
             np.testing.assert_array_equal(out[:b_rows, :a_rows], expected)
-            fours = -(-a_rows // 4) * 4
-            assert (out[:b_rows, a_rows:fours] == out[:b_rows, a_rows - 1 : a_rows]).all()  # the last row again
-            assert (out[:, fours:] == SENTINEL).all()
+            padded_rows = -(-a_rows // 4) * 4
+            # the last row is repeated
+            assert (out[:b_rows, a_rows:padded_rows] == out[:b_rows, a_rows - 1 : a_rows]).all()
+            assert (out[:, padded_rows:] == SENTINEL).all()
             assert (out[b_rows:] == SENTINEL).all()
 
 
-def test_nan_reaches_only_its_own_sum():
+def test_nan_affects_only_its_own_sum():
     a, b = np.ones((5, 16), np.float32), np.ones((4, 16), np.float32)
     a[4, 3] = np.nan
     out = np.full((4, 8), SENTINEL, np.float32)

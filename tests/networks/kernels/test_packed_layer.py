@@ -1,9 +1,12 @@
-"""The first layer against its plain twin. Weights are small integers, whose float32 sums are exact in any order."""
+"""Tests of the packed first layer against its reference.
+
+Weights are small integers, whose float32 sums are exact in any order.
+"""
 
 import numpy as np
 import pytest
 from numba import njit
-from reference import layers as twin
+from reference import layers as reference
 from support.exact_arithmetic import SENTINEL, random_integers
 
 from herfast import pack_bits
@@ -24,11 +27,12 @@ def _encode(states, goals, sizes, codes):
 @njit
 def _tabulate(source, first, stride, tables, table, out):
     rows = (load(source, first), load(source, first + stride), load(source, first + 2 * stride))
-    store(out, 0, packed_layer.tabulate(rows[0], rows[1], rows[2], load(source, first + 3 * stride), tables, table))
+    last_row = load(source, first + 3 * stride)
+    store(out, 0, packed_layer.tabulate(rows[0], rows[1], rows[2], last_row, tables, table))
 
 
 @njit
-def _looked_up(codes, tables, n_tables, out):
+def _sum_lookup(codes, tables, n_tables, out):
     store(out, 0, packed_layer.sum_lookup(load(out, 0), codes, tables, n_tables))
 
 
@@ -41,7 +45,7 @@ def _first_layer(params, shape, column, codes, rows, sizes, tables, block, z):
 
 
 @njit
-def _change_bits(params, shape, old, new, row, z):
+def _update_preactivation(params, shape, old, new, row, z):
     packed_layer.update_preactivation(params, shape, old, new, row, z)
 
 
@@ -52,7 +56,10 @@ def _transpose_bits(words, n_bits, square, columns, first_row):
 
 @njit
 def _first_layer_gradient(d_z, shape, column, columns, tables, sums, out):
-    """As an update does: 64 samples at a time, 4 a table, rows past the last as 0."""
+    """Compute the gradient as an update does, from 64 samples per call.
+
+    A table has 4 samples. Rows past the last one are 0.
+    """
     zero = splat(np.float32(0.0))
     for first in range(0, d_z.shape[0], 64):
         n_tables = min(16, (d_z.shape[0] - first + 3) // 4)
@@ -88,12 +95,12 @@ def encoded(state_bits, goal_bits):
 
 
 def tables_for(count):
-    """Scratch full of NaN, so that an entry used before it is written shows."""
+    """Return tables of NaN, so that an entry used before it is written is detected."""
     return np.full(count * packed_layer.SUMS, np.nan, np.float32)
 
 
 class Block:
-    """A first layer somewhere inside a flat vector of parameters."""
+    """A first layer inside a flat vector of parameters."""
 
     def __init__(self, rng, inputs, width):
         self.params = random_integers(rng, 5 + inputs * width + 3 + width + 2)
@@ -108,50 +115,55 @@ def goal_sizes(n_bits):
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_encode(n_bits):
+def test_codes_equal_the_reference(n_bits):
     rng = np.random.default_rng(n_bits)
     for n_goal_bits in goal_sizes(n_bits):
         for rows in ROWS:
             state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
-            np.testing.assert_array_equal(encoded(state_bits, goal_bits), twin.codes(state_bits, goal_bits))
+            np.testing.assert_array_equal(
+                encoded(state_bits, goal_bits), reference.codes(state_bits, goal_bits)
+            )
 
 
 @pytest.mark.parametrize("table", [0, 1])
-def test_tabulate(table):
+def test_tables_equal_the_reference(table):
     source = random_integers(np.random.default_rng(table), 6, 41)
-    tables, total = tables_for(2), filled(33)
+    tables = tables_for(2)
+    total = filled(33)
     _tabulate(source, 41 + 3, 41, tables, table * packed_layer.SUMS, total)
-    rows, found = source[1:5, 3:35], tables.reshape(2, 16, 32)
-    np.testing.assert_array_equal(found[table], twin.table(rows))
+    rows = source[1:5, 3:35]
+    found = tables.reshape(2, 16, 32)
+    np.testing.assert_array_equal(found[table], reference.table(rows))
     np.testing.assert_array_equal(total, [*rows.sum(axis=0), SENTINEL])
     assert np.isnan(found[1 - table]).all()
 
 
 @pytest.mark.parametrize("n_tables", range(17))
-def test_looked_up(n_tables):
+def test_sum_lookup_adds_the_selected_entries(n_tables):
     rng = np.random.default_rng(n_tables)
-    tables, chosen = random_integers(rng, 16, 16, 32), rng.integers(0, 16, 16)
-    codes, out = sum(int(code) << (4 * t) for t, code in enumerate(chosen)), random_integers(rng, 32)
+    tables = random_integers(rng, 16, 16, 32)
+    chosen = rng.integers(0, 16, 16)
+    codes = sum(int(code) << (4 * t) for t, code in enumerate(chosen))
+    out = random_integers(rng, 32)
     expected = out + sum(tables[t, chosen[t]] for t in range(n_tables))
-    _looked_up(np.uint64(codes), tables, n_tables, out)
+    _sum_lookup(np.uint64(codes), tables, n_tables, out)
     np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_first_layer(n_bits):
+def test_preactivations_equal_the_reference(n_bits):
     rng = np.random.default_rng(n_bits)
     for n_goal_bits in goal_sizes(n_bits):
         for rows, width in zip(ROWS, [32, 64, 96, 32, 64], strict=True):
             block = Block(rng, n_bits + n_goal_bits, width)
             state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
-            expected = twin.first_layer(twin.inputs(state_bits, goal_bits), block.weights, block.biases)
+            x = reference.inputs(state_bits, goal_bits)
+            expected = reference.first_layer(x, block.weights, block.biases)
             codes = encoded(state_bits, goal_bits)
             for column in range(0, width, 32):
-                z, tables, sums = (
-                    filled(rows + 1, 32),
-                    tables_for(packed_layer.CODES),
-                    np.full((rows, 32), np.nan, np.float32),
-                )
+                z = filled(rows + 1, 32)
+                tables = tables_for(packed_layer.CODES)
+                sums = np.full((rows, 32), np.nan, np.float32)
                 sizes = (n_bits, n_goal_bits)
                 _first_layer(block.params, block.shape, column, codes, rows, sizes, tables, sums, z)
                 np.testing.assert_array_equal(z[:rows], expected[:, column : column + 32])
@@ -159,48 +171,51 @@ def test_first_layer(n_bits):
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_change_bits(n_bits):
+def test_updated_preactivations_equal_the_reference(n_bits):
     rng = np.random.default_rng(n_bits)
     block = Block(rng, 2 * n_bits, 64)
     goal_bits = random_bits(rng, 5, n_bits)
     old = random_bits(rng, 5, n_bits)
     new = old.copy()
-    new[0, -1] ^= 1  # row 0 changes its last bit, row 1 its first, row 2 all, row 3 some, row 4 none
+    # Row 0 changes its last bit, row 1 its first, row 2 all bits, row 3 some and row 4 none.
+    new[0, -1] ^= 1
     new[1, 0] ^= 1
     new[2] ^= 1
     new[3] ^= random_bits(rng, 1, n_bits)[0]
-    z = twin.first_layer(twin.inputs(old, goal_bits), block.weights, block.biases).astype(np.float32)
-    expected = twin.first_layer(twin.inputs(new, goal_bits), block.weights, block.biases)
+    z = reference.first_layer(reference.inputs(old, goal_bits), block.weights, block.biases)
+    z = z.astype(np.float32)
+    expected = reference.first_layer(reference.inputs(new, goal_bits), block.weights, block.biases)
     changed = z.copy()
     for row in (4, 2, 0, 1):
-        _change_bits(block.params, block.shape, pack_bits(old), pack_bits(new), row, changed)
+        _update_preactivation(block.params, block.shape, pack_bits(old), pack_bits(new), row, changed)
     np.testing.assert_array_equal(changed[[0, 1, 2, 4]], expected[[0, 1, 2, 4]])
     np.testing.assert_array_equal(changed[3], z[3])
 
 
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_transpose_bits(n_bits):
+def test_transposed_bits_equal_the_reference(n_bits):
     rng = np.random.default_rng(n_bits)
     for rows in (1, 2, 9, 33, 63, 64, 65, 128, 129):
         bits = random_bits(rng, rows, n_bits)
         columns = np.full((n_bits + 5, -(-rows // 64)), SENTINEL, np.uint64)
         _transpose_bits(pack_bits(bits), n_bits, np.full(64, SENTINEL, np.uint64), columns, 2)
-        np.testing.assert_array_equal(columns[2:-3], twin.transposed(bits))
+        np.testing.assert_array_equal(columns[2:-3], reference.transposed(bits))
         assert (columns[[0, 1, -3, -2, -1]] == SENTINEL).all()
 
 
 @pytest.mark.parametrize("rows", BATCHES)
-def test_first_layer_gradient(rows):
+def test_first_layer_gradient_equals_the_reference(rows):
     rng = np.random.default_rng(rows)
     for n_bits, n_goal_bits, width in ((1, 1, 32), (7, 5, 64), (64, 64, 32), (65, 65, 96)):
         block = Block(rng, n_bits + n_goal_bits, width)
         state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
         d_z = random_integers(rng, rows, width)
-        d_weights = twin.first_layer_gradient(twin.inputs(state_bits, goal_bits), d_z)
+        d_weights = reference.first_layer_gradient(reference.inputs(state_bits, goal_bits), d_z)
         block.params[:] = SENTINEL
-        columns = np.concatenate([twin.transposed(state_bits), twin.transposed(goal_bits)])
+        columns = np.concatenate([reference.transposed(state_bits), reference.transposed(goal_bits)])
         for column in range(0, width, 32):
-            part, tables = d_z[:, column : column + 32].copy(), tables_for(packed_layer.CODES)
+            part = d_z[:, column : column + 32].copy()
+            tables = tables_for(packed_layer.CODES)
             sums = np.full((n_bits + n_goal_bits, 32), np.nan, np.float32)
             _first_layer_gradient(part, block.shape, column, columns, tables, sums, block.params)
             np.testing.assert_array_equal(block.weights[:, : column + 32], d_weights[:, : column + 32])
@@ -208,13 +223,13 @@ def test_first_layer_gradient(rows):
         assert (block.params == SENTINEL).sum() >= 10 + width
 
 
-def test_nan_reaches_the_result():
-    """A diverged weight must show in every sum that it is part of."""
+def test_a_nan_weight_gives_nan_in_all_sums_with_it():
     block = Block(np.random.default_rng(0), 10, 32)
     block.weights[3, 4] = np.nan
     bits = random_bits(np.random.default_rng(1), 3, 5)
     z = filled(3, 32)
-    tables, sums = tables_for(packed_layer.CODES), filled(3, 32)
+    tables = tables_for(packed_layer.CODES)
+    sums = filled(3, 32)
     _first_layer(block.params, block.shape, 0, encoded(bits, bits), 3, (5, 5), tables, sums, z)
     assert np.isnan(z[:, 4]).all()
     assert np.isfinite(np.delete(z, 4, axis=1)).all()

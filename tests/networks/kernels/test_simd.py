@@ -1,4 +1,4 @@
-"""The vector type, function by function, against NumPy."""
+"""Tests of the vector types against NumPy."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ OPERATIONS = ["load", "add", "sub", "mul", "fma", "where_positive"]
 
 def _operations(load, lanes):
     @njit
-    def every(a, b, c, first, out):
-        """out[i] = operation i of the elements of a, b and c from `first` on."""
+    def all_operations(a, b, c, first, out):
+        """Set out[i] to the result of operation i on a, b and c from `first` on."""
         x, y, z = load(a, first), load(b, first), load(c, first)
         store(out, 0 * lanes, x)
         store(out, 1 * lanes, add(x, y))
@@ -39,10 +39,10 @@ def _operations(load, lanes):
         store(out, 4 * lanes, fma(x, y, z))
         store(out, 5 * lanes, where_positive(x, y))
 
-    return every
+    return all_operations
 
 
-EVERY = {LANES: _operations(load, LANES), NARROW: _operations(load_narrow, NARROW)}
+ALL_OPERATIONS = {LANES: _operations(load, LANES), NARROW: _operations(load_narrow, NARROW)}
 
 
 @njit
@@ -74,7 +74,7 @@ def _lowest_bit(word):
 
 def evaluated(a, b, c, first=0, lanes=LANES):
     out = np.full((len(OPERATIONS), lanes), 99, np.float32)
-    EVERY[lanes](a, b, c, first, out)
+    ALL_OPERATIONS[lanes](a, b, c, first, out)
     return dict(zip(OPERATIONS, out, strict=True))
 
 
@@ -83,9 +83,9 @@ def padded(values):
 
 
 @pytest.mark.parametrize("lanes", [LANES, NARROW])
-def test_arithmetic(lanes):
+def test_arithmetic_equals_numpy(lanes):
     a, b, c = np.random.default_rng(0).normal(size=(3, 100)).astype(np.float32)
-    for first in (0, 1, 37, 68):  # no alignment is needed
+    for first in (0, 1, 37, 68):  # unaligned addresses too
         x, y, z = (v[first : first + lanes] for v in (a, b, c))
         found = evaluated(a, b, c, first, lanes)
         assert found["load"].tolist() == x.tolist()
@@ -100,7 +100,7 @@ def test_arithmetic(lanes):
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 @pytest.mark.parametrize("lanes", [LANES, NARROW])
-def test_nan_and_infinity_pass_through(lanes):
+def test_nan_and_infinity_are_preserved(lanes):
     x, y = (v.ravel().astype(np.float32) for v in np.meshgrid(SPECIAL, SPECIAL))
     x, y = np.resize(x, 4 * LANES), np.resize(y, 4 * LANES)
     for first in range(0, 4 * LANES, lanes):
@@ -113,7 +113,7 @@ def test_nan_and_infinity_pass_through(lanes):
         np.testing.assert_array_equal(found["where_positive"], np.where(a <= 0, 0, b))
 
 
-def test_where_positive_is_relu_and_its_gradient_even_at_nan():
+def test_where_positive_is_relu_and_its_gradient():
     a, b = padded([np.nan, -0.0, 0.0, 1e-45, -1.0]), padded([7.0, 8.0, 9.0, 10.0, np.nan])
     assert evaluated(a, b, b)["where_positive"][:5].tolist() == [7.0, 0.0, 0.0, 10.0, 0.0]
     relu = evaluated(a, a, b)["where_positive"][:5]
@@ -122,7 +122,7 @@ def test_where_positive_is_relu_and_its_gradient_even_at_nan():
     assert not np.signbit(relu[1:]).any()
 
 
-def test_narrowed_adds_the_quarters():
+def test_narrowed_adds_the_four_quarters():
     a = np.random.default_rng(0).integers(-999, 999, 100).astype(np.float32)
     for first in (0, 1, 37, 68):
         out = np.full(NARROW + 1, 99, np.float32)
@@ -133,7 +133,7 @@ def test_narrowed_adds_the_quarters():
     assert np.isnan(out).tolist() == [True] + [False] * NARROW
 
 
-def test_store_sums_keeps_four_sums_apart():
+def test_store_sums_stores_four_independent_sums():
     a = np.random.default_rng(0).integers(-999, 999, (4, 11)).astype(np.float32)
     for first in (0, 3):
         out = np.full(7, 99, np.float32)
@@ -146,14 +146,14 @@ def test_store_sums_keeps_four_sums_apart():
         assert np.isnan(out).tolist() == [False] * 4 + [True] + [False] * 2
 
 
-def test_store_writes_32_elements_and_no_more():
+def test_store_writes_exactly_32_elements():
     array = np.zeros(LANES + 2, np.float32)
     _store(array, 1, np.float32(3))
     assert array.tolist() == [0, *[3] * LANES, 0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint64])
-def test_get_counts_elements_from_the_first(dtype):
+def test_get_counts_elements_in_c_order(dtype):
     array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     for index in range(24):
         value = _get(array, index)
@@ -162,11 +162,11 @@ def test_get_counts_elements_from_the_first(dtype):
 
 
 @pytest.mark.parametrize("position", range(64))
-def test_lowest_bit(position):
+def test_lowest_bit_returns_the_index_of_the_lowest_set_bit(position):
     higher = int(np.random.default_rng(position).integers(0, 2**63)) << 1
     for word in (1, 1 | higher, 2**64 - 1):
         assert _lowest_bit(np.uint64(word << position & 2**64 - 1)) == position
 
 
-def test_fastmath_keeps_nan_infinity_and_the_order_of_sums():
+def test_fastmath_preserves_nan_infinity_and_the_order_of_sums():
     assert set(FASTMATH) == {"contract", "nsz"}

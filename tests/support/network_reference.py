@@ -1,17 +1,18 @@
-"""Random inputs and parameters for a QNetwork, and the same as its dense twin takes them."""
+"""Random inputs and parameters of a QNetwork, also in the form of the reference."""
 
 import numpy as np
-from reference import network as twin
+from reference import network as reference
 
 from herfast import Minibatches, pack_bits
 
 
 def random_packed(rng, *shape, n_bits):
+    """Return random packed bits, uint64[*shape, W]."""
     return pack_bits(rng.integers(0, 2, (*shape, n_bits)))
 
 
 def random_minibatches(rng, n_updates, batch_size, n_state_bits, n_goal_bits, n_actions, flips=1):
-    """Minibatches whose next states differ from the states in up to `flips` random bits."""
+    """Return minibatches; next states differ from states in up to `flips` bits."""
     shape = (n_updates, batch_size)
     bits = rng.integers(0, 2, (*shape, n_state_bits))
     next_bits = bits.copy()
@@ -31,11 +32,11 @@ def random_minibatches(rng, n_updates, batch_size, n_state_bits, n_goal_bits, n_
 
 
 def dense_minibatch(network, batches, u, dtype=np.float64):
-    """Minibatch `u` with dense inputs, for the twin."""
+    """Return minibatch `u` with dense inputs, for the reference."""
     sizes = (network.n_state_bits, network.n_goal_bits)
     one = {name: array[u] for name, array in batches._asdict().items()}
-    x = twin.inputs(one["states"], one["goals"], *sizes, dtype)
-    x_next = twin.inputs(one["next_states"], one["goals"], *sizes, dtype)
+    x = reference.inputs(one["states"], one["goals"], *sizes, dtype)
+    x_next = reference.inputs(one["next_states"], one["goals"], *sizes, dtype)
     return {**one, "actions": one["actions"].astype(int), "x": x, "x_next": x_next}
 
 
@@ -44,13 +45,15 @@ def copy_parameters(network, which, dtype=np.float64):
 
 
 def randomise_parameters(network, rng, scale=0.5):
-    """Random parameters for both networks, so that online, target and all biases differ."""
+    """Set random parameters, so that online, target and all biases differ."""
     for which in ("online", "target"):
         for array in network.parameters(which).values():
-            array[...] = rng.normal(0, scale / np.sqrt(max(1, array.shape[0] if array.ndim else 1)), array.shape)
+            array[...] = rng.normal(
+                0, scale / np.sqrt(max(1, array.shape[0] if array.ndim else 1)), array.shape
+            )
     network.refresh()
 
 
-def twin_q_values(network, states, goals, which="online"):
-    x = twin.inputs(states, goals, network.n_state_bits, network.n_goal_bits, np.float64)
-    return twin.forward(copy_parameters(network, which), x)[1]
+def reference_q_values(network, states, goals, which="online"):
+    x = reference.inputs(states, goals, network.n_state_bits, network.n_goal_bits, np.float64)
+    return reference.forward(copy_parameters(network, which), x)[1]

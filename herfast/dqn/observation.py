@@ -1,0 +1,51 @@
+"""Conversion of Gymnasium observations to packed states and goals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from herfast.common.batches import Words
+from herfast.common.bits import pack_named
+from herfast.common.validation import as_array
+from herfast.envs.base import GoalEnv
+
+_KEYS = ("observation", "desired_goal")
+
+
+def pack_observation(env: GoalEnv, observation: Mapping[str, Any]) -> tuple[Words, Words, bool]:
+    """Validate and pack an observation.
+
+    Args:
+        env: the environment, which gives the numbers of bits.
+        observation: "observation" and "desired_goal", each an array [n] or, for a batch, [E, n] of 0 and 1.
+
+    Returns:
+        The states [E, Ws], the goals [E, Wg], and True for a batch. For a single observation E is 1.
+
+    Raises:
+        TypeError, ValueError: a key is missing, or an array has the wrong shape, dtype or values.
+    """
+    if not isinstance(observation, Mapping):
+        raise _key_error(type(observation).__name__)
+    if not set(_KEYS) <= observation.keys():
+        raise _key_error(str(list(observation)))
+    state, goal = (as_array(name, observation[name]) for name in _KEYS)
+    bits = (env.n_state_bits, env.n_goal_bits)
+    for name, array, n_bits in zip(_KEYS, (state, goal), bits, strict=True):
+        if array.ndim not in (1, 2) or array.shape[-1] != n_bits or array.ndim != state.ndim:
+            raise ValueError(f"{name} must have shape ({n_bits},) or (E, {n_bits}), got {array.shape}")
+    is_batch = state.ndim == 2
+    if is_batch and len(state) != len(goal):
+        raise ValueError(
+            f"observation and desired_goal must be equally many, got {len(state)} and {len(goal)}"
+        )
+    states = pack_named("observation", np.atleast_2d(state))
+    goals = pack_named("desired_goal", np.atleast_2d(goal))
+    return states, goals, is_batch
+
+
+def _key_error(got: str) -> TypeError:
+    return TypeError(f"the observation must be a dict with observation and desired_goal, got {got}")
