@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -41,13 +41,19 @@ class Interval:
     """Bound of a field: a number in an interval, which is written as in "[0, 1)"."""
 
     text: str
+    low: float = field(init=False)
+    high: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        low, high = self.text[1:-1].split(",")
+        object.__setattr__(self, "low", float(low))
+        object.__setattr__(self, "high", float(high))
 
     def check(self, name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{name} must be a number in {self.text}, got {short_repr(value)}")
-        low, high = (float(end) for end in self.text[1:-1].split(","))
-        is_above_low = value > low or (value == low and self.text[0] == "[")
-        is_below_high = value < high or (value == high and self.text[-1] == "]")
+        is_above_low = value > self.low or (value == self.low and self.text[0] == "[")
+        is_below_high = value < self.high or (value == self.high and self.text[-1] == "]")
         if not (is_above_low and is_below_high):  # for NaN both are false
             raise ValueError(f"{name} must be in {self.text}, got {value}")
         return float(value)

@@ -51,9 +51,8 @@ def _fast(env: Sized) -> dict[str, Any]:
     # each: the width matters most, then the decay of the learning rate.
     n_bits = env.n_state_bits
     width = 64 * min(64, max(4, math.ceil(n_bits / 5)))
-    episodes_per_cycle = min(
-        64, max(16, 3_200 // env.max_steps)
-    )  # about 3,200 steps are enough for its updates
+    # About 3,200 steps are enough for the updates of a cycle.
+    episodes_per_cycle = min(64, max(16, 3_200 // env.max_steps))
     until = 0.99
     if n_bits > 100:
         until = 0.98

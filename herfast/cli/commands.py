@@ -146,6 +146,8 @@ def sweep(
 
     try:
         run_trials(trials, folder, n_jobs, scheduler, sys.stderr.isatty(), report)
+    except BrokenPipeError as error:  # unlike other output, this one is not all that was asked for
+        raise UserError("stdout was closed: run the same command again to continue") from error
     except OSError as error:
         with user_errors():
             raise error

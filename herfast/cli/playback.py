@@ -24,7 +24,7 @@ from herfast.envs.rendering import Bits, as_text
 Predict: TypeAlias = Callable[[dict[str, Bits]], tuple[Any, None]]
 
 PAUSE = 0.15  # seconds from one step to the next
-_LABEL = 11  # width of the labels before the bits, characters
+_MIN_LABEL_WIDTH = 11  # of the labels before the bits, characters
 # SGR codes: blue and bold orange, as in the plots of a run, and reverse video.
 _RIGHT = "38;5;32"
 _WRONG = "1;38;5;166"
@@ -39,6 +39,7 @@ class EpisodeStep(NamedTuple):
     state: Bits  # [S]
     goal: Bits  # [G], compared with the first G bits of the state
     label: str  # "start", or the action that was taken
+    label_width: int  # characters for the labels of all steps, and a space
     changed: NDArray[np.bool_]  # [S], bits that the action changed
     to_go: int  # number of bits in which state and goal differ
     end: str  # such as "SUCCESS AFTER 3 STEPS"; empty while the episode continues
@@ -63,6 +64,8 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
     state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
     changed = np.zeros(len(state), np.bool_)
     label = "start"
+    action_label: str = getattr(env, "action_label", "action")
+    label_width = max(_MIN_LABEL_WIDTH, len(action_label) + 7)
     for steps in range(env.max_steps + 1):
         to_go = int((state[: len(goal)] != goal).sum())
         end = ""
@@ -70,11 +73,11 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
             end = f"SUCCESS AFTER {steps} STEPS"
         elif steps == env.max_steps:
             end = f"FAILURE AFTER {steps} STEPS"
-        yield EpisodeStep(state, goal, label, changed, to_go, end)
+        yield EpisodeStep(state, goal, label, label_width, changed, to_go, end)
         if end:
             return
         action, _ = predict({"observation": state, "desired_goal": goal})
-        label = f"{getattr(env, 'action_label', 'action')} {int(action):5d}"
+        label = f"{action_label} {int(action):5d}"
         env.step(states, goals, np.array([action], np.uint16), active, states, terminated)
         before = state
         state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
@@ -122,7 +125,7 @@ def _frame(step: EpisodeStep, coloured: bool) -> list[str]:
     """
     size = shutil.get_terminal_size()
     # The last column stays empty, since some terminals begin a new line after it.
-    width = max(size.columns - _LABEL - 1, 1)
+    width = max(size.columns - step.label_width - 1, 1)
     page = width * max((size.lines - 2) // 3, 1)  # without the last line and the line of the cursor
     first = int(step.changed.argmax()) // page * page
     labels = ["goal", step.label]
@@ -131,8 +134,8 @@ def _frame(step: EpisodeStep, coloured: bool) -> list[str]:
         part = slice(start, start + width)
         for label, bits in zip(labels, (step.goal, step.state), strict=True):
             text = _bits_text(bits[part], step.goal[part], step.changed[part], coloured)
-            lines.append(f"{label:{_LABEL}}{text}")
-        lines.append(_marks(step.changed[part]))
+            lines.append(f"{label:{step.label_width}}{text}")
+        lines.append(_marks(step.changed[part], step.label_width))
         labels = ["", ""]
     lines.append(_end_text(step, coloured) or f"{step.to_go} to go")
     return lines
@@ -143,11 +146,11 @@ def _lines(episode: Iterator[EpisodeStep], coloured: bool) -> Iterator[str]:
     yield "NEW EPISODE"
     for number, step in enumerate(episode):
         if number == 0:
-            yield f"{'goal':{_LABEL}}{_bits_text(step.goal, step.goal, step.changed, coloured)}"
+            yield f"{'goal':{step.label_width}}{_bits_text(step.goal, step.goal, step.changed, coloured)}"
         state = _bits_text(step.state, step.goal, step.changed, coloured)
-        yield f"{step.label:{_LABEL}}{state}  {step.to_go} to go"
+        yield f"{step.label:{step.label_width}}{state}  {step.to_go} to go"
         if number > 0:
-            yield _marks(step.changed)
+            yield _marks(step.changed, step.label_width)
         if step.end:
             yield _end_text(step, coloured)
     yield ""
@@ -167,9 +170,9 @@ def _bits_text(bits: Bits, goal: Bits, changed: NDArray[np.bool_], coloured: boo
     return "".join(parts)
 
 
-def _marks(changed: NDArray[np.bool_]) -> str:
+def _marks(changed: NDArray[np.bool_], label_width: int) -> str:
     """Return a line with a ^ below each changed bit."""
-    return (" " * _LABEL + "".join(np.where(changed, "^", " "))).rstrip()
+    return (" " * label_width + "".join(np.where(changed, "^", " "))).rstrip()
 
 
 def _end_text(step: EpisodeStep, coloured: bool) -> str:

@@ -71,7 +71,7 @@ def train_and_save(agent: Agent, folder: Path, checkpoint_every: int) -> int:
     failure: OSError | None = None
     try:
         with catch_signals() as interruption:
-            checkpoint = CheckpointCallback(folder, checkpoint_every, warn=_warn)
+            checkpoint = CheckpointCallback(folder, checkpoint_every, lambda: bool(interruption), warn=_warn)
             callbacks: list[Callback[Agent]] = [EpochPrinter(), checkpoint, StopOnSignal(interruption)]
             try:
                 try:

@@ -42,7 +42,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             yield new
             new.chmod(mode)
             _sync(new)
-            new.replace(path)
+            os.replace(new, path)
         _sync(path.parent)
     except OSError as error:
         raise with_path("write", path, error) from error
@@ -68,7 +68,7 @@ def locked(folder: Path) -> Iterator[None]:
         if _lock(descriptor) is False:
             raise BlockingIOError(
                 f"{folder} is in use by another herfast process: "
-                "wait for it to finish or choose another --out"
+                "wait for it to finish or choose another folder"
             )
         yield
 
@@ -87,17 +87,25 @@ def _staging_folder(path: Path) -> Iterator[Path]:
         with suppress(OSError), _opened(leftover) as descriptor:
             if _lock(descriptor):  # otherwise its writer is running, or locks are not supported
                 shutil.rmtree(leftover, ignore_errors=True)
+    staging, lock = _new_folder(path)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.close(lock)
+
+
+def _new_folder(path: Path) -> tuple[Path, int]:
+    """Return a new, locked folder beside `path`, and its open descriptor."""
     while True:
-        staging = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        with suppress(FileNotFoundError), _opened(staging) as descriptor:
+        folder = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY)
             is_locked = _lock(descriptor)
             # Another writer may have removed this folder as a leftover before it was locked.
             if is_locked is None or (is_locked and os.fstat(descriptor).st_nlink > 0):
-                try:
-                    yield staging
-                finally:
-                    shutil.rmtree(staging, ignore_errors=True)
-                return
+                return folder, descriptor
+            os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool | None:

@@ -36,9 +36,7 @@ class Diagnosis(NamedTuple):
     q_floor: float  # -1 / (1 - gamma): every return lies between it and 0
     action_gap: float  # mean Q of the actions that lead closer to the goal, minus that of all others
     action_noise: float  # standard deviation of Q among actions of the same kind, which are equally good
-    epsilon: (
-        float  # of the next step; NaN if nothing is stored, as after loading a file without replay buffer
-    )
+    epsilon: float  # of the next step; NaN if nothing is stored, as in a file without replay buffer
     ring_fill: float  # share of the replay buffer in use; NaN if nothing is stored
     advice: str | None = None  # None if no problem was found
 

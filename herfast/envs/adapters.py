@@ -80,6 +80,7 @@ def _unwrapped(env: object) -> BitFlip:
         inner = inner.env
     if not isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
         raise TypeError(
-            f"env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', got {short_repr(env)}"
+            "env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', or have the members of "
+            f"herfast.GoalEnv, got {short_repr(env)}"
         )
     return BitFlip(inner.goal_env.n_bits, min([inner.goal_env.max_steps, *limits]))

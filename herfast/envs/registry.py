@@ -15,7 +15,7 @@ _REGISTRY: dict[str, Callable[..., GoalEnv]] = {"BitFlip": BitFlip}
 def register_env(id: str, cls: Callable[..., GoalEnv]) -> None:
     """Register an environment.
 
-    Agents, runs and sweeps of a registered environment can be saved and loaded.
+    Files of agents and runs can then be loaded, and the environment can be used in sweeps.
 
     A class with the same module and name as the registered one replaces it, as when a module is imported
     again.
@@ -26,15 +26,17 @@ def register_env(id: str, cls: Callable[..., GoalEnv]) -> None:
             keyword arguments.
 
     Raises:
-        TypeError: `id` is not a str or `cls` is not callable.
+        TypeError: `id` is not a str, or `cls` is not a class or function.
         ValueError: Another class is registered as `id`.
     """
     if not isinstance(id, str):
         raise TypeError(f"id must be a str, got {short_repr(id)}")
-    if not callable(cls):
-        raise TypeError(f"cls must be a class of environments, got {short_repr(cls)}")
+    if not (callable(cls) and hasattr(cls, "__qualname__")):
+        raise TypeError(f"cls must be a class or function, got {short_repr(cls)}")
     older = _REGISTRY.get(id, cls)
-    if _full_name(older) != _full_name(cls):
+    name = _full_name(cls)
+    is_same = older is cls or (_full_name(older) == name and "<" not in name)  # "<lambda>", "<locals>"
+    if not is_same:
         raise ValueError(f"id {id!r} is already registered for {_full_name(older)}")
     _REGISTRY[id] = cls
 

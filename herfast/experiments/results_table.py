@@ -74,8 +74,8 @@ def read_results(folder: Path) -> list[dict[str, str]]:
         folder: the folder of the sweep.
 
     Returns:
-        A dict per row, from column name to text. The column `env` is added if the file is of a version that
-        only had BitFlip.
+        A dict per row, from column name to text. Files of herfast 0.1.0 have no column
+        `env`; it is added.
 
     Raises:
         ValueError: the file was not written by a sweep, or is damaged.
@@ -86,10 +86,12 @@ def read_results(folder: Path) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(reader.fieldnames or ())
-            if columns == RESULT_COLUMNS:
-                return list(reader)
-            if (*columns, "env") == RESULT_COLUMNS:  # written by a version that only had BitFlip
-                return [{**row, "env": _bit_flip_spec(row)} for row in reader]
+            rows = list(reader)
+        is_complete = all(None not in row and None not in row.values() for row in rows)
+        if is_complete and columns == RESULT_COLUMNS:
+            return rows
+        if is_complete and (*columns, "env") == RESULT_COLUMNS:
+            return [{**row, "env": _bit_flip_spec(row)} for row in rows]
     except (UnicodeDecodeError, csv.Error, ValueError):
         pass
     raise ValueError(

@@ -75,7 +75,7 @@ def find_checkpoint(folder: Path) -> Path:
         )
     if not (folder / CHECKPOINT_FILE).is_file():
         raise FileNotFoundError(
-            f"{folder} contains no {CHECKPOINT_FILE} to resume from: start again with --overwrite"
+            f"{folder} contains no {CHECKPOINT_FILE} to resume from: use herfast train --overwrite"
         )
     return folder / CHECKPOINT_FILE
 
@@ -189,11 +189,12 @@ def save_run(agent: Agent, folder: Path) -> None:
 class CheckpointCallback:
     """Callback of `Agent.learn` that saves the agent every few epochs.
 
-    It does not save after the last epoch: the caller of `learn` does.
+    It does not save after the last cycle: the caller of `learn` does.
 
     Args:
         folder: the run's folder.
         every: epochs from one checkpoint to the next.
+        stopped: returns True if training is about to stop, so that the caller of `learn` saves.
         save: function that writes the files of an agent to a folder.
         warn: called with the OSError if saving fails while an older checkpoint exists. Without `warn`, or
             without an older checkpoint, the error is raised.
@@ -203,17 +204,19 @@ class CheckpointCallback:
         self,
         folder: Path,
         every: int,
+        stopped: Callable[[], bool],
         save: Callable[[Agent, Path], None] = save_run,
         warn: Callable[[OSError], None] | None = None,
     ) -> None:
         self._folder = folder
         self._every = every
+        self._stopped = stopped
         self._save = save
         self._warn = warn
 
     def __call__(self, agent: Agent) -> None:
         epoch, cycle_of_epoch = divmod(agent.cycles, agent.config.cycles_per_epoch)
-        if cycle_of_epoch or epoch % self._every or is_finished(agent):
+        if cycle_of_epoch or epoch % self._every or is_finished(agent) or self._stopped():
             return
         try:
             self._save(agent, self._folder)

@@ -57,7 +57,7 @@ def sweep(
 
     Args:
         n_bits: shorthand for env=BitFlip(n_bits, max_steps).
-        env: an environment, a spec of one, or a list of them.
+        env: an environment, a spec of one, or a list of them. Its id must be registered: see `register_env`.
         out: the folder of the sweep.
         preset: the preset or presets that supply the defaults of Config's fields.
         seeds: the number of seeds: 0, 1, ...
@@ -105,10 +105,18 @@ def sweep_envs(n_bits: Any, max_steps: int | None, env: Any = None) -> list[Goal
     envs = []
     for value in _values("env", env):
         if isinstance(value, Mapping):
-            envs.append(make_env(value))
-        else:
-            envs.append(as_goal_env(value))
+            value = make_env(value)
+        goal_env = as_goal_env(value)
+        _check_registered(goal_env)
+        envs.append(goal_env)
     return envs
+
+
+def _check_registered(env: GoalEnv) -> None:
+    """Raise ValueError unless `make_env` returns an equal environment for its spec."""
+    spec = env.spec()
+    if make_env(spec).spec() != spec:
+        raise ValueError(f"env.spec() must describe the environment, but make_env returns another for {spec}")
 
 
 def plan_trials(envs: list[GoalEnv], preset: Any, seeds: int, fields: Mapping[str, Any]) -> list[Trial]:

@@ -67,8 +67,11 @@ class Trial:
     @property
     def name(self) -> str:
         """Name of the trial's folder: frequently varied settings and a digest of all."""
-        parameters = [value for name, value in self.env.spec().items() if name != "id"]
-        contents = [*parameters, self.preset, self.seed, asdict(self.config)]
+        spec = self.env.spec()
+        identity: list[Any] = [spec]
+        if spec["id"] == "BitFlip":  # as in the names of herfast 0.1.0, so that its sweeps can be resumed
+            identity = [value for name, value in spec.items() if name != "id"]
+        contents = [*identity, self.preset, self.seed, asdict(self.config)]
         digest = sha256(dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
         return f"{env_label(self.env)}-{self.preset}-k{self.config.k}-seed{self.seed}-{digest}"
 
@@ -107,7 +110,7 @@ def train_trial(trial: Trial, folder: Path, stopped: Callable[[], bool] = lambda
                 f"{folder} contains a run with other settings than the trial of that name: move it away"
             )
         agent = _resume_agent(trial, folder) or _create_agent(trial, folder)
-        checkpoint = CheckpointCallback(folder, CHECKPOINT_EVERY, save=_save_checkpoint)
+        checkpoint = CheckpointCallback(folder, CHECKPOINT_EVERY, stopped, save=_save_checkpoint)
         try:
             train_in_folder(agent, folder, [checkpoint, lambda agent: not stopped()])
         except FloatingPointError:

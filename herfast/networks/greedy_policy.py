@@ -11,9 +11,8 @@ from herfast.networks.kernels.arrays import Network, aligned, scratch
 from herfast.networks.kernels.packed_layer import FIRST, OUTPUTS
 from herfast.networks.kernels.simd import Floats, Integers
 
-REBUILD_EVERY = (
-    64  # steps after which the pre-activations are recomputed, so that rounding errors cannot add up
-)
+# Steps after which the pre-activations are recomputed, so that rounding errors cannot add up.
+REBUILD_EVERY = 64
 
 
 class GreedyPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -75,12 +76,12 @@ def _varied_fields(first_rows: Rows) -> list[str]:
     These are the fields with several values among trials of equal size and preset. A preset may set other
     values for each size, which do not count.
     """
-    names = ["max_steps", *config_fields()]
+    names = ["env", "max_steps", *config_fields()]
     values: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in first_rows:
         group = values.setdefault((str(row["n_bits"]), row["preset"]), {name: set() for name in names})
         for name in names:
-            group[name].add(str(row[name]))
+            group[name].add(_field_text(row, name))
     varied = [name for name in names if any(len(group[name]) > 1 for group in values.values())]
     if len({preset for _, preset in values}) > 1:
         return ["preset", *varied]
@@ -97,8 +98,18 @@ def _label(row: Mapping[str, Any], varied: list[str]) -> str:
         elif name == "k":
             parts.append(f"HER, k = {row['k']}")
         else:
-            parts.append(f"{name} {row[name]}")
+            parts.append(f"{name} {_field_text(row, name)}")
     return ", ".join(parts)
+
+
+def _field_text(row: Mapping[str, Any], name: str) -> str:
+    """Return a field as text; of `env` the id and the parameters without columns."""
+    if name != "env":
+        return str(row[name])
+    spec: dict[str, Any] = json.loads(row.get("env") or '{"id": "BitFlip"}')
+    parts = [str(spec.pop("id"))]
+    parts += [f"{key}={value}" for key, value in spec.items() if key not in ("n_bits", "max_steps")]
+    return " ".join(parts)
 
 
 def group_by(trials: Iterable[TrialCurve], field: str) -> dict[Any, list[TrialCurve]]:

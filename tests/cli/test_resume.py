@@ -154,7 +154,7 @@ def test_a_run_without_a_checkpoint_cannot_be_resumed(
     (interrupted_run / CHECKPOINT_FILE).unlink()
     code, _, err = run_command(["train", "--resume", "run"], capsys)
     assert code == 2
-    message = "run contains no checkpoint.safetensors to resume from: start again with --overwrite"
+    message = "run contains no checkpoint.safetensors to resume from: use herfast train --overwrite"
     assert err == f"herfast: error: {message}\n"
 
 

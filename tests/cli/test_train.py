@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,6 +134,17 @@ def record_saves(
     return done
 
 
+def test_a_signal_in_a_cycle_with_a_due_checkpoint_saves_once(
+    fake_agent: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_agent, "events", [signal.SIGINT])
+    monkeypatch.setattr(fake_agent, "event_cycle", 10)
+    done = record_saves(fake_agent, monkeypatch)
+    argv = ["train", "--n-bits", "8", "--out", "run", "--checkpoint-every", "1"]
+    assert run_command(argv, capsys)[0] == 130
+    assert done == both_files(10)
+
+
 def both_files(*cycles: int) -> list[tuple[str, bool, int]]:
     """The records of `record_saves` if both files are saved at these cycles."""
     return [pair for cycle in cycles for pair in ((AGENT_FILE, False, cycle), (CHECKPOINT_FILE, True, cycle))]
@@ -200,7 +212,7 @@ def test_a_run_locked_by_another_process_is_not_written_to(
             assert (code, out) == (2, "")
             assert err == (
                 "herfast: error: run is in use by another herfast process: "
-                "wait for it to finish or choose another --out\n"
+                "wait for it to finish or choose another folder\n"
             )
     assert {path: path.read_bytes() for path in interrupted_run.iterdir()} == files
     assert run_command(["train", "--resume", "run"], capsys)[0] == 0

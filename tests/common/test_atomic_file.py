@@ -120,3 +120,13 @@ def test_a_folder_is_locked_by_one_process_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with atomic_file.locked(folder), atomic_file.locked(folder):
         pass  # without lock support, nothing is locked
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), ValueError("wrong")])
+def test_an_error_while_writing_leaves_the_old_file(error, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(type(error)), atomic_file.atomic_write(path):
+        raise error
+    assert path.read_bytes() == b"old"
+    assert file_names(tmp_path) == ["file"]

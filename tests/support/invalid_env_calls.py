@@ -147,7 +147,7 @@ ENV_CASES = {
     "register_env": (
         lambda api, v: herfast.register_env(*v),
         ("id", TypeError, "^id must be a str, got 3$", (3, BitFlip)),
-        ("class", TypeError, "^cls must be a class of environments, got 'Maze'$", ("Maze", "Maze")),
+        ("class", TypeError, "^cls must be a class or function, got 'Maze'$", ("Maze", "Maze")),
         (
             "taken",
             ValueError,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from herfast.cli.main import main
 from herfast.dqn.diagnosis import Diagnosis
 from herfast.envs import registry
 from herfast.experiments.run import PLOT_FILES
+from herfast.experiments.sweep import plan_trials, sweep_envs
+from herfast.plotting.trial_curves import trial_curves
 
 SETTINGS = {"hidden": (64,), "cycles_per_epoch": 10, "updates_per_cycle": 20, "strategy": "future"}
 
@@ -72,14 +75,55 @@ def test_sweep_and_commands(tmp_path, capsys):
         assert main([command, str(run)]) == 0
     out = capsys.readouterr().out
     assert "2 lamps in at most" in out
-    assert "action     0" in out
+    assert_columns_align(out)
     assert "action gap         unknown" in out
+
+
+def assert_columns_align(out):
+    """The states begin in one column, and a mark is below one of their bits."""
+    lines = out.splitlines()
+    steps = [n for n, line in enumerate(lines) if line.startswith("action ") and line.endswith(" to go")]
+    assert steps
+    for n in steps:
+        assert lines[n][12] == " "
+        assert set(lines[n][13:16]) <= {"0", "1"}
+        assert 13 <= lines[n + 1].index("^") < 16
 
 
 def test_one_sweep_covers_several_environments(tmp_path):
     rows = herfast.sweep(env=[BitFlip(2), Lamps()], out=tmp_path, preset="notebook", epochs=1, **SETTINGS)
     assert [json.loads(row["env"])["id"] for row in rows] == ["Lamps", "BitFlip"]
     assert herfast.sweep(2, out=tmp_path, preset="notebook", epochs=1, **SETTINGS) == rows[1:]
+
+
+def test_an_unregistered_environment_is_not_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTRY", {"BitFlip": BitFlip})
+    with pytest.raises(ValueError, match="the environment 'Lamps' is not registered"):
+        herfast.sweep(env=Lamps(), out=tmp_path / "out")
+    monkeypatch.setattr(registry, "_REGISTRY", {"Lamps": lambda max_steps: Lamps()})
+    with pytest.raises(ValueError, match="make_env returns another for"):
+        herfast.sweep(env=Lamps(9), out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_environments_of_equal_size_are_different_trials_and_curves(monkeypatch):
+    """Only the id differs, not the label, the sizes or the parameters."""
+
+    class Other(BitFlip):
+        def spec(self):
+            return {**super().spec(), "id": "Other"}
+
+    herfast.register_env("Other", Other)
+    envs = [BitFlip(3), Other(3)]
+    trials = plan_trials(sweep_envs(None, None, envs), "fast", 1, {})
+    assert len({trial.name for trial in trials}) == 2
+    shared = {"cell": "", "ended": "epochs", "greedy_success": 1, "updates": 1, "seconds": 1, "n_bits": 3}
+    rows = [
+        {**asdict(trial.config), **shared, "cell": trial.name, "max_steps": 3, "preset": "fast"}
+        | {"env": json.dumps(trial.env.spec())}
+        for trial in trials
+    ]
+    assert {curve.curve for curve in trial_curves(rows)} == {"env BitFlip", "env Other"}
 
 
 def test_diagnosis_without_known_optimal_actions(trained):

@@ -82,3 +82,17 @@ def test_a_sweep_resumes_its_unfinished_trial(older):
     rows_after = read_results(older / "sweep")
     assert [row for row in rows_after if row in rows_before] == rows_before
     assert main(["plot", str(older / "sweep")]) == 0
+
+
+@pytest.mark.parametrize("damage", ["short row", "long row", "header"])
+def test_a_damaged_results_table_raises(damage, older):
+    path = older / "sweep" / "results.csv"
+    header, row, *_ = path.read_text().splitlines()
+    lines = {
+        "short row": (header, row.rpartition(",")[0]),
+        "long row": (header, f"{row},1"),
+        "header": (header[5:], row),
+    }[damage]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=r"results\.csv is damaged"):
+        read_results(older / "sweep")
