@@ -73,7 +73,8 @@ def _train_and_read_files(trial: Trial, stop_name: str) -> dict[str, bytes]:
 
     warm_up_kernels()
     with TemporaryDirectory() as folder:
-        train_trial(trial, Path(folder), _rate_limited(Event(stop_name).is_set))  # type: ignore[no-untyped-call]
+        stop = Event(stop_name)  # type: ignore[no-untyped-call]
+        train_trial(trial, Path(folder), _rate_limited(stop.is_set))
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
