@@ -37,7 +37,7 @@ def test_only_simd_and_entry_points_compile(module):
         assert compilations(parsed(MODULES[module])) == []
 
 
-@pytest.mark.parametrize(("module", "where"), [(SIMD, "inner"), (ENTRY_POINTS, "_entry_points")])
+@pytest.mark.parametrize(("module", "where"), [(SIMD, "inner"), (ENTRY_POINTS, "entry_point")])
 def test_each_compiles_in_one_function_with_the_same_flags(module, where):
     tree = parsed(MODULES[module])
     (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == where)
