@@ -148,7 +148,7 @@ def sweep(
         run_trials(trials, folder, n_jobs, scheduler, sys.stderr.isatty(), report)
     except BrokenPipeError as error:  # unlike other output, this one is not all that was asked for
         raise UserError("stdout was closed: run the same command again to continue") from error
-    except OSError as error:
+    except (ImportError, OSError) as error:
         with user_errors():
             raise error
     except KeyboardInterrupt:

@@ -16,9 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 from llvmlite import ir
 from numba import njit
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
+
+if config.DISABLE_JIT:
+    raise ImportError("herfast needs compiled kernels: unset NUMBA_DISABLE_JIT")
 
 LANES, NARROW = 32, 8
 Floats = NDArray[np.float32]
