@@ -1,6 +1,6 @@
 """Build script of the extension `herfast._core`.
 
-It compiles herfast/_core.pyx and the headers in csrc/. All other settings are in pyproject.toml.
+It compiles herfast/_core.pyx, _core.pxd and the headers in csrc/. All other settings are in pyproject.toml.
 
 The extension is also copied beside its source, so that Python started in the root of a clone finds it.
 

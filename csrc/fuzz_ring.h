@@ -86,7 +86,7 @@ static inline void sample(modelled_ring *m, bitgen_t *rng) {
 static inline void validate(const modelled_ring *m) {
     hf_ring miscounted = m->ring;
     miscounted.n_transitions++;
-    assert(hf_ring_is_valid(&m->ring) && !hf_ring_is_valid(&miscounted));
+    assert(hf_ring_is_valid(&m->ring, never) && !hf_ring_is_valid(&miscounted, never));
     for (size_t age = 0; age < m->ring.size; age++) {
         const entry *want = entry_at(m, age);
         uint64_t *record = hf_ring_at(&m->ring, age), meta = *hf_record_meta(&m->ring, record);
@@ -131,9 +131,9 @@ static inline void tamper(modelled_ring *m, bitgen_t *rng) {
         ring.head = ring.size < ring.capacity ? ring.size : hf_draw_below(rng, ring.capacity);
         ring.n_transitions = 1 + hf_draw_below(rng, ring.size);
     }
-    /* Sampling would not end without a transition. */
+    /* Sampling fails without a transition. */
     *hf_record_meta(&ring, hf_ring_at(&ring, hf_draw_below(rng, ring.size))) |= UINT64_C(1) << 32;
-    hf_ring_is_valid(&ring);
+    hf_ring_is_valid(&ring, never);
     for (int strategy = HF_FUTURE; strategy <= HF_RANDOM; strategy++)
         free_minibatches(draw_minibatches(ring, rng, (hf_strategy)strategy, 1, 1, 1 + hf_draw_below(rng, 4)));
     const episodes e = draw_episodes(rng, &ring, 2, 1 + hf_draw_below(rng, ring.capacity - 1));

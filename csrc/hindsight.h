@@ -55,18 +55,28 @@ static inline size_t hf_draw_goal(const hf_ring *ring, bitgen_t *rng, hf_strateg
     return last;
 }
 
-/* Steps 1 and 2 of the contract. Step 1 prefetches the reads of step 2, and step 2 those of hf_fill. */
-static inline void hf_draw_picks(const hf_ring *ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n,
-                                 hf_pick *out_picks) {
+/* In a ring of whole episodes, at least a third of the records are transitions. The probability of drawing none
+ * of them so often is below 1e-184,000. */
+enum { HF_MAX_REDRAWS = 1 << 20 };
+
+/* Step 1 of the contract for n transitions. It prefetches the reads of step 2. */
+static inline void hf_draw_records(const hf_ring *ring, bitgen_t *rng, size_t n, hf_pick *out_picks) {
     for (size_t b = 0; b < n; b++) {
         out_picks[b].record = hf_draw_below(rng, ring->size);
         hf_ring_prefetch(ring, out_picks[b].record);
         hf_ring_prefetch(ring, out_picks[b].record + 1);
     }
+}
+
+/* Step 2 of the contract for n transitions. It prefetches the reads of hf_fill. Return false if a ring that was
+ * overwritten by other code holds no transition. */
+static inline bool hf_draw_goals(const hf_ring *ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n,
+                                 hf_pick *picks) {
     for (size_t b = 0; b < n; b++) {
-        size_t age = out_picks[b].record;
+        size_t age = picks[b].record, redraws = 0;
         uint64_t meta = *hf_record_meta(ring, hf_ring_at(ring, age));
         while (hf_steps_to_end(meta) == 0) {
+            if (redraws++ == HF_MAX_REDRAWS) return false;
             age = hf_draw_below(rng, ring->size);
             meta = *hf_record_meta(ring, hf_ring_at(ring, age));
         }
@@ -74,8 +84,9 @@ static inline void hf_draw_picks(const hf_ring *ring, bitgen_t *rng, hf_strategy
         const size_t goal =
             relabelled ? hf_draw_goal(ring, rng, strategy, age, meta) : age + hf_steps_to_end(meta);
         hf_ring_prefetch(ring, goal);
-        out_picks[b] = (hf_pick){age, goal, relabelled};
+        picks[b] = (hf_pick){age, goal, relabelled};
     }
+    return true;
 }
 
 /* Write transition b of `out`, given its pick. There is no branch on whether it is relabelled or reaches its
@@ -97,15 +108,29 @@ static inline void hf_fill(const hf_ring *ring, hf_strategy strategy, hf_pick pi
     out->steps_to_goal[b] = (int32_t)(pick.goal - pick.record) & -(int32_t)on_path; /* on_path ? .. : 0 */
 }
 
-/* Sample n_batches minibatches of batch_size transitions into `out`, one after the other. The ring must hold
- * at least one transition. SCRATCH: picks [batch_size]. */
-static inline void hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches,
-                             size_t batch_size, hf_pick *picks, const hf_minibatch *out) {
+typedef enum { HF_SAMPLED, HF_NO_TRANSITION, HF_INTERRUPTED } hf_sample_result;
+
+/* Sample n_batches minibatches of batch_size transitions into `out`, one after the other. Return
+ * HF_NO_TRANSITION if the ring holds none, although it counts some, and HF_INTERRUPTED if `poll` returned true.
+ * SCRATCH: picks [batch_size]. */
+static inline hf_sample_result hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k,
+                                         size_t n_batches, size_t batch_size, hf_pick *picks, const hf_minibatch *out,
+                                         hf_poll poll) {
+    const size_t block = HF_POLL_WORDS / hf_ring_stride(&ring) + 1; /* transitions from one poll to the next */
+    size_t work = 0;
     assert(ring.n_transitions > 0);
-    for (size_t u = 0; u < n_batches; u++) {
-        hf_draw_picks(&ring, rng, strategy, k, batch_size, picks);
-        for (size_t b = 0; b < batch_size; b++) hf_fill(&ring, strategy, picks[b], u * batch_size + b, out);
-    }
+    for (size_t u = 0; u < n_batches; u++)
+        for (int stage = 0; stage < 3; stage++)
+            for (size_t first = 0; first < batch_size; first += block) {
+                const size_t n = batch_size - first < block ? batch_size - first : block;
+                if (stage == 0) hf_draw_records(&ring, rng, n, picks + first);
+                if (stage == 1 && !hf_draw_goals(&ring, rng, strategy, k, n, picks + first)) return HF_NO_TRANSITION;
+                if (stage == 2)
+                    for (size_t b = first; b < first + n; b++)
+                        hf_fill(&ring, strategy, picks[b], u * batch_size + b, out);
+                if (hf_polled(&work, n, &ring, poll)) return HF_INTERRUPTED;
+            }
+    return HF_SAMPLED;
 }
 
 #endif

@@ -24,6 +24,18 @@ typedef struct {
 
 static inline size_t hf_ring_stride(const hf_ring *ring) { return ring->state_words + ring->goal_words + 1; }
 
+/* Long loops over records call an `hf_poll` at intervals, and end early if it returns true. */
+typedef bool (*hf_poll)(void);
+enum { HF_POLL_WORDS = 1 << 20 }; /* words of records from one call to the next, up to 50 ms of work */
+
+/* Add the words of n records to *work. Call `poll` and return its result if a call is due, otherwise false. */
+static inline bool hf_polled(size_t *work, size_t n, const hf_ring *ring, hf_poll poll) {
+    *work += n * hf_ring_stride(ring);
+    if (__builtin_expect(*work < HF_POLL_WORDS, 1)) return false;
+    *work = 0;
+    return poll();
+}
+
 /* Return the record of an age. There is no branch on whether the index wraps around the end of the array,
  * since it is unpredictable. With the oldest record in the middle, a minibatch of 128 takes 3.2 us instead of
  * 4.5 us. */
@@ -77,11 +89,13 @@ static inline void hf_ring_push(hf_ring *ring, const uint64_t *state, const uint
     if (++ring->head == ring->capacity) ring->head = 0;
 }
 
-/* Append n_episodes episodes, one after the other. Each length must be below the capacity.
+/* Append n_episodes episodes, one after the other. Each length must be below the capacity. Return the number of
+ * episodes that were appended, which is lower if `poll` returned true.
  * IN: states [T+1, n_episodes, Ws]; actions [T, n_episodes]; goals [n_episodes, Wg];
  * lengths [n_episodes], from 1 to T. */
-static inline void hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
-                               const uint64_t *goals, const int32_t *lengths) {
+static inline size_t hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
+                                 const uint64_t *goals, const int32_t *lengths, hf_poll poll) {
+    size_t work = 0;
     for (size_t e = 0; e < n_episodes; e++) {
         const size_t length = (size_t)lengths[e];
         const uint64_t *goal = goals + e * ring->goal_words;
@@ -91,7 +105,9 @@ static inline void hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t 
             const uint64_t action = t < length ? actions[t * n_episodes + e] : 0;
             hf_ring_push(ring, state, goal, hf_meta(action, t, length - t));
         }
+        if (hf_polled(&work, length + 1, ring, poll)) return e + 1;
     }
+    return n_episodes;
 }
 
 /* Return the first episode with a bit past the end of its goal or a state, or n_episodes if there is none. */
@@ -108,13 +124,15 @@ static inline size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size
     return n_episodes;
 }
 
-/* Return whether the invariants of the ring hold. O(size). For tests and for rings read from a file. */
-static inline bool hf_ring_is_valid(const hf_ring *ring) {
-    size_t n_transitions = 0;
+/* Return whether the invariants of the ring hold, or false if `poll` returned true. O(size). For tests and for
+ * rings read from a file. */
+static inline bool hf_ring_is_valid(const hf_ring *ring, hf_poll poll) {
+    size_t n_transitions = 0, work = 0;
     if (ring->head >= ring->capacity || ring->size > ring->capacity) return false;
     if (ring->size < ring->capacity && ring->head != ring->size) return false;
     bool begins = ring->size < ring->capacity; /* in a full ring, the oldest episode may have lost its first records */
     for (size_t age = 0; age < ring->size; age++) {
+        if (hf_polled(&work, 1, ring, poll)) return false;
         uint64_t *record = hf_ring_at(ring, age), meta = *hf_record_meta(ring, record);
         if (meta >> 48 || (begins && hf_t(meta) > 0) || hf_t(meta) + hf_steps_to_end(meta) == 0) return false;
         begins = hf_steps_to_end(meta) == 0;

@@ -100,7 +100,7 @@ static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t
     for (int round = 0; round < 12; round++) {
         const episodes e = draw_episodes(rng, &ring, E, T);
         add_episodes(&ring, e);
-        assert(hf_ring_is_valid(&ring) && ring.n_transitions > 0);
+        assert(hf_ring_is_valid(&ring, never) && ring.n_transitions > 0);
         const uint64_t *newest = hf_ring_at(&ring, ring.size - 1);
         const uint64_t *last = e.states + ((size_t)e.lengths[E - 1] * E + E - 1) * ring.state_words;
         assert(hf_equal(newest, last, ring.state_words));
@@ -120,10 +120,27 @@ static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t
     free(ring.records);
 }
 
+/* Interrupt every loop over records, and sample from a ring whose cursor counts transitions that it lost. */
+static void test_failures(bitgen_t *rng) {
+    enum { BITS = 65535, E = 200, T = 2, B = 2000 };
+    hf_ring ring = new_ring(4 * E, BITS, BITS);
+    const episodes e = draw_episodes(rng, &ring, E, T);
+    const size_t added = hf_ring_add(&ring, E, e.states, e.actions, e.goals, e.lengths, always);
+    assert(0 < added && added < E && hf_ring_is_valid(&ring, never)); /* holds whole episodes */
+    add_episodes(&ring, e);
+    assert(hf_ring_is_valid(&ring, never) && !hf_ring_is_valid(&ring, always));
+    const minibatches m = draw_minibatches(ring, rng, HF_FUTURE, 1, 1, B);
+    assert(hf_sample(ring, rng, HF_FUTURE, 1, 1, B, m.picks, &m.out, always) == HF_INTERRUPTED);
+    memset(ring.records, 0, ring.capacity * hf_ring_stride(&ring) * 8);
+    assert(hf_sample(ring, rng, HF_FUTURE, 1, 1, B, m.picks, &m.out, never) == HF_NO_TRANSITION);
+    free_minibatches(m), free_episodes(e), free(ring.records);
+}
+
 int main(void) {
     uint64_t seed = 1;
     bitgen_t rng = {.state = &seed, .next_uint64 = splitmix64};
     test_draws(&rng);
+    test_failures(&rng);
     for (size_t s = 0; s < N_SIZES; s++) {
         const size_t n = SIZES[s];
         test_bits(&rng, n);

@@ -22,6 +22,9 @@ static inline uint64_t splitmix64(void *state) { /* Steele, Lea, Flood 2014 */
     return z ^ (z >> 31);
 }
 
+static inline bool never(void) { return false; }
+static inline bool always(void) { return true; }
+
 /* Allocate exactly n * size bytes, so that the sanitizer detects every access past their end. */
 static inline void *allocate(size_t n, size_t size) {
     void *memory = calloc(n, size);
@@ -72,7 +75,7 @@ static inline size_t first_unclean(const hf_ring *ring, episodes e) {
 
 static inline void add_episodes(hf_ring *ring, episodes e) {
     assert(first_unclean(ring, e) == e.n);
-    hf_ring_add(ring, e.n, e.states, e.actions, e.goals, e.lengths);
+    assert(hf_ring_add(ring, e.n, e.states, e.actions, e.goals, e.lengths, never) == e.n);
 }
 
 /* Output of hf_sample. The picks are those of the last minibatch. */
@@ -89,7 +92,9 @@ static inline minibatches draw_minibatches(hf_ring ring, bitgen_t *rng, hf_strat
     uint64_t *goals = allocate(n * ring.goal_words, 8);
     const hf_minibatch out = {states, next, goals, allocate(n, 2), allocate(n, 4), allocate(n, 1), allocate(n, 4)};
     const minibatches m = {n_batches, batch_size, allocate(batch_size, sizeof *m.picks), out};
-    hf_sample(ring, rng, strategy, k, n_batches, batch_size, m.picks, &m.out);
+    const hf_sample_result result =
+        hf_sample(ring, rng, strategy, k, n_batches, batch_size, m.picks, &m.out, never);
+    assert(result == HF_SAMPLED);
     for (size_t b = 0; b < n; b++) assert(out.steps_to_goal[b] >= 0);
     return m;
 }

@@ -7,57 +7,8 @@ may therefore share a bit generator, but not a ring.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.exc cimport PyErr_Occurred
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
-
-cdef extern from "<stdbool.h>":
-    ctypedef unsigned char c_bool "bool"
-
-cdef extern from "numpy/random/bitgen.h":
-    ctypedef struct bitgen_t:
-        pass
-
-cdef extern from "bits.h" nogil:
-    size_t hf_words(size_t n) noexcept
-    bint hf_is_clean(const uint64_t *words, size_t n) noexcept
-    uint8_t hf_pack(uint64_t *out_words, const uint8_t *bytes, size_t n) noexcept
-    void hf_unpack(uint8_t *out_bytes, const uint64_t *words, size_t n) noexcept
-
-cdef extern from "bitflip.h" nogil:
-    void hf_bitflip_reset(bitgen_t *rng, size_t n_episodes, size_t n_bits, uint64_t *out_states,
-                          uint64_t *out_goals) noexcept
-    size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_episodes, size_t n_bits,
-                                const uint64_t *states, const uint64_t *goals,
-                                const uint16_t *actions) noexcept
-    void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
-                         const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
-                         c_bool *out_terminated) noexcept
-
-cdef extern from "replay.h" nogil:
-    ctypedef struct hf_ring:
-        uint64_t *records
-        size_t capacity, state_bits, goal_bits, state_words, goal_words, head, size, n_transitions
-    void hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
-                     const uint64_t *goals, const int32_t *lengths) noexcept
-    size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size_t goal_bits, const uint64_t *states,
-                            const uint64_t *goals, const int32_t *lengths) noexcept
-    bint hf_ring_is_valid(const hf_ring *ring) noexcept
-
-cdef extern from "hindsight.h" nogil:
-    ctypedef enum hf_strategy:
-        HF_FUTURE, HF_FINAL, HF_EPISODE, HF_RANDOM
-    ctypedef struct hf_pick:
-        pass
-    ctypedef struct hf_minibatch:
-        uint64_t *states
-        uint64_t *next_states
-        uint64_t *goals
-        uint16_t *actions
-        float *rewards
-        c_bool *terminated
-        int32_t *steps_to_goal
-    void hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches,
-                   size_t batch_size, hf_pick *picks, const hf_minibatch *out) noexcept
 
 # Steps of fewer words take less than about 4 us and keep the GIL. Releasing it would cost more: two agents in
 # two threads were then 1.86 times as fast as one, instead of 1.91 times.
@@ -65,6 +16,19 @@ cdef enum:
     FEW_WORDS = 1024
 
 cdef dict STRATEGIES = {"future": HF_FUTURE, "final": HF_FINAL, "episode": HF_EPISODE, "random": HF_RANDOM}
+
+
+cdef c_bool is_interrupted() noexcept nogil:
+    """Run handlers of pending signals; return true if one of them raised an exception.
+
+    The exception stays set. `raise_pending` propagates it.
+    """
+    with gil:
+        return PyErr_CheckSignals() != 0
+
+
+cdef int raise_pending() except -1:
+    return -1
 
 
 cdef bitgen_t *bitgen(object generator) except NULL:
@@ -220,7 +184,7 @@ def ring_add(
     """Append E episodes, arrays as in Trajectories, or none if one is invalid."""
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef Py_ssize_t n_steps = actions.shape[0], n_episodes = actions.shape[1], e
-    cdef size_t unclean
+    cdef size_t unclean, added = 0
     check_shape("states", states.shape, (n_steps + 1, n_episodes, ring.state_words))
     check_shape("goals", goals.shape, (n_episodes, ring.goal_words))
     check_shape("lengths", lengths.shape, (n_episodes,))
@@ -238,13 +202,16 @@ def ring_add(
         unclean = hf_first_unclean(n_episodes, n_state_bits, n_goal_bits, &states[0, 0, 0], &goals[0, 0],
                                    &lengths[0])
         if unclean == <size_t>n_episodes:
-            hf_ring_add(&ring, n_episodes, &states[0, 0, 0], &actions[0, 0], &goals[0, 0], &lengths[0])
+            added = hf_ring_add(&ring, n_episodes, &states[0, 0, 0], &actions[0, 0], &goals[0, 0], &lengths[0],
+                                is_interrupted)
     if unclean < <size_t>n_episodes:
         raise ValueError(f"episode {unclean} has a 1 at or past bit {n_state_bits} of a state "
                          f"or bit {n_goal_bits} of its goal")
     cursor[0] = ring.head
     cursor[1] = ring.size
     cursor[2] = ring.n_transitions
+    if added < <size_t>n_episodes:
+        raise_pending()
 
 
 def ring_is_valid(const uint64_t[:, ::1] records not None, const int64_t[::1] cursor not None,
@@ -253,7 +220,9 @@ def ring_is_valid(const uint64_t[:, ::1] records not None, const int64_t[::1] cu
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef bint valid
     with nogil:
-        valid = hf_ring_is_valid(&ring)
+        valid = hf_ring_is_valid(&ring, is_interrupted)
+    if PyErr_Occurred():
+        raise_pending()
     return valid
 
 
@@ -293,8 +262,13 @@ def ring_sample(
     cdef hf_pick *picks = <hf_pick *>PyMem_Malloc(batch_size * sizeof(hf_pick))
     if picks == NULL:
         raise MemoryError(f"batch_size must fit into memory, got {batch_size:,}")
-    try:
-        with bit_generator.lock, nogil:
-            hf_sample(ring, rng, chosen, k, n_batches, batch_size, picks, &out)
-    finally:
+    cdef hf_sample_result result
+    with bit_generator.lock:
+        with nogil:
+            result = hf_sample(ring, rng, chosen, k, n_batches, batch_size, picks, &out, is_interrupted)
         PyMem_Free(picks)
+        if result == HF_INTERRUPTED:
+            raise_pending()  # before the lock is released, which must not be called with an exception set
+    if result == HF_NO_TRANSITION:
+        raise ValueError(f"the records hold no transition, but the cursor counts {ring.n_transitions:,}: "
+                         "they were overwritten by other code; call clear()")

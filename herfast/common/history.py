@@ -81,6 +81,12 @@ class History(Mapping[str, NDArray[Any]]):
             self._columns[name][self._rows] = value
         self._rows += 1
 
+    def total(self, name: str) -> Any:
+        """Return the last value of a column, 0 without rows."""
+        if self._rows == 0:
+            return 0
+        return self[name][-1].item()
+
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Return all columns [cycles] by name."""
         return dict(self)

@@ -9,6 +9,8 @@ import numpy as np
 
 from herfast.common.validation import short_repr
 
+MAX_SEED = 2**128 - 1
+
 
 class Role(IntEnum):
     """Purpose of a random stream.
@@ -64,7 +66,7 @@ def stream(seed: int | None, role: Role) -> np.random.Generator:
     It is a PCG64 generator seeded by `SeedSequence(seed, spawn_key=(role,))`.
 
     Args:
-        seed: Integer >= 0, or None for entropy from the operating system.
+        seed: Integer from 0 to 2**128 - 1, or None for entropy from the operating system.
         role: Purpose of the stream.
 
     Raises:
@@ -79,12 +81,13 @@ def check_seed(seed: object) -> int | None:
 
     Raises:
         TypeError: It is neither None nor an integer of Python or NumPy. A bool is not an integer here.
-        ValueError: It is negative.
+        ValueError: It is below 0 or above MAX_SEED.
     """
     if seed is None:
         return None
+    allowed = "None or an integer from 0 to 2**128 - 1"
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed must be None or an integer >= 0, got {short_repr(seed)}")
-    if seed < 0:
-        raise ValueError(f"seed must be None or an integer >= 0, got {seed}")
+        raise TypeError(f"seed must be {allowed}, got {short_repr(seed)}")
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed must be {allowed}, got {int(seed):,}")
     return int(seed)

@@ -9,10 +9,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+
+class FixedAttributes:
+    """Base class of objects whose settings are set once and never change."""
+
+    FIXED: ClassVar[frozenset[str]]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in self.FIXED and name in self.__dict__:
+            owner = type(self).__name__
+            raise AttributeError(
+                f"{name} cannot be changed to {short_repr(value)}, it is {short_repr(getattr(self, name))}: "
+                f"create a new {owner}"
+            )
+        super().__setattr__(name, value)
 
 
 def short_repr(value: object) -> str:

@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, ClassVar
 
 import numpy as np
 
 from herfast.callbacks.base import Callback, combine
 from herfast.common.history import History
-from herfast.common.seeding import Role, Streams, stream
-from herfast.common.tensor_file import read_tensors, write_tensors
+from herfast.common.seeding import Role, Streams, check_seed, stream
+from herfast.common.tensor_file import open_tensors, write_tensors
 from herfast.common.thread_guard import ThreadGuard, one_thread
-from herfast.common.validation import check_bool, check_integer, check_path
-from herfast.config import Config
+from herfast.common.validation import FixedAttributes, check_bool, check_integer, check_path
+from herfast.config import Config, check_change
 from herfast.dqn import checkpoint
+from herfast.dqn.checkpoint import AgentParts
 from herfast.dqn.diagnosis import Diagnosis, diagnose
 from herfast.dqn.evaluation import Evaluation, evaluate
 from herfast.dqn.limits import resolve_limits
 from herfast.dqn.memory_budget import check_memory
 from herfast.dqn.observation import pack_observation
 from herfast.dqn.progress_bar import show_progress
-from herfast.dqn.rollout import reached_goal, rollout
+from herfast.dqn.training_cycle import run_cycle
 from herfast.envs.adapters import as_goal_env
+from herfast.envs.base import GoalEnv
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
 from herfast.replay.hindsight_replay import HindsightReplay
@@ -33,11 +36,12 @@ TEST_EPISODES = 100  # at the end of each epoch
 CONFIRMING_EPISODES = 1_000  # once the test episodes reach `until`
 
 
-class Agent:
+class Agent(FixedAttributes):
     """Hindsight experience replay with (Double) DQN.
 
     References: Andrychowicz et al. 2017, van Hasselt et al. 2015. Only one thread at a time may use an agent:
-    a second one gets a RuntimeError. Different agents are independent.
+    a second one gets a RuntimeError. So does a process that was forked while another thread used the agent.
+    Different agents are independent.
 
     Args:
         env: a BitFlip or another GoalEnv, or a Gymnasium environment of herfast, which is unwrapped.
@@ -57,27 +61,61 @@ class Agent:
         MemoryError: more memory is needed than is available. The message names the field to lower.
     """
 
+    FIXED: ClassVar = frozenset({"env", "preset", "seed", "network", "streams"})
+
     def __init__(
         self, env: object, preset: Preset = "fast", seed: int | None = None, **config_fields: Any
     ) -> None:
-        self.env = as_goal_env(env)
-        self.preset: Preset = preset
-        self.config = Config.preset(preset, self.env, **config_fields)
-        check_memory(self.env, self.config)
+        goal_env = as_goal_env(env)
+        config = Config.preset(preset, goal_env, **config_fields)
+        check_memory(goal_env, config)
+        self._set_up(goal_env, preset, check_seed(seed), config)
+        self._allocate_replay()
+
+    def _set_up(self, env: GoalEnv, preset: Preset, seed: int | None, config: Config) -> None:
+        """Create all parts except the replay buffer."""
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self.env = env
+        self.preset: Preset = preset
         self.seed: int = seed
-        bits = (self.env.n_state_bits, self.env.n_goal_bits)
-        self.replay = HindsightReplay(
-            self.config.capacity, *bits, strategy=self.config.strategy, k=self.config.k, seed=self.seed
-        )
-        self.streams = Streams({Role.REPLAY: self.replay.rng})  # the generator of the replay buffer itself
-        for role in (Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION):
-            self.streams[role] = stream(self.seed, role)
-        self.network = QNetwork(*bits, self.env.n_actions, config=self.config, seed=self.seed)
+        self.network = QNetwork(env.n_state_bits, env.n_goal_bits, env.n_actions, config=config, seed=seed)
+        roles = (Role.REPLAY, Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION)
+        self.streams = Streams({role: stream(self.seed, role) for role in roles})
         self.history = History()
         self.solved = False
+        self._replay: HindsightReplay | None = None
         self._thread_guard = ThreadGuard()
+
+    def _allocate_replay(self) -> HindsightReplay:
+        config = self.config
+        bits = (self.env.n_state_bits, self.env.n_goal_bits)
+        replay = HindsightReplay(config.capacity, *bits, strategy=config.strategy, k=config.k)
+        replay.rng = self.streams[Role.REPLAY]  # the same generator, so that it is saved with the others
+        self._replay = replay
+        return replay
+
+    @property
+    def replay(self) -> HindsightReplay:
+        """The replay buffer. An agent that was loaded without one allocates it here."""
+        if self._replay is None:
+            check_memory(self.env, self.config)
+            return self._allocate_replay()
+        return self._replay
+
+    @property
+    def config(self) -> Config:
+        """The settings.
+
+        Setting another Config changes limits and schedules from the next cycle on. ValueError if a field
+        differs that is fixed, such as `hidden`.
+        """
+        return self.network.config
+
+    @config.setter
+    @one_thread
+    def config(self, config: Config) -> None:
+        self.network.config = config
 
     def __repr__(self) -> str:
         return f"Agent({self.env!r}, preset={self.preset!r}, seed={self.seed}) after {self.env_steps:,} steps"
@@ -90,22 +128,17 @@ class Agent:
     @property
     def env_steps(self) -> int:
         """Environment steps of all completed cycles."""
-        return int(self._total("env_steps"))
+        return int(self.history.total("env_steps"))
 
     @property
     def episodes(self) -> int:
         """Training episodes of all completed cycles."""
-        return int(self._total("episodes"))
+        return int(self.history.total("episodes"))
 
     @property
     def seconds(self) -> float:
         """Training time of all completed cycles."""
-        return float(self._total("seconds"))
-
-    def _total(self, column: str) -> Any:
-        if self.cycles == 0:
-            return 0
-        return self.history[column][-1]
+        return float(self.history.total("seconds"))
 
     @one_thread
     def learn(
@@ -146,7 +179,7 @@ class Agent:
             self.solved = False
             continues = True
             while continues and self.cycles < limits.cycles and self.env_steps < limits.env_steps:
-                row = self._run_cycle()
+                row = run_cycle(self._parts(), self.replay)
                 greedy_success, solved = self._check_solved(limits.until)
                 seconds = time.perf_counter() - started
                 self.history.append(**row, seconds=seconds, greedy_success=greedy_success)
@@ -154,42 +187,6 @@ class Agent:
                 show(row)
                 continues = call(self) and not self.solved
         return self
-
-    def _run_cycle(self) -> dict[str, float]:
-        """Play episodes, store them, update the network; return a row of the history."""
-        config = self.config
-        trajectories = rollout(
-            self.env,
-            self.network,
-            config.episodes_per_cycle,
-            self.streams[Role.ENVIRONMENT],
-            exploration=self.streams[Role.EXPLORATION],
-            epsilon_at=config.epsilon_at,
-            env_steps=self.env_steps,
-        )
-        self.replay.add(trajectories)
-        steps = int(trajectories.lengths.sum())
-        successes = np.count_nonzero(reached_goal(trajectories, self.env.n_goal_bits))
-        learning_rate = config.learning_rate_at(self.network.updates)
-        minibatches = self.replay.sample(config.updates_per_cycle, config.batch_size)
-        loss = float(self.network.fit(minibatches).mean())
-        epoch = self.cycles // config.cycles_per_epoch + 1
-        if not (np.isfinite(loss) and self.network.is_finite()):
-            raise FloatingPointError(
-                f"loss or weights are no longer finite in epoch {epoch}, cycle {self.cycles + 1}, with "
-                f"learning rate {learning_rate:g} and gamma {config.gamma:g}; lowering one of them may help"
-            )
-        return {
-            "epoch": epoch,
-            "success": successes / config.episodes_per_cycle,
-            "return": (successes - steps) / config.episodes_per_cycle,
-            "loss": loss,
-            "epsilon": config.epsilon_at(self.env_steps),
-            "learning_rate": learning_rate,
-            "env_steps": self.env_steps + steps,
-            "episodes": self.episodes + config.episodes_per_cycle,
-            "updates": self.network.updates,
-        }
 
     def _check_solved(self, until: float | None) -> tuple[float, bool]:
         """Return the success rate (NaN within an epoch), and True if it reaches `until`."""
@@ -226,7 +223,7 @@ class Agent:
     def diagnose(self) -> Diagnosis:
         """Diagnose the agent, at the cost of about 100 episodes, without changing it."""
         test_rng = stream(self.seed, Role.TEST)
-        return diagnose(self.env, self.network, self.replay, self.config, test_rng, self.env_steps)
+        return diagnose(self.env, self.network, self._replay, self.config, test_rng, self.env_steps)
 
     @one_thread
     def predict(self, observation: Mapping[str, Any]) -> tuple[Any, None]:
@@ -262,37 +259,42 @@ class Agent:
         """
         check_path("path", path)
         check_bool("replay", replay)
-        tensors, metadata = checkpoint.state_dict(self._parts(), with_training_state=replay)
+        tensors, metadata = checkpoint.state_dict(self._parts(), self.replay if replay else None)
         write_tensors(path, tensors, metadata)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Agent:
+    def load(cls, path: str | os.PathLike[str], *, replay: bool = True, **config_fields: Any) -> Agent:
         """Load an agent that `save` wrote.
 
         Args:
             path: the file. If it was saved with `replay=False`, replay buffer and history are empty.
+            replay: with False, only networks and settings are loaded, which is enough to play and evaluate.
+                No memory is then used for a replay buffer.
+            config_fields: fields of Config to change: limits (`epochs`, `until`) and the schedules of the
+                learning rate and epsilon.
 
         Raises:
             OSError, ValueError: the file cannot be read, or does not hold an agent.
+            TypeError, ValueError: a field is unknown, out of range, or cannot be changed.
             MemoryError: the agent needs more memory than is available.
         """
         check_path("path", path)
-        tensors, metadata = read_tensors(path)
-        with checkpoint.load_errors(path):
-            env, preset, seed, fields = checkpoint.settings(metadata)
-            agent = cls(env, preset, seed, **fields)
-            agent.solved = checkpoint.load_state_dict(agent._parts(), tensors, metadata)
+        check_bool("replay", replay)
+        buffer = None
+        with open_tensors(path) as file:
+            with checkpoint.load_errors(path):
+                env, preset, seed, saved_config = checkpoint.settings(file.metadata)
+            config = Config.preset(preset, env, **{**asdict(saved_config), **config_fields})
+            check_change(saved_config, config)
+            with checkpoint.load_errors(path):
+                agent = cls.__new__(cls)
+                training = replay and checkpoint.has_training_state(file)
+                check_memory(env, config, acting_only=not training)
+                agent._set_up(env, preset, seed, config)
+                if training:
+                    buffer = agent._allocate_replay()
+                agent.solved = checkpoint.load_state_dict(agent._parts(), buffer, file)
         return agent
 
-    def _parts(self) -> checkpoint.AgentParts:
-        return checkpoint.AgentParts(
-            env=self.env,
-            config=self.config,
-            preset=self.preset,
-            seed=self.seed,
-            network=self.network,
-            replay=self.replay,
-            history=self.history,
-            streams=self.streams,
-            solved=self.solved,
-        )
+    def _parts(self) -> AgentParts:
+        return AgentParts(*(getattr(self, name) for name in AgentParts._fields))

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from herfast.common.history import History
-from herfast.common.seeding import Streams
-from herfast.common.tensor_file import Tensors
+from herfast.common.seeding import MAX_SEED, Streams
+from herfast.common.tensor_file import TensorFile, TensorFileError, Tensors
 from herfast.common.validation import check_bool, check_integer, check_matches, check_names, one_line
 from herfast.config import Config
 from herfast.envs.base import GoalEnv
@@ -28,26 +28,24 @@ MAX_COUNT = 2**60  # of steps, episodes and updates in a file; later additions c
 
 
 class AgentParts(NamedTuple):
-    """Parts of an agent that are saved."""
+    """Parts of an agent that are saved, except for the replay buffer."""
 
     env: GoalEnv
-    config: Config
     preset: Preset
     seed: int
     network: QNetwork
-    replay: HindsightReplay
     history: History
     streams: Streams
     solved: bool
 
 
-def state_dict(parts: AgentParts, with_training_state: bool) -> tuple[Tensors, dict[str, Any]]:
+def state_dict(parts: AgentParts, replay: HindsightReplay | None) -> tuple[Tensors, dict[str, Any]]:
     """Return the tensors and the metadata of an agent's file.
 
     Args:
         parts: the parts of the agent.
-        with_training_state: with True, everything that training needs to continue. With False, only the
-            networks, the environment and the settings.
+        replay: the replay buffer. With it, everything that training needs to continue is returned. With None,
+            only the networks, the environment and the settings.
 
     Raises:
         ValueError: the weights are not finite. Such a file could replace that of a working agent.
@@ -56,55 +54,63 @@ def state_dict(parts: AgentParts, with_training_state: bool) -> tuple[Tensors, d
         raise ValueError("weights are not finite, so nothing was saved")
     metadata: dict[str, Any] = {
         "environment": parts.env.spec(),
-        "config": dataclasses.asdict(parts.config),
+        "config": dataclasses.asdict(parts.network.config),
         "preset": parts.preset,
         "seed": int(parts.seed),  # JSON has no NumPy integers
     }
-    tensors: Tensors = dict(parts.network.state_dict(with_training_state))
-    if with_training_state:
+    tensors: Tensors = dict(parts.network.state_dict(replay is not None))
+    if replay is not None:
         for name, column in parts.history.state_dict().items():
             tensors[f"history.{name}"] = column
-        for name, array in parts.replay.state_dict().items():
+        for name, array in replay.state_dict().items():
             tensors[f"ring.{name}"] = array
         metadata["streams"] = parts.streams.state_dict()
         metadata["counters"] = {"updates": parts.network.updates, "solved": parts.solved}
     return tensors, metadata
 
 
-def settings(metadata: dict[str, Any]) -> tuple[GoalEnv, Preset, int, dict[str, Any]]:
-    """Return environment, preset, seed and fields of Config from a file's metadata."""
+def settings(metadata: dict[str, Any]) -> tuple[GoalEnv, Preset, int, Config]:
+    """Return environment, preset, seed and Config from a file's metadata."""
     config = metadata["config"]
     required = {
         field.name: config[field.name] for field in dataclasses.fields(Config)
     }  # KeyError if one is missing
     fields = config | required  # unknown fields remain, so that Config rejects them
-    seed = check_integer("seed", metadata["seed"], 0, 2**128)
-    return make_env(metadata["environment"]), metadata["preset"], seed, fields
+    seed = check_integer("seed", metadata["seed"], 0, MAX_SEED)
+    env = make_env(metadata["environment"])
+    return env, metadata["preset"], seed, Config.preset(metadata["preset"], env, **fields)
 
 
-def load_state_dict(parts: AgentParts, tensors: Tensors, metadata: dict[str, Any]) -> bool:
+def has_training_state(file: TensorFile) -> bool:
+    """Return True if a file was saved with the replay buffer."""
+    return "counters" in file.metadata
+
+
+def load_state_dict(parts: AgentParts, replay: HindsightReplay | None, file: TensorFile) -> bool:
     """Load what `state_dict` returned.
 
     Args:
         parts: the parts of a new agent with the same environment and settings.
-        tensors: the tensors of the file.
-        metadata: the metadata of the file.
+        replay: its replay buffer, which is empty, to load everything that training needs. With None, only the
+            networks are read.
+        file: the open file.
 
     Returns:
         True if the saved agent was solved.
 
     Raises:
+        OSError, TensorFileError: the file cannot be read, or is damaged.
         LookupError, TypeError, ValueError, OverflowError: a name is missing or unknown, or a value wrong.
     """
-    with_training_state = "counters" in metadata
-    own, own_metadata = state_dict(parts, with_training_state)
-    check_names("tensors", tensors, own)
-    check_names("metadata", metadata, own_metadata)
-    names = parts.network.state_dict(with_training_state)
-    parts.network.load_state_dict({name: tensors[name] for name in names})
-    if not with_training_state:
+    own, own_metadata = state_dict(parts, replay)
+    if replay is not None or not has_training_state(file):
+        check_names("tensors", file.shapes, own)
+        check_names("metadata", file.metadata, own_metadata)
+    names = parts.network.state_dict(learning=replay is not None)
+    parts.network.load_state_dict({name: file.read(name) for name in names})
+    if replay is None:
         return False
-    return _load_training_state(parts, own, tensors, metadata)
+    return _load_training_state(parts, replay, own, file)
 
 
 @contextmanager
@@ -112,6 +118,8 @@ def load_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors while loading into ValueError or MemoryError that name the file."""
     try:
         yield
+    except TensorFileError:  # names the file already
+        raise
     except MemoryError as error:
         raise MemoryError(f"{path} cannot be loaded: {error}") from error
     except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -121,27 +129,26 @@ def load_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ValueError(f"{path} does not hold an agent: {one_line(reason)}") from error
 
 
-def _load_training_state(parts: AgentParts, own: Tensors, tensors: Tensors, metadata: dict[str, Any]) -> bool:
+def _load_training_state(parts: AgentParts, replay: HindsightReplay, own: Tensors, file: TensorFile) -> bool:
     """Load all but the networks, and return True if the saved agent was solved."""
-    for name, array in own.items():
-        if name.startswith(("ring.", "history.")):
-            check_matches(name, tensors[name], array, any_length=name != "ring.cursor")
-    parts.replay.load_state_dict(_part("ring.", tensors), n_actions=parts.env.n_actions)
-    history = _part("history.", tensors)
-    for name, column in history.items():
+    cursor = file.read("ring.cursor")
+    check_matches("ring.cursor", cursor, own["ring.cursor"])
+    n_records = (*file.shapes["ring.records"], 0)[0]
+    replay._load_records(n_records, file.row_reader("ring.records"), cursor, n_actions=parts.env.n_actions)
+    history = {}
+    for name, own_column in parts.history.state_dict().items():
+        column = file.read(f"history.{name}")
+        check_matches(f"history.{name}", column, own_column, any_length=True)
         if column.dtype == np.int64 and not (np.diff(column, prepend=0) >= 0).all():
             raise ValueError(f"history.{name} should start at 0 or above and never decrease")
+        history[name] = column
     parts.history.load_state_dict(history)
     for name in ("env_steps", "episodes"):
         counts = parts.history[name]
         if len(counts):
             check_integer(name, int(counts[-1]), 0, MAX_COUNT)
-    parts.network.updates = check_integer("updates", metadata["counters"]["updates"], 0, MAX_COUNT)
-    solved = check_bool("solved", metadata["counters"]["solved"])
-    parts.streams.load_state_dict(metadata["streams"])
+    counters = file.metadata["counters"]
+    parts.network.updates = check_integer("updates", counters["updates"], 0, MAX_COUNT)
+    solved = check_bool("solved", counters["solved"])
+    parts.streams.load_state_dict(file.metadata["streams"])
     return solved
-
-
-def _part(prefix: str, tensors: Tensors) -> Tensors:
-    """Return the tensors whose names begin with `prefix`, renamed without it."""
-    return {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}

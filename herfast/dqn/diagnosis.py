@@ -74,7 +74,7 @@ def _line(name: str, form: str, *values: float) -> str:
 def diagnose(
     env: GoalEnv,
     network: QNetwork,
-    replay: HindsightReplay,
+    replay: HindsightReplay | None,
     config: Config,
     test_rng: np.random.Generator,
     env_steps: int,
@@ -84,7 +84,7 @@ def diagnose(
     Args:
         env: the environment. Action gap and noise are known if it has `better_actions`.
         network: the Q-network. The one that `config.evaluate_with` names plays and gives the Q values.
-        replay: the replay buffer. Transitions are sampled with a copy of its generator.
+        replay: the replay buffer, or None. Transitions are sampled with a copy of its generator.
         config: the settings of the agent.
         test_rng: draws the test episodes.
         env_steps: completed environment steps, for epsilon.
@@ -100,7 +100,7 @@ def diagnose(
         gap, noise = action_gap(q, better_actions(states, goals))
     epsilon = math.nan
     ring_fill = math.nan
-    if len(replay):
+    if replay:
         epsilon = config.epsilon_at(env_steps)
         ring_fill = float(replay.cursor[1] / replay.capacity)
     diagnosis = Diagnosis(
@@ -155,20 +155,20 @@ def action_gap(q: NDArray[np.float64], better: NDArray[np.bool_]) -> tuple[float
     return float((mean_better - mean_others).mean()), float(spread.std())
 
 
-def hindsight_success(replay: HindsightReplay) -> float:
+def hindsight_success(replay: HindsightReplay | None) -> float:
     """Return the share of sampled transitions that are relabelled and succeed.
 
     To measure it, all but one transition in a million are relabelled. The share is then scaled to the `k` of
-    the replay buffer. It is NaN if the buffer is empty.
+    the replay buffer. It is NaN if there is none or it is empty.
     """
-    if not len(replay):
+    if not replay:
         return math.nan
     batches = replay._sample(1, N_TRANSITIONS, k=MAX_K, rng=copy.deepcopy(replay.rng))
     return float(batches.terminated.mean()) * replay.k / (replay.k + 1)
 
 
 def advice(
-    env: GoalEnv, network: QNetwork, replay: HindsightReplay, config: Config, diagnosis: Diagnosis
+    env: GoalEnv, network: QNetwork, replay: HindsightReplay | None, config: Config, diagnosis: Diagnosis
 ) -> str | None:
     """Return advice for the most serious problem found, or None."""
     if not network.is_finite():
@@ -231,12 +231,12 @@ def _horizon_advice(env: GoalEnv, config: Config, diagnosis: Diagnosis) -> str |
 
 
 def _policy_advice(
-    env: GoalEnv, network: QNetwork, replay: HindsightReplay, config: Config, diagnosis: Diagnosis
+    env: GoalEnv, network: QNetwork, replay: HindsightReplay | None, config: Config, diagnosis: Diagnosis
 ) -> str:
     """Return advice against loops of the greedy policy, or to continue training."""
     if diagnosis.loop_share > 1 - GOOD_SUCCESS:
         return f"Greedy episodes end in loops: {_gap_advice(env, network, config, diagnosis)}."
-    if not len(replay):
+    if not replay:
         return "The replay buffer is empty: train the agent, or load a file saved with its replay buffer."
     return (
         f"The greedy policy succeeds in {diagnosis.success_rate:.1%} of the episodes, and no other problem "

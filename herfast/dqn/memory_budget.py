@@ -98,8 +98,13 @@ def available_memory() -> int | None:
         return None
 
 
-def check_memory(env: GoalEnv, config: Config) -> None:
+def check_memory(env: GoalEnv, config: Config, acting_only: bool = False) -> None:
     """Check that the agent fits into memory and an episode into the replay buffer.
+
+    Args:
+        env: the environment.
+        config: the settings of the agent.
+        acting_only: leave out the replay buffer and the minibatches, which are allocated for training.
 
     Raises:
         ValueError: the capacity is below max_steps + 1.
@@ -107,6 +112,9 @@ def check_memory(env: GoalEnv, config: Config) -> None:
     """
     check_capacity(config.capacity, env.max_steps)
     parts = estimate_memory(env, config)
+    if acting_only:
+        del parts["replay buffer"]
+        del parts["minibatches"]
     needed = sum(parts.values())
     available = available_memory()
     if available is not None and needed > available:

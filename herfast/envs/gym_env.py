@@ -73,7 +73,7 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
             Observation and info.
 
         Raises:
-            TypeError, ValueError: `seed` is not None or an integer >= 0.
+            TypeError, ValueError: `seed` is not None or an integer from 0 to 2**128 - 1.
         """
         super().reset(seed=check_seed(seed))
         states, goals = self._words

@@ -11,6 +11,7 @@ from herfast.networks.kernels.arrays import Network, aligned, scratch
 from herfast.networks.kernels.packed_layer import FIRST, OUTPUTS
 from herfast.networks.kernels.simd import Floats, Integers
 
+MAX_CALL_OPERATIONS = 2**29  # samples times parameters per call of a kernel; signals wait up to 0.1 s
 # Steps after which the pre-activations are recomputed, so that rounding errors cannot add up.
 REBUILD_EVERY = 64
 
@@ -31,10 +32,17 @@ class GreedyPolicy:
         self._network = network
         self._shape = shape
         self._sizes = sizes
-        self._scratch = scratch(n_envs, shape, sizes)
+        self.n_envs = n_envs
+        self._chunk = max(1, min(n_envs, MAX_CALL_OPERATIONS // network.params.size))  # episodes per call
+        self._scratch = scratch(self._chunk, shape, sizes)
         self._z = aligned((n_envs, int(shape[FIRST, OUTPUTS])))[0]  # the first layer's pre-activations
         self._steps = 0
         self._previous: Words | None = None
+
+    def restart(self) -> None:
+        """Allow other states and goals in the next call of `act`."""
+        self._steps = 0
+        self._previous = None
 
     def act(
         self, states: Words, goals: Words, active: NDArray[np.int64], out_actions: NDArray[np.uint16]
@@ -47,7 +55,7 @@ class GreedyPolicy:
             states: uint64[E, Ws], packed. The next call compares its states with them, so they must not be
                 modified before.
             goals: uint64[E, Wg], packed. Must be the same in all calls.
-            active: int64[n_active], the indices of the episodes to act in.
+            active: int64[n_active], the indices of the episodes to act in, in ascending order.
             out_actions: uint16[E]; out_actions[e] is set to the greedy action for each e in `active`.
 
         Returns:
@@ -58,19 +66,30 @@ class GreedyPolicy:
         rebuild = previous is None or self._steps % REBUILD_EVERY == 0
         if previous is None:
             previous = states
-        entry_points.act(
-            self._network,
-            self._shape,
-            self._sizes,
-            states,
-            goals,
-            previous,
-            active,
-            rebuild,
-            self._z,
-            self._scratch,
-            out_actions,
-        )
+        chunks = []
+        for first in range(0, self.n_envs, self._chunk):
+            rows = slice(first, first + self._chunk)
+            active_rows = active
+            if self._chunk < self.n_envs:
+                start, stop = np.searchsorted(active, (first, first + self._chunk))
+                active_rows = active[start:stop] - first
+            entry_points.act(
+                self._network,
+                self._shape,
+                self._sizes,
+                states[rows],
+                goals[rows],
+                previous[rows],
+                active_rows,
+                rebuild,
+                self._z[rows],
+                self._scratch,
+                out_actions[rows],
+            )
+            if self._chunk < self.n_envs:
+                chunks.append(self._scratch.q[:, : active_rows.size].copy())
         self._steps += 1
         self._previous = states
+        if chunks:
+            return np.concatenate(chunks, axis=1)
         return self._scratch.q

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Minibatches, Words
 from herfast.common.seeding import Role, stream
-from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
-from herfast.config import Config, Evaluator
-from herfast.networks.greedy_policy import GreedyPolicy
+from herfast.common.thread_guard import ThreadGuard, synchronized
+from herfast.common.validation import FixedAttributes, check_bool, check_choice, check_integer, short_repr
+from herfast.config import Config, Evaluator, check_change
+from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
 from herfast.networks.initial_weights import draw_weights
 from herfast.networks.inputs import check_state, checked_minibatches, checked_words
 from herfast.networks.kernels import entry_points
@@ -28,15 +29,15 @@ from herfast.networks.kernels.arrays import (
 )
 from herfast.networks.kernels.packed_layer import BIASES, LAST, WEIGHTS
 from herfast.networks.kernels.simd import Floats
+from herfast.networks.parameter_views import parameter_views
 
 MAX_ACTIONS = 65_536  # actions are stored in 16 bits
-MAX_CALL_OPERATIONS = 2**29  # samples times parameters per call of the kernel `fit`; signals wait up to 0.1 s
 
 _ACTING_PARTS = ("online", "target")
 _LEARNING_PARTS = (*_ACTING_PARTS, "moment1", "moment2")
 
 
-class QNetwork:
+class QNetwork(FixedAttributes):
     """A ReLU network Q(state, goal, action) on packed bits, float32.
 
     It includes the target network and Adam's moments. The inputs are the S state bits, then the G goal bits,
@@ -44,16 +45,20 @@ class QNetwork:
     With config.init "sparse_pairs", each unit of the first layer has weights +-1/sqrt(6) on 3 state bits and
     the opposite weights on the same goal bits. So the pairs of state and goal bits are given, not learned.
 
+    Threads may share a network: their calls take turns. Views of the parameters are not protected.
+
     Args:
         n_state_bits: S, 1 to 65,535.
         n_goal_bits: G, 1 to S; by default S.
         n_actions: A, 1 to 65,536; by default S.
         config: the layer widths and the settings of an update; by default Config().
-        seed: seed of the initial weights, an integer >= 0; None draws one.
+        seed: seed of the initial weights, an integer from 0 to 2**128 - 1; None draws one.
 
     Raises:
         TypeError, ValueError: an argument of the wrong type, or out of its range.
     """
+
+    FIXED: ClassVar = frozenset({"n_state_bits", "n_goal_bits", "n_actions"})
 
     def __init__(
         self,
@@ -84,7 +89,9 @@ class QNetwork:
         self.n_state_bits = n_state_bits
         self.n_goal_bits = n_goal_bits
         self.n_actions = n_actions
-        self.config = config
+        self._config = config
+        self._thread_guard = ThreadGuard()
+        self._policies: dict[Evaluator, GreedyPolicy] = {}  # used by `act` and `q_values`
         self._count = np.zeros(1, np.int64)  # number of updates so far
         self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
         size = n_parameters(self._shape, config.dueling)
@@ -92,20 +99,28 @@ class QNetwork:
         self._online = self._network(online)
         self._target = self._network(target)
         self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
+        same_names = UpdateOptions._fields[1:]
         self._options = UpdateOptions(
-            sizes=(self.n_state_bits, self.n_goal_bits),
-            gamma=config.gamma,
-            double_q=config.double_q,
-            dueling=config.dueling,
-            clip_targets=config.clip_targets,
-            mask_terminal=config.mask_terminal,
-            hindsight_bound=config.hindsight_bound,
-            advantage_gap=config.advantage_gap,
-            target_update=config.target_update,
-            polyak=config.polyak,
+            (self.n_state_bits, self.n_goal_bits), **{name: getattr(config, name) for name in same_names}
         )
         self._work: Workspace | None = None
 
+    @property
+    def config(self) -> Config:
+        """Settings of the network.
+
+        Setting another Config changes the schedules. ValueError if a field differs that is fixed, see
+        `herfast.config.CHANGEABLE`.
+        """
+        return self._config
+
+    @config.setter
+    @synchronized
+    def config(self, config: Config) -> None:
+        check_change(self._config, config)
+        self._config = config
+
+    @synchronized
     def __getstate__(self) -> dict[str, Any]:
         """Return sizes and flat vectors for copy and pickle, without their views."""
         sizes = (self.n_state_bits, self.n_goal_bits, self.n_actions)
@@ -138,8 +153,6 @@ class QNetwork:
     def updates(self, count: int) -> None:
         self._count[0] = count
 
-    # --- parameters ---
-
     def parameters(self, which: str = "online") -> dict[str, Floats]:
         """Return named float32 views of one flat vector.
 
@@ -152,7 +165,10 @@ class QNetwork:
         """
         flats = self._flats()
         check_choice("which", which, flats)
-        return dict(self._views(flats[which]))
+        n_inputs = self.n_state_bits + self.n_goal_bits
+        return dict(
+            parameter_views(flats[which], self._shape, n_inputs, self.config.hidden, self.config.dueling)
+        )
 
     def state_dict(self, learning: bool = True) -> dict[str, Floats]:
         """Return named views of all parameters and, with `learning`, of Adam's moments.
@@ -165,6 +181,7 @@ class QNetwork:
             parts = _LEARNING_PARTS
         return {f"{part}.{name}": view for part in parts for name, view in self.parameters(part).items()}
 
+    @synchronized
     def load_state_dict(self, state: Mapping[str, Floats]) -> None:
         """Copy a result of `state_dict`, with or without the moments, into this network.
 
@@ -180,23 +197,24 @@ class QNetwork:
             view[...] = state[name]
         self.refresh()
 
+    @synchronized
     def refresh(self) -> None:
         """Recompute derived values after `parameters` were modified in place."""
         if self.config.dueling:
             entry_points.update_dueling_head(self._online, self._shape)
             entry_points.update_dueling_head(self._target, self._shape)
 
+    @synchronized
     def sync_target(self) -> None:
         """Copy the online network into the target network."""
         self._target.params[:] = self._online.params
         self.refresh()
 
+    @synchronized
     def is_finite(self) -> bool:
         """Return True if all parameters of both networks and Adam's moments are finite."""
         numbers = (self._online.params, self._target.params, self._adam.moment1, self._adam.moment2)
         return all(bool(np.isfinite(flat).all()) for flat in numbers)
-
-    # --- acting and training ---
 
     def act(self, states: Words, goals: Words, which: Evaluator = "online") -> NDArray[np.int64]:
         """Return the greedy actions int64[E], the lowest one of equal values.
@@ -209,24 +227,28 @@ class QNetwork:
         Raises:
             TypeError, ValueError: wrong dtype or shape, bits set past the end, or an unknown network.
         """
-        return self._forward(states, goals, which)[0].astype(np.int64)
+        return self._forward(states, goals, which)[0]
 
     def q_values(self, states: Words, goals: Words, which: Evaluator = "online") -> Floats:
         """Return Q float32[E, A] of all actions. Arguments and errors are those of `act`."""
-        return self._forward(states, goals, which)[1].T.copy()
+        return self._forward(states, goals, which)[1]
 
-    def _forward(self, states: Words, goals: Words, which: Evaluator) -> tuple[NDArray[np.uint16], Floats]:
-        """Return the greedy actions [E] and a view of the values [A, E]."""
+    @synchronized
+    def _forward(self, states: Words, goals: Words, which: Evaluator) -> tuple[NDArray[np.int64], Floats]:
+        """Return the greedy actions [E] and the values [E, A]."""
         states = checked_words("states", states, self.n_state_bits, 2)
         goals = checked_words("goals", goals, self.n_goal_bits, 2)
-        if len(states) != len(goals):
-            raise ValueError(
-                f"states and goals must have the same length, got {len(states)} and {len(goals)}"
-            )
-        actions = np.zeros(len(states), np.uint16)
-        policy = self.greedy_policy(len(states), which)
-        values = policy.act(states, goals, np.arange(len(states)), actions)
-        return actions, values[:, : len(states)]
+        check_choice("which", which, ("online", "target"))
+        n_envs = len(states)
+        if n_envs != len(goals):
+            raise ValueError(f"states and goals must have the same length, got {n_envs} and {len(goals)}")
+        policy = self._policies.get(which)
+        if policy is None or policy.n_envs != n_envs:
+            policy = self._policies[which] = self.greedy_policy(n_envs, which)
+        policy.restart()
+        actions = np.zeros(n_envs, np.uint16)
+        values = policy.act(states, goals, np.arange(n_envs), actions)
+        return actions.astype(np.int64), values[:, :n_envs].T.copy()
 
     def greedy_policy(self, n_envs: int, which: Evaluator = "online") -> GreedyPolicy:
         """Return a greedy policy for `n_envs` episodes, valid until the weights change."""
@@ -235,6 +257,7 @@ class QNetwork:
         network = {"online": self._online, "target": self._target}[which]
         return GreedyPolicy(network, self._shape, self._options.sizes, n_envs)
 
+    @synchronized
     def fit(self, batches: Minibatches) -> NDArray[np.float64]:
         """Make one update per minibatch, in order.
 
@@ -267,8 +290,6 @@ class QNetwork:
             )
         return losses
 
-    # --- private ---
-
     def _network(self, params: Floats) -> Network:
         """Return a Network on `params`, with a head of its own if dueling."""
         first = int(self._shape[LAST, WEIGHTS])
@@ -277,22 +298,3 @@ class QNetwork:
             size = int(self._shape[LAST, BIASES]) + self.n_actions - first
             head = aligned((size,))[0]
         return Network(params, head)
-
-    def _views(self, flat: Floats) -> Iterator[tuple[str, Floats]]:
-        """Yield name and view of each parameter in `flat`."""
-        inputs = self.n_state_bits + self.n_goal_bits
-        for layer, width in enumerate(self.config.hidden):
-            _, padded, weights, biases = self._shape[layer]
-            rows = flat[weights:biases].reshape(-1, padded)
-            yield f"hidden{layer + 1}.weight", rows[:inputs, :width]
-            yield f"hidden{layer + 1}.bias", flat[biases : biases + width]
-            inputs = width
-        terms, actions, weights, biases = self._shape[LAST]
-        name = "output"
-        if self.config.dueling:
-            name = "advantage"
-        yield f"{name}.weight", flat[weights:biases].reshape(actions, terms)[:, :inputs]
-        yield f"{name}.bias", flat[biases : biases + actions]
-        if self.config.dueling:
-            yield "value.weight", flat[biases + actions : biases + actions + inputs]
-            yield "value.bias", flat[biases + actions + terms : biases + actions + terms + 1].reshape(())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,23 @@ from numpy.typing import NDArray
 from herfast.common.batches import Minibatches, Strategy, Trajectories, Words, n_words
 from herfast.common.bits import _core
 from herfast.common.seeding import Role, stream
-from herfast.common.validation import check_array, check_choice, check_integer, check_names
+from herfast.common.thread_guard import ThreadGuard, synchronized
+from herfast.common.validation import (
+    FixedAttributes,
+    check_array,
+    check_choice,
+    check_integer,
+    check_names,
+)
 
 MAX_K = 1_000_000  # with this k, practically all transitions are relabelled
+
+MAX_COPY_BYTES = 2**26  # copied at a time, since signals wait for it
 
 _ACTION_BITS = np.uint64(0xFFFF)  # bits of a record's last word that hold the action (csrc/replay.h)
 
 
-class HindsightReplay:
+class HindsightReplay(FixedAttributes):
     """Replay buffer of hindsight experience replay (HER).
 
     Source: Andrychowicz et al. 2017, arXiv 1707.01495, section 4.5.
@@ -35,13 +44,15 @@ class HindsightReplay:
     - "episode": uniform over the stored states of its episode
     - "random": uniform over all stored states of all episodes
 
+    Threads may share a replay buffer: their calls take turns. Its settings cannot be changed.
+
     Args:
         capacity: Number of records, from 2 to 2**40.
         n_state_bits: Length of a state, from 1 to 65,535.
         n_goal_bits: Length of a goal, from 1 to n_state_bits. Default: n_state_bits.
         strategy: "future", "final", "episode" or "random".
         k: Number of hindsight goals per original goal, from 0 to 1,000,000. 0 is plain experience replay.
-        seed: Integer >= 0, or None for entropy from the operating system.
+        seed: Integer from 0 to 2**128 - 1, or None for entropy from the operating system.
 
     Attributes:
         records: uint64[capacity, Ws+Wg+1], the ring. Its layout is stated in csrc/replay.h.
@@ -52,6 +63,8 @@ class HindsightReplay:
         TypeError, ValueError: An argument is not allowed.
         MemoryError: The records do not fit into memory.
     """
+
+    FIXED: ClassVar = frozenset({"capacity", "n_state_bits", "n_goal_bits", "strategy", "k"})
 
     def __init__(
         self,
@@ -65,9 +78,9 @@ class HindsightReplay:
     ) -> None:
         self.capacity = check_integer("capacity", capacity, 2, 2**40)
         self.n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
-        self.n_goal_bits = self.n_state_bits
-        if n_goal_bits is not None:
-            self.n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, self.n_state_bits)
+        if n_goal_bits is None:
+            n_goal_bits = self.n_state_bits
+        self.n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, self.n_state_bits)
         check_choice("strategy", strategy, get_args(Strategy))
         self.strategy: Strategy = strategy
         self.k = check_integer("k", k, 0, MAX_K)
@@ -80,6 +93,7 @@ class HindsightReplay:
             size = f"{self.capacity:,} records of {8 * width:,} bytes"
             raise MemoryError(f"capacity must fit into memory, got {size}") from None
         self.cursor: NDArray[np.int64] = np.zeros(3, np.int64)
+        self._thread_guard = ThreadGuard()
 
     def __len__(self) -> int:
         """Return the number of stored transitions."""
@@ -92,6 +106,12 @@ class HindsightReplay:
             f"with {len(self)} transitions"
         )
 
+    @synchronized
+    def clear(self) -> None:
+        """Remove all episodes. The state of the generator is kept."""
+        self.cursor[:] = 0
+
+    @synchronized
     def add(self, trajectories: Trajectories) -> None:
         """Append E episodes in order.
 
@@ -140,10 +160,12 @@ class HindsightReplay:
 
         Raises:
             TypeError, ValueError: An argument is not allowed, or nothing is stored.
+            ValueError: Other code overwrote all transitions in `records`. `clear` makes the buffer usable.
             MemoryError: The minibatches do not fit into memory.
         """
         return self._sample(n_batches, batch_size, self.k, self.rng)
 
+    @synchronized
     def _sample(self, n_batches: int, batch_size: int, k: int, rng: np.random.Generator) -> Minibatches:
         """Sample as `sample` does, with this k and generator."""
         shape = (
@@ -196,28 +218,59 @@ class HindsightReplay:
         """
         check_names("state", state, ("records", "cursor"))
         records = state["records"]
-        cursor = state["cursor"]
         check_array("records", records, np.uint64, 2)
-        check_array("cursor", cursor, np.int64, 1)
-        if not cursor.shape == (3,) or not 0 <= cursor[1] <= len(records) <= self.capacity:
-            raise ValueError(f"cursor {cursor.tolist()} does not match records of shape {records.shape}")
         if records.shape[1] != self.records.shape[1]:
             raise ValueError(
                 f"records must have {self.records.shape[1]} words per row, got shape {records.shape}"
             )
+
+        def copy(rows: slice, out_records: Words) -> None:
+            out_records[:] = records[rows]
+
+        self._load_records(len(records), copy, state["cursor"], n_actions)
+
+    @synchronized
+    def _load_records(
+        self,
+        n_records: int,
+        read: Callable[[slice, Words], None],
+        cursor: NDArray[np.int64],
+        n_actions: int | None = None,
+    ) -> None:
+        """Replace all stored episodes by records that are read in portions.
+
+        Args:
+            n_records: Number of records to read.
+            read: Called as `read(rows, out_records)`; copies these rows into `out_records` [rows, Ws+Wg+1].
+            cursor: int64[3], as in `state_dict`.
+            n_actions: As in `load_state_dict`.
+
+        Raises:
+            TypeError, ValueError: As `load_state_dict`, or from `read`. Nothing is changed.
+        """
+        check_array("cursor", cursor, np.int64, 1)
+        if not cursor.shape == (3,) or not 0 <= cursor[1] <= n_records <= self.capacity:
+            raise ValueError(f"cursor {cursor.tolist()} does not match {n_records:,} records")
         cursor = np.array(cursor)
-        restored = np.zeros(self.records.shape, np.uint64)
-        restored[: len(records)] = records
-        if not _core.ring_is_valid(restored, cursor, self.n_state_bits, self.n_goal_bits):
+        records = self.records
+        if self.cursor[1] > 0:
+            records = np.zeros(self.records.shape, np.uint64)
+        portion = max(1, MAX_COPY_BYTES // (8 * records.shape[1]))
+        highest = 0
+        for first in range(0, n_records, portion):
+            rows = slice(first, min(first + portion, n_records))
+            read(rows, records[rows])
+            in_use = records[rows.start : min(rows.stop, int(cursor[1]))]
+            highest = max(highest, int((in_use[:, -1] & _ACTION_BITS).max(initial=0)))
+        if not _core.ring_is_valid(records, cursor, self.n_state_bits, self.n_goal_bits):
             raise ValueError(f"the records with cursor {cursor.tolist()} are not a ring of whole episodes")
         if n_actions is not None:
             n_actions = check_integer("n_actions", n_actions, 1, 65_536)
-            highest = int((restored[: cursor[1], -1] & _ACTION_BITS).max(initial=0))
             if highest >= n_actions:
                 raise ValueError(
                     f"records contain action {highest}, but the highest allowed action is {n_actions - 1}"
                 )
-        self.records = restored
+        self.records = records
         self.cursor = cursor
 
 

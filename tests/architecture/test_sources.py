@@ -77,7 +77,12 @@ def test_mutations_match_one_line_of_the_source(mutation):
 def test_there_are_no_marks_of_unfinished_work():
     marks = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")  # split, because this file is searched too
     folders = (ROOT / folder for folder in ("herfast", "csrc", "tests", "bench"))
-    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".pyx", ".h")]
+    files = [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix in (".py", ".pyx", ".pxd", ".h")
+    ]
     assert len(files) > 40
     assert [path for path in files if marks.search(path.read_text())] == []
 

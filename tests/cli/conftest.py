@@ -100,13 +100,13 @@ class FakeAgent:
         path.write_text(json.dumps([settings, dataclasses.asdict(self.config), state]))
 
     @classmethod
-    def load(cls, path: Path) -> FakeAgent:
+    def load(cls, path: Path, *, replay: bool = True, **config_fields: Any) -> FakeAgent:
         try:
             (n_bits, max_steps, preset, seed), fields, state = json.loads(path.read_text())
         except ValueError:
             raise ValueError(f"{path} is not a readable herfast file") from None
-        agent = cls(herfast.BitFlip(n_bits, max_steps), preset, seed, **fields)
-        if state:
+        agent = cls(herfast.BitFlip(n_bits, max_steps), preset, seed, **fields, **config_fields)
+        if replay and state:
             agent.history.load_state_dict(
                 {name: np.array(column) for name, column in state["history"].items()}
             )

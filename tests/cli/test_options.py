@@ -187,7 +187,7 @@ def test_an_invalid_option_exits_with_2_and_is_named(
         ("eval run --episodes 0", "episodes must be from 1 to 1,099,511,627,776, got 0"),
         ("play none", "none does not exist"),
         ("play run --games 0", "games must be from 1"),
-        ("play run --seed -1", "seed must be None or an integer >= 0, got -1"),
+        ("play run --seed -1", "seed must be None or an integer from 0 to 2**128 - 1, got -1"),
         ("plot none", "none does not exist"),
         ("plot .", "contains no progress.csv"),
         ("plot run/config.json", "run/config.json is not the progress of a run"),

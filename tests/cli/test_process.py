@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from support.command_line import assert_same_state
+from support.files import read_tensors
 
 from herfast.callbacks import text_logs
-from herfast.common import tensor_file
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, PROGRESS_FILE
 
 
@@ -140,7 +140,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
                 process.kill()
                 break
     assert run_python("-m", "herfast", "doctor", "killed", cwd=tmp_path).returncode == 0
-    n_cycles = len(tensor_file.read_tensors(tmp_path / "killed" / CHECKPOINT_FILE)[0]["history.epoch"])
+    n_cycles = len(read_tensors(tmp_path / "killed" / CHECKPOINT_FILE)[0]["history.epoch"])
     assert n_cycles >= 40
     assert n_cycles % 20 == 0
     epochs = ("--epochs", str(n_cycles // 10 + 2))

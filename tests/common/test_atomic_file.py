@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from support.files import assert_equal_tensors, file_names
+from support.files import assert_equal_tensors, file_names, read_tensors
 
 from herfast.common import atomic_file, tensor_file
 
@@ -30,7 +30,7 @@ def test_a_file_is_replaced_only_after_its_contents_are_on_disk(tmp_path, monkey
     synced = []
 
     def sync(descriptor):
-        synced.append((os.fstat(descriptor).st_ino, tensor_file.read_tensors(path)[0]["x"][0]))
+        synced.append((os.fstat(descriptor).st_ino, read_tensors(path)[0]["x"][0]))
         fsync(descriptor)
 
     fsync = os.fsync
@@ -77,7 +77,7 @@ def test_concurrent_writers_of_one_file_always_leave_a_complete_file(tmp_path, m
             pool.submit(tensor_file.write_tensors, tmp_path / "agent", files[i % 4], {}) for i in range(40)
         ]:
             written.result()
-            assert len(set(tensor_file.read_tensors(tmp_path / "agent")[0]["x"])) == 1
+            assert len(set(read_tensors(tmp_path / "agent")[0]["x"])) == 1
     assert file_names(tmp_path) == ["agent"]
 
 
@@ -98,7 +98,7 @@ def test_a_writer_whose_folder_is_removed_or_locked_by_another_creates_a_new_one
 
     monkeypatch.setattr("herfast.common.atomic_file.mkdtemp", mkdtemp_with_conflicts)
     tensor_file.write_tensors(tmp_path / "agent", NEW, {})
-    assert_equal_tensors(tensor_file.read_tensors(tmp_path / "agent")[0], NEW)
+    assert_equal_tensors(read_tensors(tmp_path / "agent")[0], NEW)
     assert len(made) == 3
     os.close(descriptors[0])
 

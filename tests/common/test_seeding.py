@@ -32,7 +32,7 @@ def test_a_stream_is_a_numpy_generator_with_the_role_as_spawn_key(role):
 
 
 def test_streams_of_different_seeds_or_roles_differ():
-    seeds = [0, 1, 2**32, 2**64, 2**200]
+    seeds = [0, 1, 2**32, 2**64, 2**128 - 1]
     assert len({tuple(draws(seed, role)) for seed in seeds for role in Role}) == len(seeds) * len(Role)
 
 
@@ -49,6 +49,7 @@ def test_streams_without_a_seed_differ():
         (7.0, TypeError),
         ([7], TypeError),
         (-1, ValueError),
+        (2**128, ValueError),
         (np.int64(-1), ValueError),
     ],
 )
@@ -56,7 +57,8 @@ def test_invalid_seeds_are_rejected_with_their_value(seed, error):
     with pytest.raises(error) as caught:
         stream(seed, Role.REPLAY)
     assert str(caught.value) in {
-        f"seed must be None or an integer >= 0, got {text}" for text in (repr(seed), str(seed))
+        f"seed must be None or an integer from 0 to 2**128 - 1, got {text}"
+        for text in (repr(seed), str(seed), "340,282,366,920,938,463,463,374,607,431,768,211,456")
     }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from support.files import assert_equal_tensors, file_names, full_disk
+from support.files import assert_equal_tensors, file_names, full_disk, read_tensors
 
 from herfast.common import tensor_file
 
@@ -41,7 +41,7 @@ METADATA = {
 def test_a_written_file_is_read_back_unchanged(tmp_path, kind):
     path = kind(tmp_path / "agent.safetensors")
     tensor_file.write_tensors(path, TENSORS, METADATA)
-    tensors, metadata = tensor_file.read_tensors(path)
+    tensors, metadata = read_tensors(path)
     assert_equal_tensors(tensors, TENSORS)
     assert metadata == METADATA
     assert file_names(tmp_path) == ["agent.safetensors"]
@@ -52,14 +52,14 @@ def test_a_generator_continues_from_its_saved_state(tmp_path):
     rng.integers(0, 2, 3, np.uint32)  # half of a 64-bit output is left to use
     tensor_file.write_tensors(tmp_path / "a", {}, {"rng": rng.bit_generator.state})
     other = np.random.Generator(np.random.PCG64(4))
-    other.bit_generator.state = tensor_file.read_tensors(tmp_path / "a")[1]["rng"]
+    other.bit_generator.state = read_tensors(tmp_path / "a")[1]["rng"]
     assert other.integers(0, 2**32, 9, np.uint32).tolist() == rng.integers(0, 2**32, 9, np.uint32).tolist()
 
 
 def test_read_arrays_are_writable_copies(tmp_path):
     path = tmp_path / "agent"
     tensor_file.write_tensors(path, TENSORS, {})
-    tensors, _ = tensor_file.read_tensors(path)
+    tensors, _ = read_tensors(path)
     tensor_file.write_tensors(path, {name: np.zeros_like(array) for name, array in TENSORS.items()}, {})
     assert_equal_tensors(tensors, TENSORS)
     tensors["words"][:] = 0
@@ -72,7 +72,7 @@ def test_the_file_is_plain_safetensors(tmp_path):
 
 def test_a_file_without_tensors_and_metadata_is_read_back(tmp_path):
     tensor_file.write_tensors(tmp_path / "nothing", {}, {})
-    assert tensor_file.read_tensors(tmp_path / "nothing") == ({}, {})
+    assert read_tensors(tmp_path / "nothing") == ({}, {})
 
 
 # --- writing fails ------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch, error, raised)
     if isinstance(error, SafetensorError):
         assert str(caught.value) == f"cannot write {path}: No space left on device"
     monkeypatch.undo()
-    tensors, metadata = tensor_file.read_tensors(path)
+    tensors, metadata = read_tensors(path)
     assert_equal_tensors(tensors, OLD)
     assert metadata == {"n": 1}
     assert file_names(tmp_path) == ["agent"]
@@ -116,7 +116,7 @@ def test_metadata_that_json_cannot_represent_is_rejected_and_the_old_file_kept(t
     tensor_file.write_tensors(tmp_path / "agent", OLD, {})
     with pytest.raises(TypeError, match="JSON"):
         tensor_file.write_tensors(tmp_path / "agent", NEW, {"n": np.int64(2)})
-    assert_equal_tensors(tensor_file.read_tensors(tmp_path / "agent")[0], OLD)
+    assert_equal_tensors(read_tensors(tmp_path / "agent")[0], OLD)
     assert file_names(tmp_path) == ["agent"]
 
 
@@ -125,7 +125,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path):
     tensor_file.write_tensors(path, {"x": np.arange(500)}, {})
     with pytest.raises(OSError, match=f"cannot write {path}: .*[Ff]ile too large"), full_disk(2**13):
         tensor_file.write_tensors(path, {"x": np.arange(50_000)}, {})
-    assert_equal_tensors(tensor_file.read_tensors(path)[0], {"x": np.arange(500)})
+    assert_equal_tensors(read_tensors(path)[0], {"x": np.arange(500)})
     assert file_names(tmp_path) == ["agent"]
 
 
@@ -148,7 +148,7 @@ def test_the_target_of_a_symbolic_link_is_written(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "agent")
     tensor_file.write_tensors(tmp_path / "link", NEW, {})
     assert (tmp_path / "link").is_symlink()
-    assert_equal_tensors(tensor_file.read_tensors(tmp_path / "folder" / "agent")[0], NEW)
+    assert_equal_tensors(read_tensors(tmp_path / "folder" / "agent")[0], NEW)
 
 
 def test_a_file_name_alone_is_written_to_the_working_folder(tmp_path, monkeypatch):
@@ -178,7 +178,7 @@ def test_a_folder_is_not_replaced_by_a_file(tmp_path):
 def reason(path, error):
     """Return the error message of `read_tensors`, one line that names the file."""
     with pytest.raises(error) as caught:
-        tensor_file.read_tensors(path)
+        read_tensors(path)
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message

@@ -1,12 +1,16 @@
-"""Tests of agents in parallel threads, and of two threads that use one agent."""
+"""Tests of objects in parallel threads and in forked processes."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from support.network_reference import random_minibatches, random_packed
+from support.processes import run_python
+from support.trajectories import numbered_episodes
 
-from herfast import Agent, BitFlip
+from herfast import Agent, BitFlip, Config, HindsightReplay, Minibatches, QNetwork
 
 SMALL = {
     "hidden": (16,),
@@ -55,7 +59,7 @@ def test_a_call_from_a_second_thread_raises_and_changes_nothing(name, tmp_path):
             with pytest.raises(RuntimeError) as caught:
                 pool.submit(CALLS[name], agent, tmp_path / "agent").result()
             assert str(caught.value) == (
-                f"{name} was called while another thread uses this agent: give each thread its own"
+                f"{name} was called while another thread uses this Agent: give each thread its own"
             )
             agent.predict(OBSERVATION)
             agent.save(tmp_path / "from the callback")
@@ -85,3 +89,102 @@ def test_an_error_releases_the_agent_for_other_threads():
     thread.start()
     thread.join()
     assert len(found) == 1
+
+
+def test_a_replay_buffer_can_be_filled_and_sampled_in_two_threads():
+    """The parts of a transition of `numbered_episodes` determine each other."""
+    replay = HindsightReplay(2_000, 50, strategy="final", k=1, seed=0)
+    replay.add(numbered_episodes(30, 40))
+    end = threading.Event()
+
+    def add_episodes():
+        for first in range(0, 40_000, 30):
+            replay.add(numbered_episodes(30, 40, first_episode=first % 60_000))
+        end.set()
+
+    torn = 0
+    thread = threading.Thread(target=add_episodes)
+    thread.start()
+    while not end.is_set():
+        batches = replay.sample(10, 128)
+        torn += np.count_nonzero(batches.next_states != batches.states + np.uint64(1))
+        torn += np.count_nonzero((batches.states[..., 0] & np.uint64(0xFFFF)) != batches.actions)
+    thread.join()
+    assert torn == 0
+
+
+def test_q_values_of_two_threads_are_those_between_two_updates():
+    rng = np.random.default_rng(0)
+    batches = random_minibatches(rng, 60, 32, 50, 50, 50)
+    states = random_packed(rng, 40, n_bits=50)
+    goals = random_packed(rng, 40, n_bits=50)
+    network, other = (QNetwork(50, config=Config(hidden=(256,)), seed=0) for _ in range(2))
+    expected = {other.q_values(states, goals).tobytes()}
+    for u in range(60):
+        other.fit(Minibatches(*(array[u : u + 1] for array in batches)))
+        expected.add(other.q_values(states, goals).tobytes())
+    end = threading.Event()
+
+    def predict():
+        found = set()
+        while not end.is_set():
+            found.add(network.q_values(states, goals).tobytes())
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(predict) for _ in range(3)]
+        for u in range(60):
+            network.fit(Minibatches(*(array[u : u + 1] for array in batches)))
+        end.set()
+        for future in futures:
+            assert future.result() <= expected
+
+
+FORK = """
+import os, threading
+import numpy as np
+from herfast import Agent, BitFlip
+
+agent = Agent(BitFlip(6), "notebook", 0, hidden=(16,), updates_per_cycle=5, batch_size=16)
+observation = {"observation": np.zeros(6, np.int8), "desired_goal": np.ones(6, np.int8)}
+
+def child(call):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            call()
+        except BaseException as error:
+            os.write(1, f"{type(error).__name__}: {error}\\n".encode())
+        else:
+            os.write(1, b"returned\\n")
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+training, forked = threading.Event(), threading.Event()
+
+def wait(agent):
+    training.set()
+    forked.wait()
+    return False
+
+thread = threading.Thread(target=lambda: agent.learn(epochs=1, callback=wait))
+thread.start()
+training.wait()
+child(lambda: agent.predict(observation))
+forked.set()
+thread.join()
+child(lambda: agent.predict(observation))
+agent.learn(epochs=1, callback=lambda agent: child(lambda: agent.predict(observation)) or False)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have(tmp_path):
+    """It can use an agent that no other thread used."""
+    lines = run_python(FORK, tmp_path, PYTHONWARNINGS="ignore").stdout.splitlines()
+    assert lines == [
+        "RuntimeError: this Agent may be incomplete: another thread used it when the process was forked; "
+        "create or load it in the new process",
+        "returned",
+        "returned",
+    ]

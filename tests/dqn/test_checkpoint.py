@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from support.files import read_tensors
 from support.small_agents import SMALL_SETTINGS
 
 from herfast import Agent, BitFlip
@@ -38,7 +39,7 @@ def load_error(path, error=ValueError):
     """Return the message of the error that loading `path` raises."""
     with pytest.raises(error) as caught:
         Agent.load(path)
-    assert type(caught.value) is error
+    assert isinstance(caught.value, error)
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
@@ -146,7 +147,7 @@ def test_unreadable_metadata_raises(folder):
         ("seed", "1" * 10_000),
         ("herfast_tensors", "{}"),
     ):
-        texts = {"herfast_format": "2", "herfast_tensors": json.dumps(tensor_file._digests({})), key: text}
+        texts = {"herfast_format": "2", "herfast_tensors": "{}", key: text}
         texts["herfast_header"] = tensor_file._header_digest(texts, {})
         save_file({}, path, texts)
         load_error(path)
@@ -228,7 +229,7 @@ WRONG = {
         edit_tensor("ring.records", lambda a: a[:, 1:]),
         r"ring.records should be uint64 \(50, 3\), is uint64 \(50, 2\)",
     ),
-    "ring's rows": (edit_tensor("ring.records", lambda a: a[:-1]), "does not match records"),
+    "ring's rows": (edit_tensor("ring.records", lambda a: a[:-1]), r"does not match \d+ records"),
     "ring's meta": (edit_tensor("ring.records", with_last(2**64 - 1)), "not a ring of whole episodes"),
     "ring's action": (
         edit_tensor("ring.records", with_action_9),
@@ -282,7 +283,7 @@ WRONG = {
 
 
 def write_changed_file(good, path, change):
-    tensors, metadata = copy.deepcopy(tensor_file.read_tensors(good))
+    tensors, metadata = copy.deepcopy(read_tensors(good))
     change(tensors, metadata)
     tensor_file.write_tensors(path, tensors, metadata)
     return path
@@ -367,7 +368,7 @@ def test_random_bytes_in_the_file_raise(data, good, folder):
 @given(data=st.data())
 def test_a_random_value_in_the_metadata_raises_or_loads_a_working_agent(data, good, folder):
     """The digest of the file is correct."""
-    tensors, metadata = tensor_file.read_tensors(good)
+    tensors, metadata = read_tensors(good)
     parent = metadata
     key = data.draw(st.sampled_from(sorted(parent)))
     while isinstance(parent[key], dict) and data.draw(st.booleans()):
@@ -381,7 +382,7 @@ def test_a_random_value_in_the_metadata_raises_or_loads_a_working_agent(data, go
 @random_examples
 @given(data=st.data())
 def test_a_random_tensor_raises_or_loads_a_working_agent(data, good, folder):
-    tensors, metadata = tensor_file.read_tensors(good)
+    tensors, metadata = read_tensors(good)
     name = data.draw(st.sampled_from(sorted(tensors)))
     dtype = data.draw(
         st.sampled_from([tensors[name].dtype, *map(np.dtype, ["u8", "f4", "i8", "u1", "?", "f2"])])

@@ -1,11 +1,15 @@
 """Tests of GreedyPolicy."""
 
+import copy
+
 import numpy as np
 import pytest
 from reference import network as reference
 from support.network_reference import copy_parameters, random_packed
 
-from herfast import Config, QNetwork, pack_bits
+from herfast import BitFlip, Config, QNetwork, pack_bits
+from herfast.dqn.rollout import rollout
+from herfast.networks.kernels import entry_points
 
 
 @pytest.mark.parametrize("n", [1, 8, 63, 64, 65, 130])
@@ -67,3 +71,27 @@ def test_actions_are_set_only_for_active_episodes():
     network.greedy_policy(6).act(states, goals, np.array([1, 4]), actions)
     assert actions[[0, 2, 3, 5]].tolist() == [99] * 4
     assert actions[[1, 4]].tolist() == network.act(states, goals)[[1, 4]].tolist()
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 4, 64])
+def test_acting_in_several_calls_of_the_kernel_gives_the_same_bits(chunk, monkeypatch):
+    """Many episodes become several calls, so that signals are handled."""
+    env = BitFlip(70)
+    network = QNetwork(70, config=Config(hidden=(40, 33)), seed=0)
+    rng = np.random.default_rng(0)
+    states, goals = random_packed(rng, 130, n_bits=70), random_packed(rng, 130, n_bits=70)
+    expected = network.q_values(states, goals)
+    episodes = rollout(env, network, 130, np.random.default_rng(1), no_revisit=True)
+    calls = []
+    act = entry_points.act
+    monkeypatch.setattr(entry_points, "act", lambda *args: calls.append(act(*args)))
+    n_parameters = network._online.params.size
+    monkeypatch.setattr("herfast.networks.greedy_policy.MAX_CALL_OPERATIONS", chunk * n_parameters)
+    network = copy.deepcopy(network)
+    np.testing.assert_array_equal(network.q_values(states, goals), expected)
+    assert len(calls) == -(-130 // chunk)
+    np.testing.assert_array_equal(network.act(states, goals), expected.argmax(axis=1))
+    for array, other in zip(
+        rollout(env, network, 130, np.random.default_rng(1), no_revisit=True), episodes, strict=True
+    ):
+        np.testing.assert_array_equal(array, other)

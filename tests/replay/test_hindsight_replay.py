@@ -280,7 +280,7 @@ def test_sampling_from_an_empty_replay_buffer_raises():
         ({"k": -1}, ValueError, "k must be from 0 to 1,000,000, got -1"),
         ({"k": True}, TypeError, "k must be an integer .*, got True"),
         ({"strategy": "past"}, ValueError, "strategy must be one of 'future', .*, 'random', got 'past'"),
-        ({"seed": -1}, ValueError, "seed must be None or an integer >= 0, got -1"),
+        ({"seed": -1}, ValueError, "seed must be None or an integer from 0 to 2.*, got -1"),
     ],
 )
 def test_an_invalid_argument_is_named_in_the_error(arguments, error, message):

@@ -113,7 +113,7 @@ WRONG_STATES = {
     "rows missing": (
         lambda state: state.update(records=state["records"][1:]),
         ValueError,
-        "does not match records",
+        r"does not match \d+ records",
     ),
     "dtype": (
         lambda state: state.update(records=state["records"].astype("i8")),

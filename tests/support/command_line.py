@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from support.files import read_tensors
 
 from herfast.cli import main
-from herfast.common import tensor_file
 
 
 def run_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -19,8 +19,8 @@ def run_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[in
 
 def assert_same_state(one: Path, other: Path) -> None:
     """Assert that two agent files are equal bit for bit, except for the seconds."""
-    tensors, metadata = tensor_file.read_tensors(one)
-    others, other_metadata = tensor_file.read_tensors(other)
+    tensors, metadata = read_tensors(one)
+    others, other_metadata = read_tensors(other)
     for table in (tensors, others):
         table.pop("history.seconds", None)
     assert metadata == other_metadata

@@ -3,9 +3,17 @@
 import resource
 from contextlib import contextmanager
 
+from herfast.common.tensor_file import open_tensors
+
 
 def file_names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def read_tensors(path):
+    """Return all tensors and the metadata of a file."""
+    with open_tensors(path) as file:
+        return {name: file.read(name) for name in file.shapes}, file.metadata
 
 
 def assert_equal_tensors(found, expected):

@@ -142,8 +142,9 @@ def cases_by_kind():
         wrong = (1, "yes", None, TABLE)
         yield from ((f"Agent {name}", v, TypeError, "True or False", agent_with(name)) for v in wrong)
     for name, call in SEEDS.items():
-        wrong = ((-1, ValueError), *((v, TypeError) for v in (True, np.True_, 1.5, NAN, "0", [1, 2], TABLE)))
-        yield from ((name, v, error, "None or an integer >= 0", call) for v, error in wrong)
+        wrong = [(v, TypeError) for v in (True, np.True_, 1.5, NAN, "0", [1, 2], TABLE)]
+        wrong += [(-1, ValueError), (2**128, ValueError)]
+        yield from ((name, v, error, "None or an integer from 0 to 2**128 - 1", call) for v, error in wrong)
 
 
 def rows_by_kind():
@@ -300,7 +301,7 @@ def test_lists_are_accepted_in_place_of_arrays(saved_objects):
 def test_numpy_integers_do_not_overflow(limit, saved_objects):
     plain, api = pickle.loads(saved_objects[0]), pickle.loads(saved_objects[0])
     for one in (plain, api):
-        one.agent.config = dataclasses.replace(one.agent.config, cycles_per_epoch=3)
+        one.agent.network._config = dataclasses.replace(one.agent.config, cycles_per_epoch=3)
     plain.agent.learn(**{limit: 100})
     api.agent.learn(**{limit: np.int8(100)})
     assert api.agent.cycles == plain.agent.cycles

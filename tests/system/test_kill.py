@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
+from support.files import read_tensors
 
 from herfast import Agent, BitFlip, _core
-from herfast.common import tensor_file
 from herfast.networks.kernels import entry_points
 
 SETTINGS = {
@@ -47,7 +47,7 @@ for line in sys.stdin:
 
 def content_without_seconds(path):
     """Return tensors and metadata of a file, without the measured seconds."""
-    tensors, metadata = tensor_file.read_tensors(path)
+    tensors, metadata = read_tensors(path)
     tensors.pop("history.seconds")
     return {name: array.tobytes() for name, array in tensors.items()} | metadata
 

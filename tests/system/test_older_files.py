@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.files import read_tensors
 
 import herfast
 from herfast import Agent, BitFlip
 from herfast.cli.main import main
 from herfast.common.history import HISTORY_SCHEMA
-from herfast.common.tensor_file import read_tensors
 from herfast.experiments.run import PLOT_FILES
 from herfast.experiments.sweep import read_results
 

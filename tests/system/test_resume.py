@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from support.files import read_tensors
 
 from herfast import Agent, BitFlip
-from herfast.common import tensor_file
 
 SETTINGS = {
     "hidden": (16, 8),
@@ -36,7 +36,7 @@ agent.save(path, replay=True)
 
 def content_without_seconds(path):
     """Return tensors and metadata of a file, without the measured seconds."""
-    tensors, metadata = tensor_file.read_tensors(path)
+    tensors, metadata = read_tensors(path)
     tensors.pop("history.seconds")
     return {name: array.tobytes() for name, array in tensors.items()}, metadata
 

@@ -1,0 +1,58 @@
+"""Declarations of the C functions in csrc/ for _core.pyx."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept  # leaves the exception of a signal handler set
+
+cdef extern from "<stdbool.h>":
+    ctypedef unsigned char c_bool "bool"
+
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        pass
+
+cdef extern from "bits.h" nogil:
+    size_t hf_words(size_t n) noexcept
+    bint hf_is_clean(const uint64_t *words, size_t n) noexcept
+    uint8_t hf_pack(uint64_t *out_words, const uint8_t *bytes, size_t n) noexcept
+    void hf_unpack(uint8_t *out_bytes, const uint64_t *words, size_t n) noexcept
+
+cdef extern from "bitflip.h" nogil:
+    void hf_bitflip_reset(bitgen_t *rng, size_t n_episodes, size_t n_bits, uint64_t *out_states,
+                          uint64_t *out_goals) noexcept
+    size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_episodes, size_t n_bits,
+                                const uint64_t *states, const uint64_t *goals,
+                                const uint16_t *actions) noexcept
+    void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
+                         const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
+                         c_bool *out_terminated) noexcept
+
+cdef extern from "replay.h" nogil:
+    ctypedef c_bool (*hf_poll)() noexcept nogil
+    ctypedef struct hf_ring:
+        uint64_t *records
+        size_t capacity, state_bits, goal_bits, state_words, goal_words, head, size, n_transitions
+    size_t hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
+                       const uint64_t *goals, const int32_t *lengths, hf_poll poll) noexcept
+    size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size_t goal_bits, const uint64_t *states,
+                            const uint64_t *goals, const int32_t *lengths) noexcept
+    bint hf_ring_is_valid(const hf_ring *ring, hf_poll poll) noexcept
+
+cdef extern from "hindsight.h" nogil:
+    ctypedef enum hf_strategy:
+        HF_FUTURE, HF_FINAL, HF_EPISODE, HF_RANDOM
+    ctypedef struct hf_pick:
+        pass
+    ctypedef struct hf_minibatch:
+        uint64_t *states
+        uint64_t *next_states
+        uint64_t *goals
+        uint16_t *actions
+        float *rewards
+        c_bool *terminated
+        int32_t *steps_to_goal
+    ctypedef enum hf_sample_result:
+        HF_SAMPLED, HF_NO_TRANSITION, HF_INTERRUPTED
+    hf_sample_result hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches,
+                               size_t batch_size, hf_pick *picks, const hf_minibatch *out, hf_poll poll) noexcept

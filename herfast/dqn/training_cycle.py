@@ -1,0 +1,54 @@
+"""One cycle of training: episodes, then updates (HER paper, algorithm 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from herfast.common.seeding import Role
+from herfast.dqn.checkpoint import AgentParts
+from herfast.dqn.rollout import reached_goal, rollout
+from herfast.replay.hindsight_replay import HindsightReplay
+
+
+def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
+    """Play episodes, store them, update the network; return a row of the history.
+
+    Raises:
+        FloatingPointError: the loss or the weights are no longer finite.
+    """
+    network = parts.network
+    config = network.config
+    env_steps = parts.history.total("env_steps")
+    trajectories = rollout(
+        parts.env,
+        network,
+        config.episodes_per_cycle,
+        parts.streams[Role.ENVIRONMENT],
+        exploration=parts.streams[Role.EXPLORATION],
+        epsilon_at=config.epsilon_at,
+        env_steps=env_steps,
+    )
+    replay.add(trajectories)
+    steps = int(trajectories.lengths.sum())
+    successes = np.count_nonzero(reached_goal(trajectories, parts.env.n_goal_bits))
+    learning_rate = config.learning_rate_at(network.updates)
+    minibatches = replay.sample(config.updates_per_cycle, config.batch_size)
+    loss = float(network.fit(minibatches).mean())
+    cycles = len(parts.history["epoch"])
+    epoch = cycles // config.cycles_per_epoch + 1
+    if not (np.isfinite(loss) and network.is_finite()):
+        raise FloatingPointError(
+            f"loss or weights are no longer finite in epoch {epoch}, cycle {cycles + 1}, with "
+            f"learning rate {learning_rate:g} and gamma {config.gamma:g}; lowering one of them may help"
+        )
+    return {
+        "epoch": epoch,
+        "success": successes / config.episodes_per_cycle,
+        "return": (successes - steps) / config.episodes_per_cycle,
+        "loss": loss,
+        "epsilon": config.epsilon_at(env_steps),
+        "learning_rate": learning_rate,
+        "env_steps": env_steps + steps,
+        "episodes": parts.history.total("episodes") + config.episodes_per_cycle,
+        "updates": network.updates,
+    }
