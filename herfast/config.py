@@ -245,24 +245,6 @@ def check_field(name: str, value: object) -> object:
     return _CHECKS[name](name, value)
 
 
-def check_change(old: Config, new: object) -> None:
-    """Check that the settings of a network or an agent may be changed to `new`.
-
-    Raises:
-        TypeError: `new` is not a Config.
-        ValueError: a field differs that is not in CHANGEABLE.
-    """
-    if not isinstance(new, Config):
-        raise TypeError(f"config must be a Config, got {short_repr(new)}")
-    for name in config_fields():
-        value = getattr(new, name)
-        if name not in CHANGEABLE and value != getattr(old, name):
-            raise ValueError(
-                f"{name} cannot be changed from {getattr(old, name)!r} to {value!r}, "
-                f"only {', '.join(CHANGEABLE)} can: create a new agent"
-            )
-
-
 def _checks() -> dict[str, Callable[[str, object], object]]:
     """Return for each field the function that validates it, from its annotation."""
     checks: dict[str, Callable[[str, object], object]] = {}

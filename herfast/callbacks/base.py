@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from herfast.common.atomic_file import check_file, with_path
 from herfast.common.validation import short_repr
 
 Trainer = TypeVar("Trainer")
@@ -68,26 +72,41 @@ def combine(callback: Callback[Trainer] | Sequence[Callback[Trainer]] | None) ->
 class HistoryWriter(ABC):
     """Base class of callbacks that keep a file equal to an agent's history.
 
-    The first call of an agent writes its whole history and later calls append. A writer is a context manager
-    that closes the file.
+    The first call of an agent writes its whole history and later calls append. Each call of another agent
+    than the last writes a whole history again. A file that was removed is written again. A writer is a
+    context manager that closes the file.
+
+    Args:
+        path: The file, or its folder. A relative path is resolved at once.
+
+    Raises:
+        OSError: The file cannot be written there. Calls raise it, too.
     """
 
-    def __init__(self) -> None:
-        # History that the file holds up to row _n_rows, or None if the next call writes it from the start.
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._check_path()
+        # History that the file holds up to row _n_rows, or None if the next call opens the file.
         self._history: Mapping[str, NDArray[Any]] | None = None
         self._n_rows = 0
         self._file: Any = None
 
     def __call__(self, agent: HasHistory) -> None:
-        """Write the rows of the agent's history that the file does not have."""
+        """Write the rows of the agent's history that the file does not have.
+
+        Raises:
+            OSError: The file cannot be written. The message names it.
+        """
         history = agent.history
-        if history is not self._history:
+        if history is not self._history or not self._is_current():
             self.close()
-            self._file = self._open_file(list(history))
-            self._n_rows = 0
-        self._history = None  # if an error occurs below, the next call writes the whole history again
+            self._check_path()
+            with self._named_errors():
+                self._n_rows = self._open_file(history)
+        self._history = None  # if an error occurs below, the next call opens the file again
         columns = [column[self._n_rows :].tolist() for column in history.values()]
-        self._write([dict(zip(history, values, strict=True)) for values in zip(*columns, strict=True)])
+        with self._named_errors():
+            self._write([dict(zip(history, values, strict=True)) for values in zip(*columns, strict=True)])
         self._history = history
         self._n_rows = agent.cycles
 
@@ -100,15 +119,36 @@ class HistoryWriter(ABC):
         self.close()
 
     def close(self) -> None:
-        """Close the file. A later call writes the whole history again."""
+        """Close the file. A later call opens it again."""
         self._history = None
         if self._file is not None:
-            self._file.close()
+            with self._named_errors():
+                self._close_file()
+
+    def _check_path(self) -> None:
+        """Raise OSError unless a regular file can have the path."""
+        check_file(self._path)
 
     @abstractmethod
-    def _open_file(self, columns: list[str]) -> Any:
-        """Open the file for rows of these columns; discard or hide older contents."""
+    def _open_file(self, history: Mapping[str, NDArray[Any]]) -> int:
+        """Set `_file` to the open file for a history; return how many rows it holds."""
 
     @abstractmethod
     def _write(self, rows: list[dict[str, Any]]) -> None:
         """Append rows of the history to the file."""
+
+    def _is_current(self) -> bool:
+        """Return whether the open file still exists and holds what was written."""
+        return os.fstat(self._file.fileno()).st_nlink > 0
+
+    def _close_file(self) -> None:
+        """Close the open or already closed file."""
+        self._file.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Name the path in the message of an OSError."""
+        try:
+            yield
+        except OSError as error:
+            raise with_path("write", self._path, error) from error

@@ -6,16 +6,17 @@ import csv
 import json
 import math
 import os
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.callbacks.base import HistoryWriter
 from herfast.common.history import HISTORY_SCHEMA
-from herfast.common.validation import check_file, check_path
+from herfast.common.validation import check_path
 
 
 class JsonLines(HistoryWriter):
@@ -30,26 +31,27 @@ class JsonLines(HistoryWriter):
 
     The file mirrors the history of the agent that calls. Its first call replaces the contents of the file and
     later calls append. An agent loaded from a checkpoint (`save(replay=True)`) therefore continues its file.
-    Rows of cycles after the checkpoint are dropped, since those cycles are trained again. Use one file per
-    agent. Close the callback with `close()`, or use it as a context manager.
+    Rows of cycles after the checkpoint are dropped, since those cycles are trained again. A file that was
+    removed is written again. Use one file per agent: agents that call in turn write their whole histories
+    each time. Close the callback with `close()`, or use it as a context manager.
 
     Args:
-        path: File to write, in an existing folder. Nothing is written before the first call.
+        path: File to write, in an existing folder. A relative path is resolved at once. Nothing is written
+            before the first call.
 
     Raises:
         TypeError, ValueError: `path` is not a valid path.
         FileNotFoundError, IsADirectoryError: The folder of `path` is missing, or `path` is a folder.
-        OSError: On a call, if the file cannot be written.
+        OSError: `path` is a device, a FIFO or a socket; or, on a call, the file cannot be written.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        super().__init__()
         check_path("path", path)
-        self._path = Path(path)
-        check_file(self._path)
+        super().__init__(Path(path))
 
-    def _open_file(self, columns: list[str]) -> IO[str]:
-        return self._path.open("w", buffering=1, encoding="utf-8")  # buffering=1 flushes each line
+    def _open_file(self, history: Mapping[str, NDArray[Any]]) -> int:
+        self._file = self._path.open("w", buffering=1, encoding="utf-8")  # buffering=1 flushes each line
+        return 0
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
@@ -64,26 +66,21 @@ class CsvLog(HistoryWriter):
     A line is written as soon as its cycle ends. The file mirrors the history as that of JsonLines does.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def _open_file(self, columns: list[str]) -> IO[str]:
-        file = self._path.open("w", newline="", encoding="utf-8")
-        csv.writer(file).writerow(columns)
-        return file
+    def _open_file(self, history: Mapping[str, NDArray[Any]]) -> int:
+        self._file = self._path.open("w", newline="", encoding="utf-8")
+        csv.writer(self._file).writerow(history)
+        return 0
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         csv.writer(self._file).writerows(row.values() for row in rows)
         self._file.flush()
 
-    def close(self) -> None:
+    def _close_file(self) -> None:
         """Wait until all lines are on disk, then close the file."""
-        if self._file is not None and not self._file.closed:
+        if not self._file.closed:
             with self._file:  # closes the file also after an error
                 self._file.flush()
                 os.fsync(self._file.fileno())
-        super().close()
 
 
 def read_csv_log(path: Path) -> dict[str, NDArray[Any]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from tempfile import mkdtemp
 
-from herfast.common.validation import check_file
+_MAX_NAME = 255  # bytes; the limit of almost all file systems
 
 
 @contextmanager
@@ -22,6 +24,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     contents are on disk. Folders left behind by killed writers are removed. A symbolic link is kept, and the
     file that it points to is replaced.
 
+    A replaced file keeps its mode and extended attributes, and its owner and group if the user may set them.
+    A read-only file is replaced, too, since only its folder changes.
+
     Args:
         path: File to write, in an existing folder.
 
@@ -29,23 +34,50 @@ def atomic_write(path: Path) -> Iterator[Path]:
         Path of the new file.
 
     Raises:
-        OSError: The file cannot be written. The message names it, and the old file is unchanged.
+        OSError: The file cannot be written, or `path` exists and is not a regular file. The message names it,
+            and nothing is changed.
     """
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
-    check_file(path)
+    path = check_file(path)
     try:
         with _staging_folder(path) as staging:
             new = staging / path.name
             new.touch()
             mode = new.stat().st_mode  # set by the user's umask; restored in case the block changes it
             yield new
-            new.chmod(mode)
-            _sync(new)
+            with new.open("rb") as file:  # opened first, since the mode may forbid it
+                new.chmod(mode)
+                if path.exists():
+                    _copy_attributes(path, new)
+                os.fsync(file.fileno())
             os.replace(new, path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
     except OSError as error:
         raise with_path("write", path, error) from error
+
+
+def check_file(path: Path) -> Path:
+    """Return `path`, or the target of a symbolic link, if it can be a regular file.
+
+    Raises:
+        FileNotFoundError: Its folder does not exist.
+        IsADirectoryError: It is a folder.
+        OSError: It is a device, a FIFO or a socket, or it cannot be examined.
+    """
+    try:
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}") from None
+        return path
+    except OSError as error:
+        raise with_path("write", path, error) from error
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    if not stat.S_ISREG(mode):
+        raise OSError(f"cannot write {path}: it is not a regular file")
+    return path
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -64,7 +96,7 @@ def locked(folder: Path) -> Iterator[None]:
         BlockingIOError: Another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _opened(folder) as descriptor:
+    with _opened_folder(folder) as descriptor:
         if _lock(descriptor) is False:
             raise BlockingIOError(
                 f"{folder} is in use by another herfast process: "
@@ -80,14 +112,28 @@ def with_path(action: str, path: Path, error: OSError) -> OSError:
     return described
 
 
+def _copy_attributes(old: Path, new: Path) -> None:
+    """Copy the mode and, where possible, the owner and the extended attributes."""
+    status = old.stat()
+    for user, group in ((-1, status.st_gid), (status.st_uid, -1)):
+        with suppress(OSError):  # only root may give a file away
+            os.chown(new, user, group)
+    if sys.platform == "linux":  # they include access control lists
+        with suppress(OSError):
+            for name in os.listxattr(old):
+                os.setxattr(new, name, os.getxattr(old, name))
+    new.chmod(stat.S_IMODE(status.st_mode))
+
+
 @contextmanager
 def _staging_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path` that stays locked while its writer is running."""
-    for leftover in path.parent.glob(f".{escape(path.name)}.????????.tmp"):
-        with suppress(OSError), _opened(leftover) as descriptor:
+    prefix = _staging_prefix(path.name)
+    for leftover in path.parent.glob(f"{escape(prefix)}????????.tmp"):
+        with suppress(OSError), _opened_folder(leftover) as descriptor:
             if _lock(descriptor):  # otherwise its writer is running, or locks are not supported
                 shutil.rmtree(leftover, ignore_errors=True)
-    staging, lock = _new_folder(path)
+    staging, lock = _new_folder(path.parent, prefix)
     try:
         yield staging
     finally:
@@ -95,10 +141,23 @@ def _staging_folder(path: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _new_folder(path: Path) -> tuple[Path, int]:
-    """Return a new, locked folder beside `path`, and its open descriptor."""
+def _staging_prefix(name: str) -> str:
+    """Return how the name of a file's staging folder starts.
+
+    It is the name of the file between two dots. A name that is too long is cut, and other such files may
+    share the result. That is harmless, since the folder of a running writer is never removed.
+    """
+    longest = _MAX_NAME - len("..12345678.tmp")
+    encoded = os.fsencode(name)
+    if len(encoded) > longest:
+        name = encoded[:longest].decode(errors="ignore")  # without a part of a character
+    return f".{name}."
+
+
+def _new_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Return a new, locked folder in `parent`, and its open descriptor."""
     while True:
-        folder = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        folder = Path(mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
         with suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY)
             is_locked = _lock(descriptor)
@@ -124,16 +183,16 @@ def _lock(descriptor: int) -> bool | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """Yield the descriptor of a file or folder opened for reading."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _opened_folder(folder: Path) -> Iterator[int]:
+    """Yield the descriptor of an open folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # opening a FIFO would wait for a writer
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
-    """Wait until the contents of a file, or the names in a folder, are on disk."""
-    with _opened(path) as descriptor:
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    with _opened_folder(folder) as descriptor:
         os.fsync(descriptor)

@@ -6,9 +6,9 @@ argument and states what is allowed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,26 +74,20 @@ def check_path(name: str, path: object) -> None:
     """Raise an error unless `path` can name a file.
 
     Raises:
-        TypeError: It is neither a str nor an os.PathLike.
-        ValueError: It contains a null character.
+        TypeError: It is neither a str nor an os.PathLike of a str.
+        ValueError: It contains a null character or another one that no file name can contain.
     """
-    if not isinstance(path, (str, PathLike)):
+    text = None
+    if isinstance(path, (str, PathLike)):
+        text = os.fspath(path)
+    if not isinstance(text, str):
         raise TypeError(f"{name} must be a str or os.PathLike, got {short_repr(path)}")
-    if "\0" in str(path):
+    if "\0" in text:
         raise ValueError(f"{name} must not contain null characters, got {short_repr(path)}")
-
-
-def check_file(path: Path) -> None:
-    """Raise OSError unless a file can have this path.
-
-    Raises:
-        FileNotFoundError: Its folder does not exist.
-        IsADirectoryError: It is a folder.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must not contain lone surrogates, got {short_repr(path)}") from None
 
 
 def check_array(name: str, array: object, dtype: DTypeLike, ndim: int) -> None:

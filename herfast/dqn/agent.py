@@ -16,7 +16,7 @@ from herfast.common.seeding import Role, Streams, check_seed, stream
 from herfast.common.tensor_file import open_tensors, write_tensors
 from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import FixedAttributes, check_bool, check_integer, check_path
-from herfast.config import Config, check_change
+from herfast.config import Config
 from herfast.dqn import checkpoint
 from herfast.dqn.checkpoint import AgentParts
 from herfast.dqn.diagnosis import Diagnosis, diagnose
@@ -28,6 +28,7 @@ from herfast.dqn.progress_bar import show_progress
 from herfast.dqn.training_cycle import run_cycle
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
+from herfast.networks.inputs import check_change
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
 from herfast.replay.hindsight_replay import HindsightReplay
@@ -89,8 +90,8 @@ class Agent(FixedAttributes):
 
     def _allocate_replay(self) -> HindsightReplay:
         config = self.config
-        bits = (self.env.n_state_bits, self.env.n_goal_bits)
-        replay = HindsightReplay(config.capacity, *bits, strategy=config.strategy, k=config.k)
+        sizes = (config.capacity, self.env.n_state_bits, self.env.n_goal_bits)
+        replay = HindsightReplay(*sizes, strategy=config.strategy, k=config.k)
         replay.rng = self.streams[Role.REPLAY]  # the same generator, so that it is saved with the others
         self._replay = replay
         return replay
@@ -274,8 +275,7 @@ class Agent(FixedAttributes):
                 learning rate and epsilon.
 
         Raises:
-            OSError, ValueError: the file cannot be read, or does not hold an agent.
-            TypeError, ValueError: a field is unknown, out of range, or cannot be changed.
+            OSError, ValueError: the file cannot be read, holds no agent, or a field cannot be changed.
             MemoryError: the agent needs more memory than is available.
         """
         check_path("path", path)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from herfast.common.batches import Words
 from herfast.common.bits import pack_named
-from herfast.common.validation import as_array
+from herfast.common.validation import as_array, check_zero_or_one
 from herfast.envs.base import GoalEnv
 
 _KEYS = ("observation", "desired_goal")
@@ -20,7 +21,8 @@ def pack_observation(env: GoalEnv, observation: Mapping[str, Any]) -> tuple[Word
 
     Args:
         env: the environment, which gives the numbers of bits.
-        observation: "observation" and "desired_goal", each an array [n] or, for a batch, [E, n] of 0 and 1.
+        observation: "observation" and "desired_goal", each an array [n] or, for a batch, [E, n] of 0 and 1,
+            as booleans, integers or floats.
 
     Returns:
         The states [E, Ws], the goals [E, Wg], and True for a batch. For a single observation E is 1.
@@ -33,18 +35,33 @@ def pack_observation(env: GoalEnv, observation: Mapping[str, Any]) -> tuple[Word
     if not set(_KEYS) <= observation.keys():
         raise _key_error(str(list(observation)))
     state, goal = (as_array(name, observation[name]) for name in _KEYS)
-    bits = (env.n_state_bits, env.n_goal_bits)
-    for name, array, n_bits in zip(_KEYS, (state, goal), bits, strict=True):
-        if array.ndim not in (1, 2) or array.shape[-1] != n_bits or array.ndim != state.ndim:
+    for name, array, n_bits in (
+        ("observation", state, env.n_state_bits),
+        ("desired_goal", goal, env.n_goal_bits),
+    ):
+        if array.ndim not in (1, 2) or array.shape[-1] != n_bits:
             raise ValueError(f"{name} must have shape ({n_bits},) or (E, {n_bits}), got {array.shape}")
+    if state.ndim != goal.ndim:
+        raise ValueError(
+            "observation and desired_goal must both be single or both be batches, "
+            f"got shapes {state.shape} and {goal.shape}"
+        )
     is_batch = state.ndim == 2
     if is_batch and len(state) != len(goal):
         raise ValueError(
             f"observation and desired_goal must be equally many, got {len(state)} and {len(goal)}"
         )
-    states = pack_named("observation", np.atleast_2d(state))
-    goals = pack_named("desired_goal", np.atleast_2d(goal))
-    return states, goals, is_batch
+    return _pack("observation", state), _pack("desired_goal", goal), is_batch
+
+
+def _pack(name: str, bits: NDArray[Any]) -> Words:
+    """Pack bits [n] or [E, n] of any numeric dtype to words [E, W]."""
+    if bits.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be numbers, 0 or 1, got dtype {bits.dtype}")
+    if bits.dtype.kind == "f":
+        check_zero_or_one(name, bits)
+        bits = bits.astype(np.uint8)
+    return pack_named(name, np.atleast_2d(bits))
 
 
 def _key_error(got: str) -> TypeError:

@@ -6,7 +6,7 @@ import json
 
 from herfast.common.validation import check_integer, short_repr
 from herfast.envs.base import GoalEnv
-from herfast.envs.bit_flip import BitFlip
+from herfast.envs.registry import make_env
 
 # Members of GoalEnv.
 _MEMBERS = (
@@ -27,9 +27,12 @@ def as_goal_env(env: object) -> GoalEnv:
     The wrappers that `gymnasium.make` adds are removed, and TimeLimit becomes a lower max_steps. Other
     wrappers are rejected, since they might change the task.
 
+    Environments are recognised by their members, not by their classes, since a module that is imported again
+    defines other classes.
+
     Args:
-        env: An object with all members of GoalEnv, which is returned itself, or one of the Gymnasium
-            environments of herfast.
+        env: An object with all members of GoalEnv, which is returned itself, or a Gymnasium environment with
+            such an object as `goal_env`, as those of herfast.
 
     Returns:
         The packed environment.
@@ -37,8 +40,8 @@ def as_goal_env(env: object) -> GoalEnv:
     Raises:
         TypeError, ValueError: `env` is another object, or its max_steps or spec is not allowed.
     """
-    missing = [name for name in _MEMBERS if not hasattr(env, name)]
-    if isinstance(env, type) or len(missing) > len(_MEMBERS) // 2:
+    missing = _missing_members(env)
+    if len(missing) > len(_MEMBERS) // 2:
         return _unwrapped(env)
     if missing:
         raise TypeError(
@@ -54,6 +57,11 @@ def as_goal_env(env: object) -> GoalEnv:
     return goal_env
 
 
+def _missing_members(env: object) -> list[str]:
+    """Return the members of GoalEnv that `env` does not have; a class has none."""
+    return [name for name in _MEMBERS if isinstance(env, type) or not hasattr(env, name)]
+
+
 def _is_json(value: object) -> bool:
     """Return whether `value` is unchanged after conversion to JSON and back."""
     try:
@@ -62,25 +70,32 @@ def _is_json(value: object) -> bool:
         return False
 
 
-def _unwrapped(env: object) -> BitFlip:
-    """Return the packed environment of a Gymnasium environment of herfast."""
+def _unwrapped(env: object) -> GoalEnv:
+    """Return the packed environment of a Gymnasium environment."""
     import gymnasium
-    from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
-
-    from herfast.envs.gym_env import BitFlipEnv
-    from herfast.envs.gym_vector_env import BitFlipVectorEnv
+    from gymnasium.wrappers import (
+        HumanRendering,
+        OrderEnforcing,
+        PassiveEnvChecker,
+        RenderCollection,
+        TimeLimit,
+    )
 
     inner = env
     limits = []
-    while isinstance(inner, gymnasium.Wrapper) and isinstance(
-        inner, (OrderEnforcing, PassiveEnvChecker, TimeLimit)
-    ):
+    while isinstance(inner, (HumanRendering, OrderEnforcing, PassiveEnvChecker, RenderCollection, TimeLimit)):
         if isinstance(inner, TimeLimit):
             limits.append(inner._max_episode_steps)
         inner = inner.env
-    if not isinstance(inner, (BitFlipEnv, BitFlipVectorEnv)):
+    packed = getattr(inner, "goal_env", None)
+    is_bare = isinstance(inner, (gymnasium.Env, gymnasium.vector.VectorEnv)) and inner.unwrapped is inner
+    if not is_bare or _missing_members(packed):
         raise TypeError(
             "env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', or have the members of "
             f"herfast.GoalEnv, got {short_repr(env)}"
         )
-    return BitFlip(inner.goal_env.n_bits, min([inner.goal_env.max_steps, *limits]))
+    goal_env = as_goal_env(packed)
+    max_steps = min([goal_env.max_steps, *limits])
+    if max_steps == goal_env.max_steps:
+        return goal_env
+    return make_env({**goal_env.spec(), "max_steps": max_steps})

@@ -48,6 +48,8 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         max_steps: Step limit of an episode, from 1 to 65,535. Default: n_bits.
         autoreset_mode: Mode, or its value as a string.
         render_mode: None, "ansi" or "rgb_array".
+        max_episode_steps: Further step limit, with the meaning of `gymnasium.make`: as with TimeLimit, the
+            step at the limit is truncated, also if it reaches the goal. None and -1 set no limit.
 
     Raises:
         TypeError, ValueError: An argument is not allowed.
@@ -61,8 +63,12 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         max_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
     ) -> None:
         self.goal_env = BitFlip(n_bits, max_steps)
+        self._time_limit = _as_time_limit(max_episode_steps)
+        if self._time_limit is not None:
+            self.goal_env = BitFlip(n_bits, min(self.goal_env.max_steps, self._time_limit))
         self.num_envs = check_integer("num_envs", num_envs, 1, 2**31 - 1)
         self.render_mode = check_render_mode(render_mode)
         try:
@@ -143,6 +149,8 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         self._elapsed[running] += 1
         self._start(ended)
         truncated = ~terminated & (self._elapsed >= self.goal_env.max_steps)
+        if self._time_limit is not None:
+            truncated |= self._elapsed >= self._time_limit
         rewards = np.where(terminated, 0.0, -1.0)
         rewards[ended] = 0.0
         done = terminated | truncated
@@ -218,6 +226,22 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
     def _observe(self) -> Observation:
         """Return the current observations in new arrays."""
         return to_observation(self._words, self.goal_env.n_bits)
+
+
+def _as_time_limit(max_episode_steps: int | None) -> int | None:
+    """Return the step limit that `max_episode_steps` sets, or None.
+
+    Raises:
+        TypeError, ValueError: It is neither None, -1 nor an integer >= 1.
+    """
+    if max_episode_steps is None:
+        return None
+    limit = check_integer("max_episode_steps", max_episode_steps, -1, 2**31 - 1)
+    if limit == 0:
+        raise ValueError("max_episode_steps must be -1, which sets no limit, or at least 1, got 0")
+    if limit == -1:
+        return None
+    return limit
 
 
 def _infos(is_success: NDArray[np.bool_], elapsed_steps: NDArray[np.int64], mask: NDArray[np.bool_]) -> Info:

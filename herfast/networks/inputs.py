@@ -1,4 +1,4 @@
-"""Validation of the inputs of a Q-network: packed words, minibatches and states."""
+"""Validation of the inputs of a Q-network: settings, words, batches, states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Minibatches, Words, n_words
-from herfast.common.validation import check_array, check_matches, check_names
+from herfast.common.validation import check_array, check_matches, check_names, short_repr
+from herfast.config import CHANGEABLE, Config, config_fields
+
+
+def check_config(config: object) -> None:
+    """Raise TypeError unless `config` has all fields of a Config.
+
+    A Config of a module that was imported again has another class.
+    """
+    if isinstance(config, type) or not all(hasattr(config, name) for name in config_fields()):
+        raise TypeError(f"config must be a Config, got {short_repr(config)}")
+
+
+def check_change(old: Config, new: Config) -> None:
+    """Check that the settings of a network or an agent may be changed to `new`.
+
+    Raises:
+        TypeError: `new` is not a Config.
+        ValueError: a field differs that is not in CHANGEABLE.
+    """
+    check_config(new)
+    for name in config_fields():
+        value = getattr(new, name)
+        if name not in CHANGEABLE and value != getattr(old, name):
+            raise ValueError(
+                f"{name} cannot be changed from {getattr(old, name)!r} to {value!r}, "
+                f"only {', '.join(CHANGEABLE)} can: create a new agent"
+            )
 
 
 def checked_words(name: str, words: Words, n_bits: int, ndim: int) -> Words:
@@ -60,7 +87,7 @@ def checked_minibatches(
         TypeError: `batches` are no Minibatches, or an array has another dtype.
         ValueError: an array has another shape, a bit past the end is set, or an action is out of range.
     """
-    if not isinstance(batches, Minibatches):
+    if getattr(batches, "_fields", None) != Minibatches._fields:  # the class may have been imported again
         raise TypeError(f"batches must be Minibatches, got {type(batches).__name__}")
     states = checked_words("states", batches.states, n_state_bits, 3)
     next_states = checked_words("next_states", batches.next_states, n_state_bits, 3)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from herfast.common.batches import Minibatches, Words
 from herfast.common.seeding import Role, stream
 from herfast.common.thread_guard import ThreadGuard, synchronized
-from herfast.common.validation import FixedAttributes, check_bool, check_choice, check_integer, short_repr
-from herfast.config import Config, Evaluator, check_change
+from herfast.common.validation import FixedAttributes, check_bool, check_choice, check_integer
+from herfast.config import Config, Evaluator
+from herfast.networks import inputs
 from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
 from herfast.networks.initial_weights import draw_weights
-from herfast.networks.inputs import check_state, checked_minibatches, checked_words
 from herfast.networks.kernels import entry_points
 from herfast.networks.kernels.arrays import (
     Adam,
@@ -69,8 +69,6 @@ class QNetwork(FixedAttributes):
         config: Config | None = None,
         seed: int | None = None,
     ) -> None:
-        if not (config is None or isinstance(config, Config)):
-            raise TypeError(f"config must be a Config or None, got {short_repr(config)}")
         n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
         if n_goal_bits is None:
             n_goal_bits = n_state_bits
@@ -78,6 +76,7 @@ class QNetwork(FixedAttributes):
             n_actions = n_state_bits
         if config is None:
             config = Config()
+        inputs.check_config(config)
         n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, n_state_bits)
         n_actions = check_integer("n_actions", n_actions, 1, MAX_ACTIONS)
         self._allocate(n_state_bits, n_goal_bits, n_actions, config)
@@ -117,7 +116,7 @@ class QNetwork(FixedAttributes):
     @config.setter
     @synchronized
     def config(self, config: Config) -> None:
-        check_change(self._config, config)
+        inputs.check_change(self._config, config)
         self._config = config
 
     @synchronized
@@ -192,7 +191,7 @@ class QNetwork(FixedAttributes):
             name in state for name in self.state_dict() if "moment" in name
         )
         views = self.state_dict(learning)
-        check_state(state, views)
+        inputs.check_state(state, views)
         for name, view in views.items():
             view[...] = state[name]
         self.refresh()
@@ -236,8 +235,8 @@ class QNetwork(FixedAttributes):
     @synchronized
     def _forward(self, states: Words, goals: Words, which: Evaluator) -> tuple[NDArray[np.int64], Floats]:
         """Return the greedy actions [E] and the values [E, A]."""
-        states = checked_words("states", states, self.n_state_bits, 2)
-        goals = checked_words("goals", goals, self.n_goal_bits, 2)
+        states = inputs.checked_words("states", states, self.n_state_bits, 2)
+        goals = inputs.checked_words("goals", goals, self.n_goal_bits, 2)
         check_choice("which", which, ("online", "target"))
         n_envs = len(states)
         if n_envs != len(goals):
@@ -267,7 +266,7 @@ class QNetwork(FixedAttributes):
         Raises:
             TypeError, ValueError: wrong dtype, shape, action or bit past the end. The network is unchanged.
         """
-        batches = checked_minibatches(batches, self.n_state_bits, self.n_goal_bits, self.n_actions)
+        batches = inputs.checked_minibatches(batches, self.n_state_bits, self.n_goal_bits, self.n_actions)
         n_updates, batch_size = batches.actions.shape
         if self._work is None or len(self._work.d_q) != batch_size:
             self._work = workspace(batch_size, self._shape, self._options.sizes)

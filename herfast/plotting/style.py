@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from herfast.common.atomic_file import check_file
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -57,16 +59,19 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
 
     Returns:
         The paths of the files.
+
+    Raises:
+        OSError: a file cannot be written.
     """
     from matplotlib import rc_context
 
-    files = []
+    files = [path.with_name(f"{path.name}.{suffix}") for suffix in FORMATS]
+    for file in files:
+        check_file(file)  # writing to a FIFO would wait for a reader
     with rc_context({"svg.hashsalt": "herfast"}):  # by default the ids in an SVG file are random
-        for suffix in FORMATS:
-            file = path.with_name(f"{path.name}.{suffix}")
+        for file in files:
             metadata: dict[str, Any] = {}
-            if suffix == "svg":
+            if file.suffix == ".svg":
                 metadata["Date"] = None
             figure.savefig(file, metadata=metadata)
-            files.append(file)
     return files

@@ -1,12 +1,17 @@
 """Tests of combined callbacks, of stopping training, and of HistoryWriter."""
 
+import errno
+import os
+import shutil
+
 import numpy as np
 import pytest
-from support.files import full_disk
+from support.files import file_names, full_disk
 from support.history_files import history_rows, json_lines_rows
 from support.small_agents import tiny_agent
 
-from herfast import Agent, JsonLines
+from herfast import Agent, JsonLines, TensorBoard
+from herfast.callbacks.text_logs import CsvLog
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
@@ -99,3 +104,82 @@ def test_the_first_call_after_an_error_writes_the_whole_history(tmp_path):
         agent.learn(total_timesteps=1, callback=log)
         assert json_lines_rows(path) == history_rows(agent)
     assert json_lines_rows(path) == history_rows(agent)
+
+
+# --- paths and errors of all writers ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [JsonLines, TensorBoard])
+def test_a_relative_path_is_resolved_when_the_callback_is_created(kind, tmp_path, monkeypatch):
+    for name in ("start", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "start")
+    with kind("log") as log:
+        monkeypatch.chdir(tmp_path / "other")
+        agent = tiny_agent().learn(epochs=1, callback=log)
+        monkeypatch.chdir(tmp_path)
+        agent.learn(epochs=1, callback=log)
+        log.close()
+        agent.learn(epochs=1, callback=log)
+    assert file_names(tmp_path / "start") == ["log"]
+    assert file_names(tmp_path / "other") == []
+
+
+@pytest.mark.parametrize("kind", [JsonLines, CsvLog])
+def test_a_fifo_is_rejected_at_creation_and_when_it_is_opened(kind, tmp_path):
+    """Opening a FIFO would wait for a reader."""
+    path = tmp_path / "log"
+    log = kind(path)
+    os.mkfifo(path)
+    agent = tiny_agent()
+    with pytest.raises(OSError, match=f"^cannot write {path}: it is not a regular file$"):
+        kind(path)
+    with pytest.raises(OSError, match=f"^cannot write {path}: it is not a regular file$"):
+        agent.learn(epochs=1, callback=log)
+    path.unlink()
+    log(agent)
+    assert path.is_file()
+    log.close()
+
+
+@pytest.mark.parametrize("kind", [JsonLines, CsvLog, TensorBoard])
+def test_the_error_of_a_full_disk_names_the_file(kind, tmp_path):
+    log = kind(tmp_path / "log")
+    agent = tiny_agent()
+    with full_disk(500):
+        with pytest.raises(OSError, match=f"^cannot write {tmp_path}/log: File too large$") as caught:
+            agent.learn(epochs=50, callback=log)
+        assert caught.value.errno == errno.EFBIG
+        with pytest.raises(OSError, match=f"^cannot write {tmp_path}/log: File too large$"):
+            log.close()
+    log(agent)
+    log.close()
+
+
+@pytest.mark.parametrize("kind", [JsonLines, CsvLog, TensorBoard])
+def test_the_error_of_a_read_only_folder_names_the_file(kind, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("root writes to read-only folders")
+    with pytest.raises(PermissionError, match=f"^cannot write {folder}/log: Permission denied$"):
+        tiny_agent().learn(epochs=1, callback=kind(folder / "log"))
+
+
+@pytest.mark.parametrize("kind", [JsonLines, CsvLog])
+def test_a_removed_file_is_written_again(kind, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "log"
+    with kind(path) as log:
+        agent = tiny_agent().learn(epochs=1, callback=log)
+        path.unlink()
+        agent.learn(epochs=1, callback=log)
+        whole = path.read_text()
+        shutil.rmtree(folder)
+        with pytest.raises(FileNotFoundError, match=f"^cannot write {path}: there is no folder {folder}$"):
+            agent.learn(epochs=1, callback=log)
+        folder.mkdir()
+        agent.learn(epochs=1, callback=log)
+        assert path.read_text().startswith(whole)
+        assert len(path.read_text().splitlines()) == agent.cycles + (kind is CsvLog)

@@ -1,5 +1,6 @@
 """Tests of TensorBoard: event files, resumed agents, and a full disk."""
 
+import shutil
 import struct
 import sys
 
@@ -108,19 +109,96 @@ def test_cycles_that_are_written_later_keep_their_times(tmp_path):
     np.testing.assert_allclose(np.diff(times), np.diff(agent.history["seconds"]), atol=1e-5)
 
 
-def test_an_agent_loaded_from_a_checkpoint_continues_its_folder(tmp_path):
+def event_counts(folder):
+    """Return the number of events of each file, oldest first."""
+    return [len(read_events(path)) for path in sorted(folder.iterdir())]
+
+
+def test_each_further_callback_of_an_agent_appends(tmp_path):
+    agent = tiny_agent()
+    logs = [TensorBoard(tmp_path) for _ in range(5)]
+    for log in logs:  # they are not closed
+        agent.learn(epochs=1, callback=log)
+        assert event_counts(tmp_path) == [2 + agent.cycles]
+    agent.learn(total_timesteps=1, callback=logs[1])  # it was used before the others
+    logs[1].close()
+    agent.learn(total_timesteps=1, callback=logs[1])
+    assert event_counts(tmp_path) == [2 + agent.cycles]
+    assert shown_scalars(tmp_path) == history_scalars(agent)
+    for log in logs:
+        log.close()
+    assert shown_scalars(tmp_path) == history_scalars(agent)
+
+
+def test_an_agent_loaded_from_a_checkpoint_at_its_last_call_appends(tmp_path):
+    logs = tmp_path / "logs"
+    saved = tmp_path / "agent"
+    agent = tiny_agent()
+    for _ in range(3):
+        with TensorBoard(logs) as log:
+            agent.learn(epochs=1, callback=log).save(saved, replay=True)
+        agent = Agent.load(saved)
+    assert event_counts(logs) == [2 + 6]
+    assert shown_scalars(logs) == history_scalars(agent)
+
+
+def test_an_agent_with_equal_results_does_not_append(tmp_path):
+    """Two trainings with one seed differ only in their times."""
+    for expected in ([2 + 2], [2 + 2, 2 + 2]):
+        with TensorBoard(tmp_path) as log:
+            agent = tiny_agent().learn(epochs=1, callback=log)
+        assert event_counts(tmp_path) == expected
+    assert shown_scalars(tmp_path) == history_scalars(agent)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data[:-60], lambda data: data + b"x"]
+)
+def test_nothing_is_appended_to_a_damaged_file(tmp_path, damage):
+    with TensorBoard(tmp_path) as log:
+        agent = tiny_agent().learn(epochs=1, callback=log)
+    (damaged,) = tmp_path.iterdir()
+    content = damage(damaged.read_bytes())
+    damaged.write_bytes(content)
+    with TensorBoard(tmp_path) as log:
+        agent.learn(epochs=1, callback=log)
+    newest = max(tmp_path.iterdir())
+    assert damaged.read_bytes() == content
+    assert len(read_events(newest)) == 2 + agent.cycles
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 40, bytes(16)])
+def test_nothing_is_appended_to_a_file_of_another_program(tmp_path, content):
+    other = tmp_path / "events.out.tfevents.0"
+    other.write_bytes(content)
+    with TensorBoard(tmp_path) as log:
+        agent = tiny_agent().learn(epochs=1, callback=log)
+    assert other.read_bytes() == content
+    assert len(read_events(max(tmp_path.iterdir()))) == 2 + agent.cycles
+
+
+def test_a_folder_that_is_removed_during_training_is_written_again(tmp_path):
+    folder = tmp_path / "logs"
+    with TensorBoard(folder) as log:
+        agent = tiny_agent().learn(epochs=1, callback=log)
+        shutil.rmtree(folder)
+        agent.learn(epochs=1, callback=log)
+    assert shown_scalars(folder) == history_scalars(agent)
+
+
+def test_an_agent_loaded_from_an_earlier_checkpoint_hides_later_cycles(tmp_path):
     logs = tmp_path / "logs"
     saved = tmp_path / "agent"
     with TensorBoard(logs) as log:
         agent = tiny_agent().learn(epochs=1, callback=log)
         agent.save(saved, replay=True)
         agent.learn(epochs=2, callback=log)
-    assert [len(read_events(path)) for path in logs.iterdir()] == [2 + 6]
+    assert event_counts(logs) == [2 + 6]
     resumed = Agent.load(saved)
     with TensorBoard(logs) as log:
         resumed.learn(epochs=1, callback=log)
     # The older file is hidden, not removed.
-    assert sorted(len(read_events(path)) for path in logs.iterdir()) == [2 + 4, 2 + 6]
+    assert event_counts(logs) == [2 + 6, 2 + 4]
     assert shown_scalars(logs) == history_scalars(resumed)
 
 

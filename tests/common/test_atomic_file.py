@@ -4,13 +4,18 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
+import socket
+import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from support.files import assert_equal_tensors, file_names, read_tensors
+from support.small_agents import tiny_agent
 
+from herfast import Agent
 from herfast.common import atomic_file, tensor_file
 
 OLD = {"x": np.zeros(1000)}
@@ -130,3 +135,144 @@ def test_an_error_while_writing_leaves_the_old_file(error, tmp_path):
         raise error
     assert path.read_bytes() == b"old"
     assert file_names(tmp_path) == ["file"]
+
+
+# --- kinds of files -----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def skipped_if_not_allowed():
+    """Skip the test if the block needs root, or a file system with other features."""
+    try:
+        yield
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+def make_special_file(path, kind):
+    """Create a file that is not regular."""
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+    else:
+        kinds = {"character": stat.S_IFCHR, "block": stat.S_IFBLK}
+        with skipped_if_not_allowed():
+            os.mknod(path, kinds[kind] | 0o600, os.makedev(1, 3))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("kind", ["fifo", "socket", "character", "block"])
+def test_a_file_that_is_not_regular_is_rejected_and_kept(tmp_path, kind, linked, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_special_file("special", kind)  # a relative path, since that of a socket must be short
+    special = tmp_path / "special"
+    before = special.lstat()
+    path = special
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to("special")
+    names = file_names(tmp_path)
+    with pytest.raises(OSError, match=f"^cannot write {special}: it is not a regular file$"):
+        tiny_agent().save(path)
+    assert special.lstat() == before
+    assert path.is_symlink() == linked
+    assert file_names(tmp_path) == names
+
+
+def test_links_to_a_new_file_a_folder_and_themselves(tmp_path):
+    for link, target in {"new": "file", "folder": ".", "loop": "loop", "lost": "missing/file"}.items():
+        (tmp_path / link).symlink_to(target)
+    atomic_file.write_file(tmp_path / "new", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    with pytest.raises(IsADirectoryError, match=f"^cannot write {tmp_path}: it is a folder$"):
+        atomic_file.write_file(tmp_path / "folder", b"")
+    with pytest.raises(OSError, match=f"^cannot write {tmp_path}/loop: Too many levels of symbolic links$"):
+        atomic_file.write_file(tmp_path / "loop", b"")
+    with pytest.raises(FileNotFoundError, match=f"^cannot write .*: there is no folder {tmp_path}/missing$"):
+        atomic_file.write_file(tmp_path / "lost", b"")
+    assert all((tmp_path / link).is_symlink() for link in ("new", "folder", "loop", "lost"))
+    assert file_names(tmp_path) == ["file", "folder", "loop", "lost", "new"]
+
+
+def test_a_fifo_with_the_name_of_a_leftover_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / ".file.12345678.tmp")
+    atomic_file.write_file(tmp_path / "file", b"content")
+    assert file_names(tmp_path) == [".file.12345678.tmp", "file"]
+
+
+# --- attributes and names -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666, 0o200, 0o000])
+def test_a_replaced_file_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "agent"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    modified = path.stat().st_mtime_ns
+    tiny_agent().save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert path.stat().st_mtime_ns > modified
+    path.chmod(0o600)
+    assert Agent.load(path).cycles == 0
+
+
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        tiny_agent().save(tmp_path / "agent")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "agent").stat().st_mode) == 0o640
+
+
+def test_a_file_replaced_by_root_keeps_its_owner_and_group(tmp_path):
+    path = tmp_path / "agent"
+    path.write_bytes(b"old")
+    with skipped_if_not_allowed():
+        os.chown(path, 1234, 5678)
+    tiny_agent().save(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 5678)
+
+
+def test_the_owner_changes_where_it_cannot_be_kept(tmp_path, monkeypatch):
+    def not_allowed(*arguments):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = tmp_path / "agent"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    monkeypatch.setattr(os, "chown", not_allowed)
+    atomic_file.write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="only Linux has extended attributes in os")
+def test_a_replaced_file_keeps_its_extended_attributes(tmp_path):
+    path = tmp_path / "agent"
+    path.write_bytes(b"old")
+    with skipped_if_not_allowed():
+        os.setxattr(path, "user.note", b"seed 0")
+    tiny_agent().save(path)
+    assert os.getxattr(path, "user.note") == b"seed 0"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 241, "a" * 242, "a" * 255, "\u00e9" * 127, "a" + "\u6c34" * 84, "b" + "\U0001f600" * 63],
+    ids=["241", "242", "255", "2 bytes", "3 bytes", "4 bytes"],
+)
+def test_a_name_of_any_length_is_written_and_its_leftovers_are_removed(tmp_path, name, monkeypatch):
+    path = tmp_path / name
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", lambda *arguments, **options: None)  # as if the writer were killed
+        with atomic_file.atomic_write(path):
+            raise KeyboardInterrupt
+    (leftover,) = file_names(tmp_path)
+    assert len(os.fsencode(leftover)) <= 255
+    assert leftover.isprintable()
+    tiny_agent().save(path)
+    tiny_agent().save(path, replay=True)
+    assert file_names(tmp_path) == [name]

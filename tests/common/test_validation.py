@@ -1,11 +1,12 @@
-"""Tests of the validation of names and arrays in a saved state."""
+"""Tests of the validation of paths, and of names and arrays in a saved state."""
 
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
-from herfast.common.validation import check_matches, check_names
+from herfast.common.validation import check_matches, check_names, check_path
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,34 @@ def test_an_array_with_another_dtype_or_shape_is_rejected(saved, error, message,
     with pytest.raises(error) as caught:
         check_matches("weight", saved, OWN, any_length)
     assert str(caught.value) == message
+
+
+class NamedFile:
+    """Path of another library; its str is not the path."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __fspath__(self):
+        return self._path
+
+
+@pytest.mark.parametrize("path", ["file", "\u00e9\U0001f600", "\udcff", Path("file"), NamedFile("file")])
+def test_every_path_of_the_file_system_is_accepted(path):
+    check_path("path", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        (b"file", TypeError, "a str or os.PathLike, got b'file'"),
+        (NamedFile(b"file"), TypeError, "a str or os.PathLike, got <"),
+        (3, TypeError, "a str or os.PathLike, got 3"),
+        (NamedFile("a\0b"), ValueError, "not contain null characters, got <"),
+        (Path("a\0b"), ValueError, "not contain null characters, got PosixPath"),
+        ("\ud800", ValueError, r"not contain lone surrogates, got '\\ud800'"),
+    ],
+)
+def test_other_paths_are_rejected(path, error, message):
+    with pytest.raises(error, match=f"^path must (be )?{message}"):
+        check_path("path", path)

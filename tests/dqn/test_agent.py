@@ -188,7 +188,7 @@ GOOD = {"observation": np.zeros(6, np.int8), "desired_goal": np.ones(6, np.int8)
         ),
         ({**GOOD, "desired_goal": np.zeros((2, 6), np.int8)}, ValueError, "desired_goal"),
         ({**GOOD, "observation": np.full(6, 2, np.int8)}, ValueError, "2"),
-        ({**GOOD, "observation": np.full(6, 0.5)}, TypeError, "float64"),
+        ({**GOOD, "observation": np.full(6, 0.5)}, ValueError, "^observation must be 0 or 1, got 0.5$"),
         (np.zeros(6), TypeError, "must be a dict.*got ndarray"),
     ],
 )

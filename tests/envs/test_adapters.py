@@ -2,8 +2,10 @@
 
 import gymnasium
 import pytest
+from support.second_import import imported_again
 
 from herfast import Agent, BitFlip
+from herfast.envs import bit_flip, gym_env, gym_vector_env
 
 
 def test_gymnasium_environments_of_herfast_are_accepted():
@@ -25,3 +27,28 @@ def test_wrappers_of_make_are_removed_and_others_are_rejected():
     assert Agent(gymnasium.wrappers.TimeLimit(limited.unwrapped, 7), seed=0).env == BitFlip(20, 7)
     with pytest.raises(TypeError, match="env must be a BitFlip"):
         Agent(gymnasium.wrappers.TransformReward(limited, lambda reward: reward + 1))
+
+
+def test_wrappers_of_make_for_lists_of_frames_are_removed():
+    env = gymnasium.make("herfast/BitFlip-v0", n_bits=6, render_mode="rgb_array_list")
+    assert isinstance(env, gymnasium.wrappers.RenderCollection)
+    assert Agent(env, seed=0).env == BitFlip(6)
+
+
+def test_environments_of_classes_that_were_imported_again_are_accepted():
+    single = imported_again(gym_env).BitFlipEnv(6, max_steps=4)
+    vector = imported_again(gym_vector_env).BitFlipVectorEnv(2, n_bits=6, max_steps=4)
+    assert not isinstance(single, gym_env.BitFlipEnv)
+    for env in (single, vector, gymnasium.wrappers.OrderEnforcing(single)):
+        assert Agent(env, seed=0).env == BitFlip(6, 4)
+    limited = Agent(gymnasium.wrappers.TimeLimit(single, 3), seed=0)
+    assert limited.env == BitFlip(6, 3)
+    packed = imported_again(bit_flip).BitFlip(6, 4)
+    assert Agent(packed, seed=0).learn(total_timesteps=1).env is packed
+
+
+def test_a_vector_environment_with_a_time_limit_is_accepted():
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6, max_episode_steps=3)
+    assert Agent(envs, seed=0).env == BitFlip(6, 3)
+    with pytest.raises(TypeError, match="env must be a BitFlip"):
+        Agent(gymnasium.wrappers.vector.TransformReward(envs, lambda reward: reward + 1))

@@ -42,12 +42,23 @@ def make_pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[BitFli
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 @pytest.mark.parametrize(
-    ("num_envs", "n_bits", "max_steps"), [(1, 2, None), (7, 3, 5), (16, 65, 4), (5, 4, 1)]
+    ("num_envs", "n_bits", "limits"),
+    [
+        (1, 2, {}),
+        (7, 3, {"max_steps": 5}),
+        (16, 65, {"max_steps": 4}),
+        (5, 4, {"max_steps": 1}),
+        (7, 3, {"max_episode_steps": 2}),
+        (7, 3, {"max_episode_steps": 3}),
+        (7, 3, {"max_steps": 5, "max_episode_steps": 4}),
+        (7, 3, {"max_steps": 4, "max_episode_steps": 70_000}),
+        (7, 3, {"max_episode_steps": -1}),
+    ],
 )
 def test_results_equal_those_of_sync_vector_env(
-    mode: Any, num_envs: int, n_bits: int, max_steps: int | None
+    mode: Any, num_envs: int, n_bits: int, limits: dict[str, int]
 ) -> None:
-    ours, theirs = make_pair(num_envs, mode, n_bits=n_bits, max_steps=max_steps)
+    ours, theirs = make_pair(num_envs, mode, n_bits=n_bits, **limits)
     assert_equal_nested(ours.reset(), theirs.reset())
     theirs.action_space.seed(5)
     n_terminated = n_truncated = 0
@@ -106,6 +117,34 @@ def test_make_vec_accepts_the_autoreset_mode_as_a_string() -> None:
     )
     assert envs.unwrapped.autoreset_mode is AutoresetMode.SAME_STEP
     assert (envs.unwrapped.goal_env.n_bits, envs.unwrapped.goal_env.max_steps) == (5, 6)
+
+
+def test_a_time_limit_truncates_also_the_step_that_reaches_the_goal() -> None:
+    """TimeLimit of Gymnasium does so, while `max_steps` never does."""
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=20, n_bits=2, max_episode_steps=1)
+    envs.reset(seed=0)
+    _, _, terminated, truncated, _ = envs.step(np.zeros(20, np.int64))
+    assert 0 < terminated.sum() < 20
+    assert truncated.all()
+
+
+def test_the_spec_of_a_vector_environment_makes_an_equal_one() -> None:
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=3, n_bits=4, max_episode_steps=2)
+    again = gymnasium.make_vec(envs.spec)
+    assert_equal_nested(again.reset(seed=0), envs.reset(seed=0))
+    for _ in range(5):
+        assert_equal_nested(again.step(np.zeros(3, np.int64)), envs.step(np.zeros(3, np.int64)))
+
+
+def test_the_time_limit_of_a_registered_id_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+    spec = gymnasium.spec("herfast/BitFlip-v0")
+    gymnasium.register(
+        "Short-v0", spec.entry_point, vector_entry_point=spec.vector_entry_point, max_episode_steps=2
+    )
+    envs = gymnasium.make_vec("Short-v0", num_envs=2, n_bits=40)
+    envs.reset(seed=0)
+    assert [envs.step(np.zeros(2, np.int64))[3].all() for _ in range(2)] == [False, True]
 
 
 def test_the_same_seed_gives_the_same_episodes() -> None:
@@ -203,6 +242,9 @@ def test_step_and_partial_reset_raise_before_the_first_full_reset() -> None:
         ({"num_envs": 2.5, "n_bits": 4}, "num_envs must be an integer"),
         ({"num_envs": 2, "n_bits": 0}, "n_bits must be from 1"),
         ({"num_envs": 2, "n_bits": 4, "max_steps": 0}, "max_steps must be from 1"),
+        ({"num_envs": 2, "n_bits": 4, "max_episode_steps": 0}, "max_episode_steps must be -1, .*, got 0$"),
+        ({"num_envs": 2, "n_bits": 4, "max_episode_steps": -2}, "max_episode_steps must be from -1 .* -2$"),
+        ({"num_envs": 2, "n_bits": 4, "max_episode_steps": 2.0}, "max_episode_steps must be an integer"),
         (
             {"num_envs": 2, "n_bits": 4, "autoreset_mode": "never"},
             "'NextStep', 'SameStep', 'Disabled', got 'never'",

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from support.network_reference import random_minibatches
+from support.second_import import imported_again
 
 from herfast import Config, Minibatches, QNetwork
+from herfast.common import batches as batches_module
 
 VALID = random_minibatches(np.random.default_rng(0), 2, 3, 5, 5, 5)
 INVALID_BATCHES = {
@@ -52,3 +54,13 @@ def test_read_only_and_strided_minibatches_are_accepted():
         QNetwork(5, config=Config(hidden=(33,)), seed=0).fit(Minibatches(*strided)).tolist()
         == expected.tolist()
     )
+
+
+def test_minibatches_of_a_class_that_was_imported_again_are_accepted():
+    again = imported_again(batches_module).Minibatches(*VALID)
+    assert not isinstance(again, Minibatches)
+    expected = QNetwork(5, config=Config(hidden=(33,)), seed=0).fit(VALID)
+    network = QNetwork(5, config=Config(hidden=(33,)), seed=0)
+    with pytest.raises(TypeError, match=r"^batches must be Minibatches, got tuple$"):
+        network.fit(tuple(VALID))
+    assert network.fit(again).tolist() == expected.tolist()

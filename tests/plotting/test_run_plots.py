@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def test_rolling_mean_ignores_nan_and_starts_with_fewer_values(window: int) -> N
         known = [value for value in values[max(0, i - window + 1) : i + 1] if not np.isnan(value)]
         assert mean == pytest.approx(np.mean(known), abs=1e-12) if known else np.isnan(mean), i
     assert run_plots.rolling_mean(np.array([]), window).shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["success.png", "success.svg"])
+def test_a_fifo_is_not_written(tmp_path: Path, name: str) -> None:
+    """Opening it would wait for a reader."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match=f"^cannot write {tmp_path / name}: it is not a regular file$"):
+        run_plots.plot_run(history(3), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_run_gives_three_plots_in_two_formats(tmp_path: Path) -> None:

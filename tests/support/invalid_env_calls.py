@@ -178,6 +178,13 @@ ENV_CASES = {
         lambda api, v: gymnasium.make_vec("herfast/BitFlip-v0", n_bits=N, **v),
         ("none", ValueError, "^num_envs must be from 1 to 2,147,483,647, got 0$", {"num_envs": 0}),
         ("half", TypeError, "^num_envs must be an integer from 1 to .*, got 2.5$", {"num_envs": 2.5}),
+        ("limit 0", ValueError, "^max_episode_steps must be -1, .*, got 0$", {"max_episode_steps": 0}),
+        (
+            "limit '3'",
+            TypeError,
+            "^max_episode_steps must be an integer from -1 to .*, got '3'$",
+            {"max_episode_steps": "3"},
+        ),
     ),
     "BitFlipEnv": (
         lambda api, v: BitFlipEnv(N, render_mode=v),

@@ -10,12 +10,12 @@ SHORT_BIAS = {"online.output.bias": np.zeros(8, np.float32)}
 NETWORK_CASES = {
     "QNetwork": (
         lambda api, v: QNetwork(N, config=v),
-        ("config dict", TypeError, "^config must be a Config or None, got {'k': 1}$", {"k": 1}),
-        ("config str", TypeError, "^config must be a Config or None, got 'fast'$", "fast"),
+        ("config dict", TypeError, "^config must be a Config, got {'k': 1}$", {"k": 1}),
+        ("config str", TypeError, "^config must be a Config, got 'fast'$", "fast"),
         (
             "config class",
             TypeError,
-            "^config must be a Config or None, got <class 'herfast.config.Config'>$",
+            "^config must be a Config, got <class 'herfast.config.Config'>$",
             Config,
         ),
     ),

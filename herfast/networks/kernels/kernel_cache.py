@@ -120,6 +120,8 @@ class _CheckedFiles:
         path = self._path(key)
         body = self._sources + dumps(data)
         with suppress(OSError):
+            if path.is_symlink():  # perhaps to itself
+                path.unlink()
             path.rmdir()  # an empty folder with this name
         write_file(path, hashlib.sha256(body).digest() + body)
 
