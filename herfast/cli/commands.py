@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from herfast.cli.errors import UserError, user_errors
+from herfast.cli.errors import user_errors
 from herfast.cli.playback import play_episode, write_episode
+from herfast.cli.plots import draw_plots, draw_plots_if_possible
+from herfast.cli.signals import exit_code, raise_signals
 from herfast.cli.sweep_options import parse_widths
 from herfast.cli.train import solved_text, train_and_save
 from herfast.common.atomic_file import locked
 from herfast.common.batches import n_words
+from herfast.common.console import lossy_output
 from herfast.common.seeding import Role, stream
 from herfast.common.validation import check_integer
 from herfast.config import Config
 from herfast.envs.bit_flip import BitFlip
-from herfast.experiments.results_table import RESULTS_FILE, read_results
+from herfast.experiments.results_table import RESULTS_FILE
 from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
@@ -35,17 +38,17 @@ from herfast.experiments.run import (
     find_checkpoint,
     find_file,
     last_cycle,
-    plot_run_folder,
+    load_run,
     update_config,
 )
 from herfast.experiments.sweep import check_jobs, check_sweep_folder, plan_trials, run_trials, sweep_envs
-from herfast.plotting.sweep_plots import plot_sweep
 from herfast.presets import Preset
 
 if TYPE_CHECKING:
     from herfast.dqn.agent import Agent
 
 
+@lossy_output()
 def train(
     n_bits: int,
     max_steps: int | None,
@@ -65,12 +68,13 @@ def train(
             check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
             env = BitFlip(n_bits, max_steps)
             folder = out or Path("runs") / f"bitflip-{n_bits}-{preset}-seed{seed}"
-            check_folder_free(folder, overwrite)
+            check_folder_free(folder, overwrite)  # before its creation; again below, under the lock
             from herfast.dqn.agent import Agent
 
             fields = asdict(config)
             agent = Agent(env, preset=preset, seed=seed, **fields)
             held.enter_context(locked(folder))
+            check_folder_free(folder, overwrite)
             create_run(folder, describe_run(env, preset, seed, fields))
         print(
             f"Training on {agent.env.describe()}, preset {preset}, seed {seed}; the run is in {folder}",
@@ -79,6 +83,7 @@ def train(
         return train_and_save(agent, folder, checkpoint_every)
 
 
+@lossy_output()
 def resume(
     folder: Path, epochs: int | Literal["kept"], until: float | Literal["kept"] | None, checkpoint_every: int
 ) -> int:
@@ -90,11 +95,9 @@ def resume(
     with ExitStack() as held:
         with user_errors():
             check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
-            checkpoint = find_checkpoint(folder)
+            find_checkpoint(folder)  # before the lock, which creates a missing folder; again below, under it
             held.enter_context(locked(folder))
-            from herfast.dqn.agent import Agent
-
-            agent = Agent.load(checkpoint)
+            agent = load_run(folder)
             changes: dict[str, Any] = {}
             if epochs != "kept":
                 changes["epochs"] = epochs
@@ -115,6 +118,8 @@ def resume(
         return train_and_save(agent, folder, checkpoint_every)
 
 
+@lossy_output()
+@raise_signals()
 def sweep(
     n_bits: tuple[int, ...],
     max_steps: int | None,
@@ -127,7 +132,7 @@ def sweep(
 ) -> int:
     """Train the missing trials of a sweep and draw its plots.
 
-    Returns the exit code 0, or 130 after Ctrl-C.
+    Returns the exit code 0, or 128 plus the number of the signal that stopped the sweep.
     """
     from tqdm import tqdm
 
@@ -146,12 +151,10 @@ def sweep(
 
     try:
         run_trials(trials, folder, n_jobs, scheduler, sys.stderr.isatty(), report)
-    except BrokenPipeError as error:  # unlike other output, this one is not all that was asked for
-        raise UserError("stdout was closed: run the same command again to continue") from error
     except (ImportError, OSError) as error:
         with user_errors():
             raise error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         unfinished = "saved"
         if scheduler is not None:
             unfinished = "discarded"
@@ -159,11 +162,9 @@ def sweep(
             f"Interrupted: unfinished trials are {unfinished}; run the same command again to continue",
             flush=True,
         )
-        return 130
-    try:
-        return plot(folder)
-    except UserError as reason:  # matplotlib is optional
-        print(f"No plots: {reason}; then run herfast plot {folder}")
+        return exit_code(interrupt)
+    for picture in draw_plots_if_possible(folder):
+        print(picture)
     return 0
 
 
@@ -196,6 +197,7 @@ def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
     return 0
 
 
+@raise_signals()  # an animation has to show the cursor at its end
 def play(path: Path, games: int, seed: int, watch: bool) -> int:
     """Print the first `games` episodes that `evaluate` plays with the same seed."""
     with user_errors():
@@ -213,13 +215,8 @@ def play(path: Path, games: int, seed: int, watch: bool) -> int:
 
 def plot(path: Path) -> int:
     """Draw the plots of a run or a sweep and print their paths."""
-    with user_errors():
-        if (path / RESULTS_FILE).exists():
-            pictures = plot_sweep(read_results(path), path)
-        else:
-            pictures = plot_run_folder(path)
-        for picture in pictures:
-            print(picture)
+    for picture in draw_plots(path):
+        print(picture)
     return 0
 
 
@@ -232,7 +229,7 @@ def doctor(path: Path) -> int:
         name = AGENT_FILE
         if (path / CHECKPOINT_FILE).is_file():
             name = CHECKPOINT_FILE
-        agent = _load_agent(path, name)
+        agent = _load_agent(path, name, replay=True)
     after = ""
     if agent.cycles:  # not stored in an agent's file without its replay buffer
         after = f", after {agent.cycles:,} cycles"
@@ -241,8 +238,8 @@ def doctor(path: Path) -> int:
     return 0
 
 
-def _load_agent(path: Path, name: str = AGENT_FILE) -> Agent:
+def _load_agent(path: Path, name: str = AGENT_FILE, replay: bool = False) -> Agent:
     """Load the agent from a file, or from the file `name` of a run's folder."""
     from herfast.dqn.agent import Agent
 
-    return Agent.load(find_file(path, name))
+    return Agent.load(find_file(path, name), replay=replay)

@@ -17,15 +17,11 @@ class UserError(Exception):
 def user_errors() -> Iterator[None]:
     """Convert errors of invalid arguments, files, memory or imports to UserError.
 
-    BrokenPipeError is not converted: the reader of the output causes it, not the user.
-
     Raises:
         UserError: for OSError, ValueError, TypeError, MemoryError and ImportError within the block.
     """
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
         message: object = error
         if error.filename:

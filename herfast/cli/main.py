@@ -5,11 +5,12 @@ The options are in `herfast.cli.options`, the commands in `herfast.cli.commands`
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from herfast.cli.errors import UserError
+from herfast.cli.signals import exit_code
+from herfast.common.console import drop_unwritten, print_to_stderr, usable_output
 from herfast.common.version import __version__
 
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit code 0 for success, 1 if training diverged, 2 for an error of the user, which is printed as one
-        line on stderr, 130 after Ctrl-C, 143 after SIGTERM.
+        line on stderr. After Ctrl-C it is 130, after SIGTERM 143, after SIGHUP 129.
 
     Raises:
         SystemExit: after --help, with code 0, and for options that cannot be parsed, with code 2.
@@ -29,24 +30,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv is None:
             argv = sys.argv[1:]
-        return _run_and_flush(argv)
-    except KeyboardInterrupt:
-        return 130
+        with usable_output():
+            return _run_and_flush(argv)
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
 
 
 def _run_and_flush(argv: Sequence[str]) -> int:
     """Run the command and flush stdout. A closed output is not an error."""
     code = 0
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the parent process
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (never closed)
     try:
         try:
             code = _run(argv)
         finally:
-            sys.stdout.flush()  # at the exit of the process a broken pipe could not be caught
+            sys.stdout.flush()  # at the exit of the process an error could not be caught
     except BrokenPipeError:  # the reader has stopped, as in `herfast play runs/fifty | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_unwritten()
+    except OSError as error:
+        if error.filename is not None:  # a bug, not an error of stdout
+            raise
+        drop_unwritten()
+        code = _print_error(f"cannot write the output: {error.strerror or error}")
     return code
 
 
@@ -69,7 +73,7 @@ def _run(argv: Sequence[str]) -> int:
         return _print_error(reason)
 
 
-def _print_error(reason: Exception) -> int:
+def _print_error(reason: Exception | str) -> int:
     """Print the error as one line on stderr and return the exit code 2."""
-    print(f"herfast: error: {reason}", file=sys.stderr)
+    print_to_stderr(f"herfast: error: {reason}")
     return 2

@@ -7,27 +7,31 @@ help. The fields of Config are options of `herfast train`.
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import tyro
 
+from herfast.cli.integers import integer_registry, parse_integer
 from herfast.cli.sweep_options import SweepOptions, sweep_options_class
 from herfast.config import CHECKPOINT_EVERY, Config
 from herfast.presets import Preset
 
 _RESUME_OPTIONS = ("--epochs", "--until", "--checkpoint-every", "--help")
 _HELP_BITS = 50  # number of bits for the defaults in `herfast train --help` without --n-bits
+_MAX_SIZE = 2**30  # largest size for which defaults are calculated; BitFlip rejects smaller ones already
 
 
 @dataclass(frozen=True)
 class Train:
     """Train an agent on the bit-flip environment and write the run to a folder.
 
-    The defaults are those of --preset for --n-bits. Ctrl-C and SIGTERM stop a run and save it.
+    The defaults are those of --preset for --n-bits. Ctrl-C, SIGTERM and SIGHUP stop a run and save it.
     `herfast resume FOLDER` continues a run that was stopped or killed.
     """
 
@@ -166,28 +170,37 @@ def parse(argv: Sequence[str]) -> Command:
     preset, n_bits, max_steps = _read_preset_and_size(argv)
     size = _EnvSize(n_bits or _HELP_BITS, max_steps or n_bits or _HELP_BITS)
     default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
-    description = None  # the docstring of Train
+    about_train = _description(Train)
     if n_bits is None and argv[:1] == ["train"]:
-        note = f"Without --n-bits, the defaults shown are those for {_HELP_BITS} bits."
-        description = f"{inspect.getdoc(Train)}\n\n{note}"
+        about_train += f"\n\nWithout --n-bits, the defaults shown are those for {_HELP_BITS} bits."
     sweep_options: Any = SweepOptions
     if argv[:1] == ["sweep"]:
         sweep_options = sweep_options_class()  # takes 14 ms, which the other commands save
     commands: Any = (
-        Annotated[Train, tyro.conf.subcommand("train", default=default, description=description)]
-        | Annotated[Resume, tyro.conf.subcommand("resume")]
-        | Annotated[sweep_options, tyro.conf.subcommand("sweep", description=inspect.getdoc(SweepOptions))]
-        | Annotated[Eval, tyro.conf.subcommand("eval")]
-        | Annotated[Play, tyro.conf.subcommand("play")]
-        | Annotated[Plot, tyro.conf.subcommand("plot")]
-        | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+        Annotated[Train, tyro.conf.subcommand("train", default=default, description=about_train)]
+        | Annotated[Resume, tyro.conf.subcommand("resume", description=_description(Resume))]
+        | Annotated[sweep_options, tyro.conf.subcommand("sweep", description=_description(SweepOptions))]
+        | Annotated[Eval, tyro.conf.subcommand("eval", description=_description(Eval))]
+        | Annotated[Play, tyro.conf.subcommand("play", description=_description(Play))]
+        | Annotated[Plot, tyro.conf.subcommand("plot", description=_description(Plot))]
+        | Annotated[Doctor, tyro.conf.subcommand("doctor", description=_description(Doctor))]
     )
     about = (
         "Hindsight Experience Replay with Double DQN on the bit-flip environment. "
         "--version prints the version."
     )
-    command: Command = tyro.cli(commands, prog="herfast", description=about, args=argv)
+    command: Command = tyro.cli(
+        commands, prog="herfast", description=about, args=argv, registry=integer_registry
+    )
     return command
+
+
+def _description(command: type) -> str:
+    """Return the docstring of a command, also under `python -OO`."""
+    if sys.flags.optimize < 2:
+        return inspect.getdoc(command) or ""
+    (definition,) = ast.parse(inspect.getsource(command)).body
+    return ast.get_docstring(cast(ast.ClassDef, definition)) or ""
 
 
 def _expand_resume(argv: Sequence[str]) -> list[str]:
@@ -235,7 +248,11 @@ def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, int | None, int 
 
 
 def _positive_integer(text: str | None) -> int | None:
-    """Parse a positive integer; None if it is not one."""
-    if text is None or not text.isdecimal() or int(text) == 0:
+    """Parse a positive integer, limited to _MAX_SIZE; None if it is not one."""
+    try:
+        value = parse_integer(text or "")
+    except ValueError:
         return None
-    return int(text)
+    if value < 1:
+        return None
+    return min(value, _MAX_SIZE)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_type_hints
 
+from herfast.cli.integers import parse_integer
 from herfast.config import Config
 from herfast.presets import Preset
 
@@ -90,6 +91,6 @@ def parse_widths(text: str) -> tuple[int, ...]:
         ValueError: `text` has another format. The range of the widths is not validated.
     """
     try:
-        return tuple(int(width) for width in text.split(","))
+        return tuple(parse_integer(width) for width in text.split(","))
     except ValueError:
         raise ValueError(f"hidden must be widths separated by commas, such as 64,32, got {text!r}") from None

@@ -11,13 +11,14 @@ import numpy as np
 
 from herfast.callbacks.base import Callback
 from herfast.cli.errors import user_errors
+from herfast.cli.plots import draw_plots_if_possible
 from herfast.cli.signals import CycleTimeout, Interruption, catch_signals
+from herfast.common.console import print_to_stderr
 from herfast.experiments.run import (
     PROGRESS_FILE,
     RUN_FILES,
     CheckpointCallback,
     is_finished,
-    plot_run_folder,
     save_run,
     train_in_folder,
 )
@@ -66,7 +67,6 @@ def train_and_save(agent: Agent, folder: Path, checkpoint_every: int) -> int:
 
     Raises:
         UserError: the run cannot be written. The agent is saved first, if possible.
-        BrokenPipeError: stdout is closed. The agent is saved first, if possible.
     """
     failure: OSError | None = None
     try:
@@ -88,7 +88,7 @@ def train_and_save(agent: Agent, folder: Path, checkpoint_every: int) -> int:
                     raise failure
     except FloatingPointError as error:
         message = f"{error}; {folder / PROGRESS_FILE} contains the history so far"
-        print(f"herfast: error: {message}", file=sys.stderr)
+        print_to_stderr(f"herfast: error: {message}")
         return 1
     except KeyboardInterrupt:
         print(f"Interrupted immediately without saving; {folder} contains {_list_files(folder)}")
@@ -99,7 +99,7 @@ def train_and_save(agent: Agent, folder: Path, checkpoint_every: int) -> int:
             f"to resume: herfast resume {shlex.quote(str(folder))}"
         )
         return interruption.exit_code
-    _plot(folder)
+    draw_plots_if_possible(folder)
     print(_summary(agent, folder))
     return 0
 
@@ -134,14 +134,6 @@ def _epoch_line(agent: Agent) -> str:
         f"  updates {history['updates'][-1]:,}"
         f"  {history['seconds'][-1]:.1f} s"
     )
-
-
-def _plot(folder: Path) -> None:
-    """Draw the plots of the run; without matplotlib, print how to draw them later."""
-    try:
-        plot_run_folder(folder)
-    except ImportError as error:  # matplotlib is optional
-        print(f"No plots: {error}; then run herfast plot {folder}")
 
 
 def _summary(agent: Agent, folder: Path) -> str:

@@ -1,17 +1,96 @@
-"""Output on the console."""
+"""Output to a stdout and stderr that may be None, closed or full."""
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO, cast
 
 
 def print_to_stderr(text: str) -> None:
-    """Print a line on stderr if possible.
+    """Print a line on stderr. It is lost if stderr cannot be written."""
+    stream = LossyStream(sys.stderr)
+    stream.write(f"{text}\n")
+    stream.flush()
 
-    A missing, closed or full stderr is ignored.
+
+class LossyStream:
+    """Text stream that loses what the stream below it cannot write.
+
+    Args:
+        stream: the stream below, which may be None, closed, full, or a pipe without a reader.
     """
-    if sys.stderr is None:  # print would then write to stdout
-        return
-    with suppress(OSError, ValueError):  # ValueError: it is closed
-        print(text, file=sys.stderr, flush=True)
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __eq__(self, other: object) -> bool:
+        # tqdm clears its bar before other output to an equal stream.
+        return other is self or other is self._stream
+
+    def __hash__(self) -> int:
+        return hash(self._stream)
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return True if the stream below is a terminal."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # it is closed
+            return False
+
+
+@contextmanager
+def usable_output() -> Iterator[None]:
+    """Make stdout and stderr usable within the block.
+
+    A closed one is replaced, and characters that cannot be encoded are printed escaped.
+    """
+    with ExitStack() as replaced:
+        for name, redirect in (("stdout", redirect_stdout), ("stderr", redirect_stderr)):
+            stream = getattr(sys, name)
+            if stream is None or stream.closed:
+                # A real file, since its descriptor is then not taken by a file that is opened later.
+                devnull = replaced.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                replaced.enter_context(redirect(devnull))
+            elif hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        yield
+
+
+@contextmanager
+def lossy_output() -> Iterator[None]:
+    """Lose output within the block that cannot be written, without an error."""
+    stdout = cast(TextIO, LossyStream(sys.stdout))
+    stderr = cast(TextIO, LossyStream(sys.stderr))
+    try:
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            drop_unwritten()
+
+
+def drop_unwritten() -> None:
+    """Drop what stdout could not write, which Python would write again at its exit."""
+    with suppress(OSError, ValueError):  # it is closed, or not a file
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)

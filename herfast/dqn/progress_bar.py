@@ -1,12 +1,39 @@
-"""Progress bar of `learn`: success, loss, steps per second and the time left."""
+"""Progress bars on stderr, or as a widget in notebooks that have ipywidgets."""
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
+from herfast.common.console import LossyStream
 from herfast.dqn.limits import Limits
+
+
+def new_bar(**options: Any) -> Any:
+    """Return a new bar of tqdm, which is not shown where stderr cannot be written.
+
+    Args:
+        options: options of tqdm.
+    """
+    tqdm = _tqdm()
+    try:
+        return tqdm(file=LossyStream(sys.stderr), dynamic_ncols=True, **options)
+    except (OSError, ValueError):  # tqdm flushes stdout and stderr first
+        return tqdm(**{**options, "disable": True})
+
+
+@cache
+def _tqdm() -> Any:
+    """Return the class tqdm that suits a terminal or a notebook."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a notebook without ipywidgets, which gets a bar of text
+        from tqdm.auto import tqdm
+    return tqdm
 
 
 @contextmanager
@@ -16,7 +43,8 @@ def show_progress(
     """Show a progress bar, and yield a function that updates it from a history row.
 
     The bar counts cycles if they are limited, and environment steps otherwise. The time left is that to this
-    limit: it is an upper bound if training may also end at a success rate.
+    limit: it is an upper bound if training may also end at a success rate. Without a stderr that can be
+    written, there is no bar.
 
     Args:
         wanted: if False, there is no bar and the function does nothing.
@@ -27,8 +55,6 @@ def show_progress(
     if not wanted:
         yield lambda row: None
         return
-    from tqdm.auto import tqdm
-
     by_cycles = limits.cycles != float("inf")
     unit = "step"
     total = limits.env_steps - env_steps
@@ -36,7 +62,7 @@ def show_progress(
         unit = "cycle"
         total = limits.cycles - cycles
     started = time.perf_counter()
-    with tqdm(total=int(total), unit=unit, dynamic_ncols=True) as bar:
+    with new_bar(total=int(total), unit=unit) as bar:
 
         def show(row: Mapping[str, float]) -> None:
             new_steps = row["env_steps"] - env_steps

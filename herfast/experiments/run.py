@@ -7,6 +7,7 @@ A run folder contains:
 - progress.csv: the history. The row of a cycle is written as soon as the cycle ends.
 - agent.safetensors: the agent, without its replay buffer.
 - checkpoint.safetensors: the whole state of training. A resumed run equals one that was never stopped.
+  A run that has saved neither this file nor its agent may be begun again.
 - success, return and loss: the plots, each as .png and .svg.
 
 Files of other programs in the folder are never changed.
@@ -35,6 +36,7 @@ CONFIG_FILE = "config.json"
 PROGRESS_FILE = "progress.csv"
 AGENT_FILE = "agent.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+ENDED = "ended"  # key in config.json of a finished trial: how it ended
 RUN_FILES = (CONFIG_FILE, PROGRESS_FILE, AGENT_FILE, CHECKPOINT_FILE, *PLOT_FILES)
 
 
@@ -47,7 +49,8 @@ def check_folder_free(folder: Path, overwrite: bool) -> None:
 
     Raises:
         NotADirectoryError: `folder` is a file.
-        FileExistsError: it contains a run, or a file with a name from RUN_FILES that herfast did not write.
+        FileExistsError: it contains a run that has saved something, or a file with a name from RUN_FILES that
+            herfast did not write.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: choose a folder for the run")
@@ -56,28 +59,58 @@ def check_folder_free(folder: Path, overwrite: bool) -> None:
         raise FileExistsError(
             f"{folder} contains a {taken[0]} that herfast did not write: choose another --out"
         )
-    if taken and not overwrite:
+    if taken and _has_results(folder) and not overwrite:
         raise FileExistsError(
             f"{folder} already contains a run: "
             "continue it with herfast resume, or replace it with --overwrite"
         )
 
 
-def find_checkpoint(folder: Path) -> Path:
-    """Return the checkpoint of the run in `folder`.
+def find_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint of a run, or None if the run has not saved anything.
 
     Raises:
-        FileNotFoundError: `folder` contains no run, or a run without a checkpoint.
+        FileNotFoundError: `folder` contains no run, or a finished one without a checkpoint.
     """
     if read_config(folder) is None:
         raise FileNotFoundError(
             f"{folder} is not the folder of a run: it contains no {CONFIG_FILE} written by herfast"
         )
-    if not (folder / CHECKPOINT_FILE).is_file():
+    if (folder / CHECKPOINT_FILE).is_file():
+        return folder / CHECKPOINT_FILE
+    if _has_results(folder):
         raise FileNotFoundError(
             f"{folder} contains no {CHECKPOINT_FILE} to resume from: use herfast train --overwrite"
         )
-    return folder / CHECKPOINT_FILE
+    return None
+
+
+def load_run(folder: Path) -> Agent:
+    """Return the agent of the run in `folder`, from where its training continues.
+
+    Without a checkpoint it is a new agent, as config.json describes it.
+
+    Raises:
+        FileNotFoundError: as `find_checkpoint`.
+        OSError, ValueError, MemoryError: as `Agent.load`, or config.json is damaged.
+    """
+    from herfast.dqn.agent import Agent
+
+    checkpoint = find_checkpoint(folder)
+    if checkpoint is not None:
+        return Agent.load(checkpoint)
+    description = read_config(folder) or {}
+    try:
+        env = make_env(description["environment"])
+        return Agent(env, description["preset"], description["seed"], **description["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / CONFIG_FILE} does not describe a run: {error}") from error
+
+
+def _has_results(folder: Path) -> bool:
+    """Return True if the run in `folder` has saved an agent, or is a finished trial."""
+    saved = any((folder / name).exists() for name in (AGENT_FILE, CHECKPOINT_FILE))
+    return saved or ENDED in (read_config(folder) or {})
 
 
 def create_run(folder: Path, description: Mapping[str, Any]) -> None:
@@ -181,9 +214,9 @@ def plot_run_folder(path: Path) -> list[Path]:
 
 
 def save_run(agent: Agent, folder: Path) -> None:
-    """Write agent.safetensors and checkpoint.safetensors. Raises OSError."""
+    """Write checkpoint.safetensors and agent.safetensors. Raises OSError."""
+    agent.save(folder / CHECKPOINT_FILE, replay=True)  # first, since an agent alone cannot be resumed
     agent.save(folder / AGENT_FILE)
-    agent.save(folder / CHECKPOINT_FILE, replay=True)
 
 
 class CheckpointCallback:

@@ -26,6 +26,7 @@ from herfast.common.atomic_file import locked
 from herfast.common.validation import check_bool, check_integer, check_path, short_repr
 from herfast.config import Config
 from herfast.dqn.memory_budget import check_memory
+from herfast.dqn.progress_bar import new_bar
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
@@ -218,8 +219,6 @@ def run_trials(
 
     Returns and raises as `sweep`.
     """
-    from tqdm.auto import tqdm
-
     with locked(out):
         table = ResultsTable(out)
         missing = [trial for trial in trials if trial.name not in table]
@@ -228,9 +227,7 @@ def run_trials(
         else:
             finished = train_on_cluster(missing, out, scheduler)
         n_done = len(trials) - len(missing)
-        bar = tqdm(
-            total=len(trials), initial=n_done, unit="trial", disable=not progress_bar, dynamic_ncols=True
-        )
+        bar = new_bar(total=len(trials), initial=n_done, unit="trial", disable=not progress_bar)
         try:
             # Closed here, since the traceback of an error would keep the generator alive, and training with
             # it.

@@ -32,6 +32,7 @@ from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
     CONFIG_FILE,
+    ENDED,
     PROGRESS_FILE,
     CheckpointCallback,
     check_folder_free,
@@ -47,7 +48,6 @@ from herfast.presets import Preset
 if TYPE_CHECKING:
     from herfast.dqn.agent import Agent
 
-ENDED = "ended"  # key in config.json of a finished trial: how it ended
 MACHINE = "machine"  # key in config.json of a finished trial: the machine that trained it
 _TRIAL_COLUMNS = ("cell", "n_bits", "max_steps", "preset", "seed")
 _EPOCH_COLUMNS = ("epoch", *columns_by("mean"), *columns_by("final"), *columns_by("total"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.plotting.style import BLUE, FORMATS, ORANGE, new_figure, save_figure, style_axes
+from herfast.plotting.style import BLUE, FORMATS, ORANGE, default_style, new_figure, save_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +44,7 @@ def plot_run(history: Columns, folder: Path | str, title: str = "") -> list[Path
     Raises:
         ImportError: matplotlib is not installed.
         ValueError: a column is missing, or no cycle was completed.
+        OSError: a file cannot be written.
     """
     missing = [name for name in ("success", "return", "loss") if name not in history]
     if missing:
@@ -52,14 +53,15 @@ def plot_run(history: Columns, folder: Path | str, title: str = "") -> list[Path
         )
     if not len(history["success"]):
         raise ValueError("there is nothing to plot: no cycle has been completed")
-    figures = {
-        "success": _plot_success(history, title),
-        "return": _plot_return(history, title),
-        "loss": _plot_loss(history, title),
-    }
     paths = []
-    for name, figure in figures.items():
-        paths += save_figure(figure, Path(folder) / name)
+    with default_style():
+        figures = {
+            "success": _plot_success(history, title),
+            "return": _plot_return(history, title),
+            "loss": _plot_loss(history, title),
+        }
+        for name, figure in figures.items():
+            paths += save_figure(figure, Path(folder) / name)
     return paths
 
 

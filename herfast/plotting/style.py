@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from herfast.common.atomic_file import check_file
+from herfast.common.atomic_file import atomic_write, check_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg")
+FORMATS = {"png": "agg", "svg": "svg"}  # with the backend of matplotlib that writes each
 
 # Distinguishable without colour vision and in greyscale.
 BLUE = "#1f5fa8"
@@ -24,22 +26,36 @@ CURVE_MARKERS = "os^Dv<>"
 CURVE_DASHES = ("-", "--", "-.", ":")
 
 
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Draw and save figures within the block in matplotlib's default style.
+
+    The user's matplotlibrc and rcParams have no effect, and are restored.
+
+    Raises:
+        ImportError: matplotlib is not installed. The message names the command that installs it.
+    """
+    try:
+        import matplotlib.figure
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "plots need matplotlib, which is not installed: pip install 'herfast[plot]'"
+        ) from error
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["svg.hashsalt"] = "herfast"  # by default the ids in an SVG file are random
+        yield
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure.
 
     Args:
         width: in inches.
         height: in inches.
-
-    Raises:
-        ImportError: matplotlib is not installed. The message names the command that installs it.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "plots need matplotlib, which is not installed: pip install 'herfast[plot]'"
-        ) from error
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
@@ -61,17 +77,15 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
         The paths of the files.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: a file cannot be written. An older one is then unchanged.
     """
-    from matplotlib import rc_context
-
     files = [path.with_name(f"{path.name}.{suffix}") for suffix in FORMATS]
     for file in files:
-        check_file(file)  # writing to a FIFO would wait for a reader
-    with rc_context({"svg.hashsalt": "herfast"}):  # by default the ids in an SVG file are random
-        for file in files:
-            metadata: dict[str, Any] = {}
-            if file.suffix == ".svg":
-                metadata["Date"] = None
-            figure.savefig(file, metadata=metadata)
+        check_file(file)  # all, before one of them is written
+    for file, (suffix, backend) in zip(files, FORMATS.items(), strict=True):
+        metadata: dict[str, Any] = {}
+        if suffix == "svg":
+            metadata["Date"] = None
+        with atomic_write(file) as new:
+            figure.savefig(new, format=suffix, backend=backend, metadata=metadata)
     return files

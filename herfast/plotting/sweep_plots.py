@@ -18,6 +18,7 @@ from herfast.plotting.style import (
     CURVE_COLOURS,
     CURVE_DASHES,
     CURVE_MARKERS,
+    default_style,
     new_figure,
     save_figure,
     style_axes,
@@ -48,6 +49,7 @@ def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
     Raises:
         ImportError: matplotlib is not installed.
         ValueError: there is no row.
+        OSError: a file cannot be written.
     """
     if not rows:
         raise ValueError("there is nothing to plot: no trial of the sweep is finished")
@@ -56,11 +58,16 @@ def plot_sweep(rows: Rows, folder: Path | str) -> list[Path]:
     preset = ""
     if len(presets) == 1:
         preset = f", preset {presets.pop()}"
-    figures = (_plot_figure1(trials, preset), _plot_curves(trials, preset), *_plot_efforts(trials, preset))
     paths = []
-    for name, figure in zip(FIGURES, figures, strict=True):
-        if figure is not None:
-            paths += save_figure(figure, Path(folder) / name)
+    with default_style():
+        figures = [
+            _plot_figure1(trials, preset),
+            _plot_curves(trials, preset),
+            *_plot_efforts(trials, preset),
+        ]
+        for name, figure in zip(FIGURES, figures, strict=True):
+            if figure is not None:
+                paths += save_figure(figure, Path(folder) / name)
     return paths
 
 

@@ -131,15 +131,21 @@ def agents(fake_agent: type[FakeAgent]) -> list[FakeAgent]:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt, also in background processes.
+    """Restore Python's handlers of signals, which background processes may ignore.
 
-    After each test, check that all signal handlers are restored.
+    After each test, check that they are again in place.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    others = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)]
+    defaults: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    alarm = signal.getsignal(signal.SIGALRM)
     yield
-    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)] == others
+    after = {number: signal.signal(number, handler) for number, handler in before.items()}
+    assert after == defaults
+    assert signal.getsignal(signal.SIGALRM) == alarm
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 

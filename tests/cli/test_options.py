@@ -93,7 +93,7 @@ def test_help_without_n_bits_names_the_size_of_its_defaults(
     assert ("the defaults shown are those for 50 bits" in text) == expected
     if expected:
         assert "Train an agent on the bit-flip environment" in text
-        assert "Ctrl-C and SIGTERM stop a run" in text
+        assert "Ctrl-C, SIGTERM and SIGHUP stop a run" in text
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

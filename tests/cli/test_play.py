@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +75,6 @@ def test_play_with_watch_shows_the_same_episodes(
     ]
     assert ends[0] == ends[1]
     assert len(pauses) == plain.count("to go")
-
-
-def test_ctrl_c_ends_an_animation_and_shows_the_cursor(
-    finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
-    monkeypatch.setenv("TERM", "xterm")
-    with terminal() as written:
-        assert main.main(["play", "run", "--watch"]) == 130
-    assert written.text.startswith("\x1b[?25lNEW EPISODE\n")
-    assert written.text.endswith("\x1b[?25h")
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**128 - 1])

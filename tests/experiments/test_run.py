@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.history_files import progress_columns
 
-from herfast import BitFlip
+from herfast import BitFlip, Config
 from herfast.common import atomic_file
 from herfast.experiments.run import (
     AGENT_FILE,
@@ -20,8 +21,10 @@ from herfast.experiments.run import (
     RUN_FILES,
     check_folder_free,
     create_run,
+    describe_run,
     find_checkpoint,
     find_file,
+    load_run,
     plot_run_folder,
     read_config,
     update_config,
@@ -49,7 +52,9 @@ def test_a_new_folder_and_one_with_foreign_files_are_accepted(tmp_path: Path) ->
     check_folder_free(tmp_path, overwrite=False)
 
 
-def test_a_folder_with_a_run_is_rejected_without_overwrite(run: Path) -> None:
+@pytest.mark.parametrize("name", [AGENT_FILE, CHECKPOINT_FILE])
+def test_a_folder_with_a_run_is_rejected_without_overwrite(name: str, run: Path) -> None:
+    (run / name).write_text("")
     with pytest.raises(FileExistsError, match=r"already contains a run: .* herfast resume, .* --overwrite$"):
         check_folder_free(run, overwrite=False)
     check_folder_free(run, overwrite=True)
@@ -98,7 +103,22 @@ def test_after_a_crash_during_overwriting_the_folder_is_still_recognised_as_a_ru
     assert read_config(run) == DESCRIPTION
 
 
-def test_a_folder_without_a_checkpoint_or_without_a_run_cannot_be_resumed(run: Path) -> None:
+def test_a_run_that_has_saved_nothing_may_be_replaced(run: Path) -> None:
+    check_folder_free(run, overwrite=False)
+
+
+def test_a_finished_trial_without_an_agent_is_rejected_without_overwrite(run: Path) -> None:
+    """A trial of a sweep that diverged has no agent, but results."""
+    (run / CONFIG_FILE).write_text(json.dumps(DESCRIPTION | {"ended": "diverged"}))
+    with pytest.raises(FileExistsError, match="already contains a run"):
+        check_folder_free(run, overwrite=False)
+    with pytest.raises(FileNotFoundError, match="to resume from"):
+        find_checkpoint(run)
+
+
+def test_the_checkpoint_of_a_run_is_found(run: Path) -> None:
+    assert find_checkpoint(run) is None, "nothing is saved yet"
+    (run / AGENT_FILE).write_text("")
     with pytest.raises(
         FileNotFoundError, match=r"contains no checkpoint\.safetensors to resume from: .* --overwrite"
     ):
@@ -112,6 +132,37 @@ def test_a_folder_without_a_checkpoint_or_without_a_run_cannot_be_resumed(run: P
         find_checkpoint(run)
     with pytest.raises(FileNotFoundError, match="none is not the folder of a run"):
         find_checkpoint(run / "none")
+
+
+def test_a_run_that_has_saved_nothing_is_loaded_from_its_config(run: Path) -> None:
+    config = Config.preset("paper", BitFlip(8, 9), hidden=(8, 4), capacity=100, until=0.5)
+    description = describe_run(BitFlip(8, 9), "paper", 3, asdict(config))
+    (run / CONFIG_FILE).write_text(json.dumps(description))
+    agent = load_run(run)
+    assert (agent.env, agent.preset, agent.seed, agent.config) == (BitFlip(8, 9), "paper", 3, config)
+    assert agent.cycles == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"environment": {"id": "Maze"}},
+        {"preset": "quick"},
+        {"seed": -1},
+        {"config": {"gama": 0.9}},
+        {"config": 3},
+        {"config": None},
+    ],
+)
+def test_a_damaged_config_is_reported_with_its_path(change: dict[str, Any], run: Path) -> None:
+    (run / CONFIG_FILE).write_text(json.dumps(DESCRIPTION | {"config": {}} | change))
+    with pytest.raises(ValueError, match=r"config\.json does not describe a run: "):
+        load_run(run)
+
+
+def test_a_config_without_settings_is_reported_with_its_path(run: Path) -> None:
+    with pytest.raises(ValueError, match=r"config\.json does not describe a run: .*config"):
+        load_run(run)
 
 
 def test_find_file_accepts_a_folder_or_a_file(run: Path) -> None:

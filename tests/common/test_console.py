@@ -1,0 +1,55 @@
+"""Output to streams that are None, closed or full."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import pytest
+from support.streams import UNWRITABLE
+from tqdm import tqdm
+
+from herfast.common.console import LossyStream, print_to_stderr
+
+
+def test_print_to_stderr_prints_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_to_stderr("a line")
+    assert capsys.readouterr() == ("", "a line\n")
+
+
+@pytest.mark.parametrize("stream", UNWRITABLE)
+def test_a_line_for_a_stderr_that_cannot_be_written_is_lost(
+    stream: Callable[[], TextIO | None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream())
+    print_to_stderr("a line")
+    assert capsys.readouterr() == ("", ""), "it must not be printed on stdout instead"
+
+
+@pytest.mark.parametrize("stream", UNWRITABLE)
+def test_a_lossy_stream_never_raises(stream: Callable[[], TextIO | None]) -> None:
+    lossy: Any = LossyStream(stream())
+    print("a line", file=lossy, flush=True)
+    assert lossy.write("abc") == 3
+    assert not lossy.isatty()
+
+
+def test_a_lossy_stream_writes_to_the_stream_below() -> None:
+    below = io.StringIO()
+    lossy: Any = LossyStream(below)
+    print("a line", file=lossy, flush=True)
+    assert below.getvalue() == "a line\n"
+    assert lossy.getvalue() == "a line\n"
+
+
+def test_tqdm_clears_its_bar_before_other_output_to_stdout_and_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lossy: Any = LossyStream(sys.stderr)
+    with tqdm(total=2, file=lossy):
+        tqdm.write("a line")
+    out, err = capsys.readouterr()
+    assert out == "a line\n"
+    assert err.count("0/2") == 3, "at the start, after the line, at the end"
