@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from herfast.cli.errors import user_errors
+from herfast.cli.errors import UserError, user_errors
 from herfast.cli.playback import play_episode, write_episode
 from herfast.cli.plots import draw_plots, draw_plots_if_possible
 from herfast.cli.signals import exit_code, raise_signals
@@ -28,7 +28,6 @@ from herfast.common.seeding import Role, stream
 from herfast.common.validation import check_integer
 from herfast.config import Config
 from herfast.envs.bit_flip import BitFlip
-from herfast.experiments.results_table import RESULTS_FILE
 from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
@@ -41,7 +40,9 @@ from herfast.experiments.run import (
     load_run,
     update_config,
 )
-from herfast.experiments.sweep import check_jobs, check_sweep_folder, plan_trials, run_trials, sweep_envs
+from herfast.experiments.sweep import TrialError, check_sweep_folder, run_trials
+from herfast.experiments.sweep_folder import RESULTS_FILE
+from herfast.experiments.sweep_plan import check_jobs, plan_trials, sweep_envs
 from herfast.presets import Preset
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def sweep(
             values["hidden"] = [parse_widths(text) for text in values["hidden"]]
         trials = plan_trials(sweep_envs(list(n_bits), max_steps), list(preset), seeds, values)
         folder = check_sweep_folder(out)
-        n_jobs = check_jobs(jobs, scheduler)
+        n_jobs = check_jobs(jobs, scheduler, trials, folder)
     print(f"{len(trials):,} trials; their runs and {RESULTS_FILE} are in {folder}", flush=True)
 
     def report(name: str, rows: list[dict[str, Any]]) -> None:
@@ -151,6 +152,8 @@ def sweep(
 
     try:
         run_trials(trials, folder, n_jobs, scheduler, sys.stderr.isatty(), report)
+    except TrialError as error:
+        raise UserError(error) from error
     except (ImportError, OSError) as error:
         with user_errors():
             raise error

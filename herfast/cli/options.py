@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, cas
 import tyro
 
 from herfast.cli.integers import integer_registry, parse_integer
-from herfast.cli.sweep_options import SweepOptions, sweep_options_class
+from herfast.cli.sweep_options import SweepOptions, check_repeated, sweep_options_class
 from herfast.config import CHECKPOINT_EVERY, Config
 from herfast.presets import Preset
 
@@ -164,7 +164,8 @@ def parse(argv: Sequence[str]) -> Command:
 
     Raises:
         SystemExit: after --help, with code 0, and for options that cannot be parsed, with code 2.
-        TypeError, ValueError: Config rejects a value, or an option cannot be combined with --resume.
+        TypeError, ValueError: Config rejects a value, an option cannot be combined with --resume, or an
+            option of `sweep` is given twice.
     """
     argv = _expand_resume(argv)
     preset, n_bits, max_steps = _read_preset_and_size(argv)
@@ -175,6 +176,7 @@ def parse(argv: Sequence[str]) -> Command:
         about_train += f"\n\nWithout --n-bits, the defaults shown are those for {_HELP_BITS} bits."
     sweep_options: Any = SweepOptions
     if argv[:1] == ["sweep"]:
+        check_repeated(argv)
         sweep_options = sweep_options_class()  # takes 14 ms, which the other commands save
     commands: Any = (
         Annotated[Train, tyro.conf.subcommand("train", default=default, description=about_train)]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from herfast.cli.errors import UserError, user_errors
 from herfast.common.validation import one_line
-from herfast.experiments.results_table import RESULTS_FILE, read_results
+from herfast.experiments.results_table import read_results
 from herfast.experiments.run import plot_run_folder
+from herfast.experiments.sweep_folder import RESULTS_FILE
 from herfast.plotting.sweep_plots import plot_sweep
 
 

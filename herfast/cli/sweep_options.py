@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_type_hints
@@ -39,7 +40,9 @@ class SweepOptions:
     out: Path
     """Folder of the sweep."""
     jobs: int | None = None
-    """Trials trained at the same time. None: the number of cores."""
+    """Trials trained at the same time on this machine.
+    None: the number of cores, or fewer if memory is short.
+    """
     scheduler: str | None = None
     """Address of a Dask scheduler, such as tcp://host:8786.
     Its workers train the trials. None: this machine does.
@@ -61,6 +64,14 @@ def sweep_options_class() -> type[SweepOptions]:
         values: Any = Annotated[tuple[type_, ...], argument]  # type: ignore[valid-type]
         options.append((name, values, field(default=())))
     return make_dataclass("SweepOptions", options, bases=(SweepOptions,), frozen=True, kw_only=True)
+
+
+def check_repeated(argv: Sequence[str]) -> None:
+    """Raise ValueError if an option is given twice: only its last values would count."""
+    names = [arg.partition("=")[0].replace("_", "-") for arg in argv if arg.startswith("--")]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is given {names.count(name)} times: give it once, with all its values")
 
 
 def _docstrings() -> dict[str, str]:

@@ -1,9 +1,12 @@
-"""Memory that an agent needs, estimated and checked before it is allocated."""
+"""Memory that an agent needs and that is available, before it is allocated."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import resource
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from herfast.common.batches import n_words
 from herfast.config import Config
@@ -16,6 +19,13 @@ _REMEDIES = {
     "minibatches": "lower updates_per_cycle or batch_size",
     "network": "lower hidden",
 }
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
+# Files of the limit and the usage of a control group, and the prefix of the names in its memory.stat.
+_GROUP_FILES = (
+    ("memory.max", "memory.current", ""),  # version 2
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),  # version 1
+)
+_RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")  # caches of files, names in memory.stat
 
 
 def estimate_memory(env: GoalEnv, config: Config) -> dict[str, int]:
@@ -75,29 +85,6 @@ def trajectory_bytes(env: GoalEnv) -> int:
     return env.max_steps * (state_bytes + action_bytes) + state_bytes + goal_bytes
 
 
-def available_memory() -> int | None:
-    """Return the bytes available without swapping, or None if unknown.
-
-    Both the system and the container limit them.
-    """
-    sizes = []
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                sizes.append(int(line.split()[1]) * 1024)
-        limit = Path("/sys/fs/cgroup/memory.max").read_text()
-        used = Path("/sys/fs/cgroup/memory.current").read_text()
-        sizes.append(int(limit) - int(used))
-    except (OSError, ValueError):  # not Linux, no control group, or one without a limit, which reads "max"
-        pass
-    if sizes:
-        return max(0, min(sizes))
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
 def check_memory(env: GoalEnv, config: Config, acting_only: bool = False) -> None:
     """Check that the agent fits into memory and an episode into the replay buffer.
 
@@ -120,6 +107,100 @@ def check_memory(env: GoalEnv, config: Config, acting_only: bool = False) -> Non
     if available is not None and needed > available:
         largest = max(parts, key=lambda name: parts[name])
         raise MemoryError(
-            f"{available / 1e9:,.1f} GB of memory is available and the agent needs {needed / 1e9:,.1f} GB, "
-            f"of which {parts[largest] / 1e9:,.1f} GB for the {largest}: {_REMEDIES[largest]}"
+            f"{format_bytes(available)} of memory is available and the agent needs {format_bytes(needed)}, "
+            f"of which {format_bytes(parts[largest])} for the {largest}: {_REMEDIES[largest]}"
         )
+
+
+def format_bytes(size: int) -> str:
+    """Return a size with three significant digits, such as 12.3 MB."""
+    exponent = 0
+    while size >= 999.5 * 1000**exponent:
+        exponent += 1
+    return f"{size / 1000**exponent:.3g} {_UNITS[exponent]}"
+
+
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Return the bytes available without swapping, or None if unknown.
+
+    The system, the control groups of the process (containers, systemd, batch systems) and `ulimit` limit
+    them. Caches of files count as available, since the system shrinks them on demand.
+
+    Args:
+        root: the folder that holds proc and sys.
+    """
+    sizes: list[int] = []
+    for left in (_left_by_system, _left_by_control_groups, _left_by_ulimit):
+        with suppress(ValueError, IndexError):  # a file in an unknown format
+            sizes.extend(left(root))
+    if not sizes:
+        return None
+    return max(0, min(sizes))
+
+
+def _left_by_system(root: Path) -> Iterator[int]:
+    """Yield the available memory of the machine, or without /proc all its memory."""
+    for line in _read_lines(root / "proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            yield int(line.split()[1]) * 1024
+            return
+    try:
+        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return
+
+
+def _left_by_control_groups(root: Path) -> Iterator[int]:
+    """Yield the bytes that each limited control group of the process leaves."""
+    for folder in _control_groups(root):
+        for limit, usage, prefix in _GROUP_FILES:
+            try:
+                left = int((folder / limit).read_text()) - int((folder / usage).read_text())
+            except (OSError, ValueError):  # the other version, or without a limit, which reads "max"
+                continue
+            statistics = dict(line.split() for line in _read_lines(folder / "memory.stat"))
+            yield left + sum(int(statistics.get(prefix + name, 0)) for name in _RECLAIMABLE)
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of the control groups for memory that the process is in.
+
+    A group is in its parents, too, up to the top of the mounted tree.
+    """
+    paths: dict[str, PurePosixPath] = {}  # by type of file system
+    for line in _read_lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            paths["cgroup2"] = PurePosixPath(path)
+        elif "memory" in controllers.split(","):
+            paths["cgroup"] = PurePosixPath(path)
+    for line in _read_lines(root / "proc/self/mountinfo"):
+        mount, _, file_system = line.partition(" - ")
+        top, mount_point = mount.split()[3:5]
+        kind = file_system.split()[0]
+        if kind not in paths:
+            continue
+        folder = root / mount_point.lstrip("/")  # without files for memory if it is of another controller
+        yield folder
+        if paths[kind].is_relative_to(top):
+            for name in paths[kind].relative_to(top).parts:
+                folder /= name
+                yield folder
+
+
+def _left_by_ulimit(root: Path) -> Iterator[int]:
+    """Yield the bytes that `ulimit -v` and `ulimit -d` leave, on Linux."""
+    for line in _read_lines(root / "proc/self/statm"):
+        pages = [int(number) for number in line.split()]
+        for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+            allowed, _ = resource.getrlimit(limit)
+            if allowed != resource.RLIM_INFINITY:
+                yield allowed - used * os.sysconf("SC_PAGE_SIZE")
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Return the lines of a file, none if it cannot be read."""
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

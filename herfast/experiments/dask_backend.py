@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from herfast.experiments.trial import Trial, store_files, train_trial, warm_up_kernels
+from herfast.experiments.trial import Trial, has_ended, store_files, train_trial, warm_up_kernels
 
 _POLL_SECONDS = 1.0  # seconds for which a worker caches the answer whether to stop
+_CHECK_SECONDS = 5.0  # seconds between two checks of the client whether the cluster has workers
+_MESSAGE_SECONDS = 60.0  # seconds between two messages that it has none
 
 
 def check_dask() -> None:
@@ -23,11 +27,14 @@ def check_dask() -> None:
         ) from error
 
 
-def train_on_cluster(plan: list[Trial], out: Path, scheduler: str) -> Generator[Trial, None, None]:
+def train_on_cluster(
+    plan: list[Trial], out: Path, scheduler: str
+) -> Generator[tuple[Trial, Exception | None], None, None]:
     """Train trials on the workers of a Dask cluster.
 
-    If a worker dies, another worker restarts its trial. When the generator is closed, the workers discard the
-    trials that are still running.
+    If a worker dies, another worker restarts its trial. When the generator is closed or this process dies,
+    the workers discard the trials that are still running. Without workers, a message is printed on stderr
+    from time to time.
 
     Args:
         plan: the trials to train.
@@ -35,47 +42,97 @@ def train_on_cluster(plan: list[Trial], out: Path, scheduler: str) -> Generator[
         scheduler: address of the Dask scheduler.
 
     Yields:
-        Each trial as soon as its files are in its folder in `out`.
+        Each trial as soon as its files are in its folder in `out`, or with its exception if it fails. A trial
+        that kills several workers fails.
 
     Raises:
-        OSError: the scheduler cannot be reached, the connection to it is lost, or a trial fails on the
-            workers. A trial that kills several workers fails.
+        OSError: the scheduler cannot be reached, or the connection to it is lost.
     """
-    from dask.distributed import Client, Event, as_completed
+    from dask.distributed import Client, as_completed
 
     with Client(scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        stop = Event(f"herfast-{uuid.uuid4()}", client=client)  # type: ignore[no-untyped-call]
         futures = {
-            client.submit(_train_and_read_files, trial, stop.name, key=trial.name): trial for trial in plan
+            client.submit(_train_and_read_files, trial, key=f"{trial.name}-{uuid.uuid4()}"): trial
+            for trial in plan
         }
-        try:
-            for future in as_completed(list(futures), loop=client.loop):  # type: ignore[no-untyped-call]
+        completed = as_completed(list(futures), loop=client.loop)  # type: ignore[no-untyped-call]
+        next_check = time.monotonic() + _CHECK_SECONDS
+        while not completed.is_empty():  # type: ignore[no-untyped-call]
+            batch = completed.next_batch(block=False)  # type: ignore[no-untyped-call]
+            for future in batch:
                 trial = futures.pop(future)
-                if future.status == "error":
-                    raise OSError(
-                        f"the workers of {scheduler} could not train {trial.name}: {future.exception()}"
-                    )
-                if future.status != "finished":
+                if future.status not in ("finished", "error"):
                     raise ConnectionError(
                         f"lost the connection to the Dask scheduler {scheduler}: "
                         "run the same command again to continue"
                     )
-                store_files(trial, out / trial.name, future.result())
-                yield trial
-        finally:
-            if client.status == "running":
-                stop.set()  # type: ignore[no-untyped-call]
+                yield trial, _store_result(future, trial, out / trial.name)
+            if not batch:
+                time.sleep(0.1)
+            if client.status == "running" and time.monotonic() > next_check:
+                next_check = time.monotonic() + _check_workers(client, scheduler)
 
 
-def _train_and_read_files(trial: Trial, stop_name: str) -> dict[str, bytes]:
-    """Train a trial on a worker and return the files of its folder by name."""
-    from dask.distributed import Event
+def _store_result(future: Any, trial: Trial, folder: Path) -> Exception | None:
+    """Write the files of a trial that has ended, or return its exception."""
+    if future.status == "error":
+        error: Exception = future.exception()
+        return error
+    try:
+        store_files(trial, folder, future.result())
+    except OSError as error:
+        return error
+    return None
+
+
+def _check_workers(client: Any, scheduler: str) -> float:
+    """Print a message if the cluster has no workers.
+
+    Returns the seconds until the next check.
+    """
+    from tqdm import tqdm
+
+    if client.nthreads():
+        return _CHECK_SECONDS
+    tqdm.write(
+        f"waiting for workers of {scheduler}: none is connected; start some with `dask worker {scheduler}`",
+        file=sys.stderr,
+    )
+    return _MESSAGE_SECONDS
+
+
+def _train_and_read_files(trial: Trial) -> dict[str, bytes]:
+    """Train a trial on a worker and return the files of its folder by name.
+
+    Raises:
+        ConnectionError: the sweep has ended or died, or the connection to the scheduler is lost.
+    """
+    from dask.distributed import get_worker
 
     warm_up_kernels()
-    with TemporaryDirectory() as folder:
-        stop = Event(stop_name)  # type: ignore[no-untyped-call]
-        train_trial(trial, Path(folder), _rate_limited(stop.is_set))
-        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    worker = get_worker()
+    key = worker.get_current_task()
+    stopped = _rate_limited(lambda: not _is_wanted(worker, key))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        train_trial(trial, folder, stopped)
+        if not has_ended(folder):
+            raise ConnectionError(f"lost the connection to the sweep of {trial.name}")
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _is_wanted(worker: Any, key: Any) -> bool:
+    """Return True if the scheduler has the task `key` on `worker`.
+
+    The scheduler forgets the tasks of a client that has disconnected.
+    """
+    from dask.distributed import get_client
+
+    try:
+        (keys,) = get_client().processing([worker.contact_address]).values()  # type: ignore[no-untyped-call]
+    except Exception:  # the connection is lost; depending on when, Dask raises different errors
+        return False
+    return key in keys
 
 
 def _rate_limited(ask: Callable[[], bool]) -> Callable[[], bool]:

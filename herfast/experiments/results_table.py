@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from herfast.common.atomic_file import write_file
+from herfast.experiments.sweep_folder import RESULTS_FILE
 from herfast.experiments.trial import RESULT_COLUMNS, Trial, trial_rows
 
-RESULTS_FILE = "results.csv"
 _WRITE_EVERY = 5.0  # seconds between two writes of the whole file
 
 

@@ -27,6 +27,7 @@ from herfast.common.version import __version__
 from herfast.config import Config
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
+from herfast.experiments.sweep_folder import is_sweep_folder
 from herfast.plotting.run_plots import PLOT_FILES, plot_run
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ def check_folder_free(folder: Path, overwrite: bool) -> None:
 
     Raises:
         NotADirectoryError: `folder` is a file.
-        FileExistsError: it contains a run that has saved something, or a file with a name from RUN_FILES that
-            herfast did not write.
+        FileExistsError: it contains a sweep, a run that has saved something, or a file with a name from
+            RUN_FILES that herfast did not write.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: choose a folder for the run")
+    if is_sweep_folder(folder):
+        raise FileExistsError(f"{folder} contains a sweep: choose another folder for the run")
     taken = [name for name in RUN_FILES if (folder / name).exists()]
     if taken and read_config(folder) is None:
         raise FileExistsError(

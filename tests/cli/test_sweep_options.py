@@ -101,6 +101,24 @@ def test_invalid_options_are_rejected_before_anything_is_written(flags, message,
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [("--k 0 --k 4", "--k"), ("--batch-size 8 --batch_size=9", "--batch-size"), ("--n-bits 4", "--n-bits")],
+)
+def test_an_option_that_is_given_twice_is_rejected(flags, name, tmp_path, capsys):
+    assert main.main(["sweep", "--n-bits", "3", "--out", str(tmp_path / "new"), *flags.split()]) == 2
+    message = f"herfast: error: {name} is given 2 times: give it once, with all its values\n"
+    assert capsys.readouterr() == ("", message)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_single_seed_is_no_option(tmp_path, capsys):
+    with pytest.raises(SystemExit) as done:
+        main.main(["sweep", "--n-bits", "3", "--seed", "3", "--out", str(tmp_path / "new")])
+    assert done.value.code == 2
+    assert "--seeds" in capsys.readouterr().err
+
+
 def test_a_run_folder_and_a_foreign_results_csv_are_rejected(tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
     assert main.main(["sweep", "--n-bits", "3", "--out", str(tmp_path)]) == 2

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 
 import pytest
@@ -21,10 +22,13 @@ def start_process(stack, folder, *argv, until):
     stack.callback(process.stdout.close)
     stack.callback(process.wait)
     stack.callback(process.kill)
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
     lines = []
     for line in process.stdout:
         lines.append(line)
         if re.search(until, line):
+            deadline.cancel()
             return process, lines
     raise AssertionError("".join(lines))
 
@@ -47,12 +51,12 @@ def start_cluster(stack, folder, n_workers):
     local = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     scheduler, lines = start_process(stack, folder, *DASK, "scheduler", *local, until="Scheduler at:")
     address = re.search(r"tcp://\S+", lines[-1]).group()
-    worker_options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
-    workers = [
-        start_process(stack, folder, *DASK, "worker", address, *worker_options, until="Registered to")[0]
-        for _ in range(n_workers)
-    ]
-    return scheduler, address, workers
+    return scheduler, address, [start_worker(stack, folder, address) for _ in range(n_workers)]
+
+
+def start_worker(stack, folder, address):
+    options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
+    return start_process(stack, folder, *DASK, "worker", address, *options, until="Registered to")[0]
 
 
 def test_the_trial_of_a_killed_worker_is_trained_by_another(tmp_path):
@@ -94,6 +98,14 @@ def start_endless_sweep(stack, address, folder):
     )[0]
 
 
+def run_quick_sweep(address, folder):
+    """Run a sweep of one trial, for which a worker must become idle in time."""
+    flags = ["--preset", "notebook", "--n-bits", "3", "--hidden", "8", "--epochs", "1"]
+    argv = [*SWEEP, *flags, "--scheduler", address, "--out", str(folder / "quick")]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_interrupted_sweep_releases_the_workers(tmp_path):
     with ExitStack() as stack:
         _, address, _ = start_cluster(stack, tmp_path, 1)
@@ -102,24 +114,79 @@ def test_an_interrupted_sweep_releases_the_workers(tmp_path):
         output = endless.stdout.read()
         assert endless.wait() == 130, output
         assert output.endswith("unfinished trials are discarded; run the same command again to continue\n")
-        quick = ["--preset", "notebook", "--n-bits", "3", "--hidden", "8", "--epochs", "1"]
-        process, lines = start_process(
-            stack,
-            tmp_path,
-            *SWEEP,
-            *quick,
-            "--scheduler",
-            address,
-            "--out",
-            str(tmp_path / "quick"),
-            until="epoch 1 ",
+        run_quick_sweep(address, tmp_path)
+
+
+def test_a_killed_sweep_releases_the_workers(tmp_path):
+    with ExitStack() as stack:
+        _, address, _ = start_cluster(stack, tmp_path, 1)
+        endless = start_endless_sweep(stack, address, tmp_path)
+        endless.send_signal(signal.SIGKILL)
+        assert endless.wait() == -signal.SIGKILL
+        run_quick_sweep(address, tmp_path)
+
+
+def test_a_sweep_without_workers_prints_a_message_and_continues_with_the_first_worker(tmp_path):
+    with ExitStack() as stack:
+        _, address, _ = start_cluster(stack, tmp_path, 0)
+        flags = ["--preset", "notebook", "--n-bits", "3", "--hidden", "8", "--epochs", "1"]
+        flags += ["--scheduler", address, "--out", str(tmp_path / "swept")]
+        process, lines = start_process(stack, tmp_path, *SWEEP, *flags, until="waiting for workers")
+        assert lines[-1] == (
+            f"waiting for workers of {address}: none is connected; start some with `dask worker {address}`\n"
         )
-        assert process.wait() == 0, lines
+        start_worker(stack, tmp_path, address)
+        output = process.stdout.read()
+        assert process.wait() == 0, output
+    assert "waiting" not in output
+    assert len(rows(tmp_path / "swept")) == 1
+
+
+ENVS = """
+import herfast
+from herfast.envs.bit_flip import BitFlip
+
+class Flip(BitFlip):
+    def spec(self):
+        return {**super().spec(), "id": "Flip"}
+
+    def step(self, *args):
+        if self.n_bits == 4:
+            raise ValueError("no power")
+        super().step(*args)
+
+herfast.register_env("Flip", Flip)
+"""
+ENV_SWEEP = """
+import sys
+import herfast
+from envs import Flip
+
+try:
+    herfast.sweep(env=[Flip(4), Flip(3), Flip(2)], out="swept", scheduler=sys.argv[1], epochs=1)
+except RuntimeError as error:
+    print(repr(error.__cause__), error, sep="\\n")
+"""
+
+
+def test_a_failed_trial_does_not_stop_the_others(tmp_path):
+    (tmp_path / "envs.py").write_text(ENVS)
+    (tmp_path / "sweeping.py").write_text(ENV_SWEEP)
+    with ExitStack() as stack:
+        _, address, _ = start_cluster(stack, tmp_path, 1)
+        argv = [sys.executable, "sweeping.py", address]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    cause, summary, failure = done.stdout.splitlines()
+    assert cause == "ValueError('no power')"
+    assert summary == "1 of 3 trials failed: run the sweep again to train them"
+    assert re.fullmatch(r"4bits-fast-k\d-seed0-\w+: ValueError: no power", failure)
+    assert {row["n_bits"] for row in rows(tmp_path / "swept")} == {"2", "3"}
 
 
 def test_a_lost_scheduler_is_reported_in_one_line(tmp_path):
     with ExitStack() as stack:
-        scheduler, address, _ = start_cluster(stack, tmp_path, 1)
+        scheduler, address, workers = start_cluster(stack, tmp_path, 1)
         endless = start_endless_sweep(stack, address, tmp_path)
         scheduler.kill()
         output = endless.stdout.read()
@@ -128,6 +195,7 @@ def test_a_lost_scheduler_is_reported_in_one_line(tmp_path):
             f"lost the connection to the Dask scheduler {address}: run the same command again to continue"
         )
         assert output.endswith(f"herfast: error: {message}\n")
+        workers[0].wait(timeout=120)  # without a trial to train, it ends
     assert len(rows(tmp_path / "endless")) == 1
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.history_files import progress_columns
+from support.trials import plan
 
 from herfast import BitFlip, Config
 from herfast.common import atomic_file
@@ -29,6 +31,7 @@ from herfast.experiments.run import (
     read_config,
     update_config,
 )
+from herfast.experiments.sweep_folder import is_sweep_folder
 
 DESCRIPTION = {"herfast": "0", "environment": BitFlip(8, 9).spec(), "preset": "fast", "seed": 3}
 
@@ -69,6 +72,39 @@ def test_a_foreign_file_with_the_name_of_a_runs_file_is_never_replaced(
         (tmp_path / name).write_text(text)
         with pytest.raises(FileExistsError, match=f"contains a {name} that herfast did not write"):
             check_folder_free(tmp_path, overwrite)
+
+
+SWEEP_OF_0_1_0 = Path(__file__).parents[1] / "data" / "0.1.0" / "sweep"
+
+
+@pytest.mark.parametrize("kept", ["all", "results.csv", "trials", "unfinished trials"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_folder_of_a_sweep_is_rejected(kept: str, overwrite: bool, tmp_path: Path) -> None:
+    shutil.copytree(SWEEP_OF_0_1_0, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.iterdir():
+        if path.is_dir() and kept == "results.csv":
+            shutil.rmtree(path)
+        elif path.is_dir() and kept == "unfinished trials":
+            for file in path.iterdir():
+                file.unlink()
+        elif path.is_file() and kept != "all" and kept != path.name:
+            path.unlink()
+    with pytest.raises(FileExistsError, match=r"contains a sweep: choose another folder for the run$"):
+        check_folder_free(tmp_path, overwrite)
+
+
+def test_a_foreign_results_csv_is_no_sweep(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "notes-k1-seed0-0123456789ab").write_text("a file")
+    (tmp_path / "notes").mkdir()
+    check_folder_free(tmp_path, overwrite=False)
+
+
+def test_the_folder_of_each_trial_marks_a_sweep(tmp_path: Path) -> None:
+    for trial in plan([3, 4], seeds=2, k=[0, 1000]):
+        folder = tmp_path / trial.name
+        (folder / trial.name).mkdir(parents=True)
+        assert is_sweep_folder(folder)
 
 
 def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from support.trials import TRIAL_SETTINGS, plan, without_time
 
 import herfast
 from herfast import Agent, BitFlip, Config, QNetwork
-from herfast.common import atomic_file
-from herfast.experiments import run, sweep, trial
+from herfast.experiments import run, sweep, sweep_plan, trial
 
 FLAGS = (
     "--preset notebook --hidden 8 --cycles-per-epoch 2 --updates-per-cycle 2 --batch-size 8"
@@ -72,12 +71,12 @@ def test_rows_have_all_settings_and_results_csv_has_the_rows(tmp_path):
 
 
 def test_each_seed_setting_and_preset_is_a_trial_of_its_own():
-    trials = sweep.plan_trials(
-        sweep.sweep_envs([4, 5], None), ["fast", "paper"], 3, {"k": [0, 1], "gamma": [0.9, 0.9]}
+    trials = sweep_plan.plan_trials(
+        sweep_plan.sweep_envs([4, 5], None), ["fast", "paper"], 3, {"k": [0, 1], "gamma": [0.9, 0.9]}
     )
     assert len(trials) == len({trial.name for trial in trials}) == 2 * 2 * 3 * 2  # 0.9 counts once
     assert trials[0].config == Config.preset("fast", BitFlip(5), k=0, gamma=0.9)
-    (other,) = sweep.plan_trials(sweep.sweep_envs(5, 9), "fast", 1, {"k": 0, "gamma": 0.9})
+    (other,) = sweep_plan.plan_trials(sweep_plan.sweep_envs(5, 9), "fast", 1, {"k": 0, "gamma": 0.9})
     assert other.name not in {trial.name for trial in trials}  # it has another max_steps
 
 
@@ -96,19 +95,6 @@ def test_a_repeated_sweep_trains_only_missing_trials(tmp_path, monkeypatch):
     assert by_trial(read_table(tmp_path)) == by_trial(as_text(more))
     herfast.sweep(2, out=tmp_path, **TRIAL_SETTINGS)  # a smaller sweep keeps the other rows
     assert by_trial(read_table(tmp_path)) == by_trial(as_text(more))
-
-
-@pytest.mark.parametrize("change", [{"epochs": 9}, {"gamma": 0.5}])
-def test_a_trial_folder_with_another_run_is_not_changed_and_other_trials_are_trained(change, tmp_path):
-    """Such a folder results from `herfast train --resume` with other limits."""
-    first, second = plan(3, seeds=2)
-    (other,) = plan(3, **change)
-    trial.train_trial(other, tmp_path / first.name, lambda: True)
-    before = {path.name: path.read_bytes() for path in (tmp_path / first.name).iterdir()}
-    with pytest.raises(FileExistsError, match=rf"{first.name} contains a run with other settings"):
-        sweep.run_trials([first, second], tmp_path, 1, None, False)
-    assert {path.name: path.read_bytes() for path in (tmp_path / first.name).iterdir()} == before
-    assert {row["cell"] for row in read_table(tmp_path)} == {second.name}
 
 
 def damage_trial(damage, folder):
@@ -140,22 +126,6 @@ def test_copied_and_foreign_folders_are_not_trials(tmp_path):
     damage_trial("config", tmp_path / "foreign")
     assert herfast.sweep(3, out=tmp_path, **TRIAL_SETTINGS) == first
     assert len(read_table(tmp_path)) == len(first)
-
-
-def test_foreign_files_in_a_trial_folder_are_kept(tmp_path):
-    (planned,) = plan(3)
-    (tmp_path / planned.name).mkdir()
-    (tmp_path / planned.name / run.CONFIG_FILE).write_text("mine")
-    with pytest.raises(FileExistsError, match="that herfast did not write"):
-        sweep.run_trials([planned], tmp_path, 1, None, False)
-    assert (tmp_path / planned.name / run.CONFIG_FILE).read_text() == "mine"
-
-
-def test_a_trial_locked_by_another_process_does_not_stop_the_others(tmp_path):
-    first, second = plan(3, seeds=2)
-    with atomic_file.locked(tmp_path / first.name), pytest.raises(BlockingIOError, match=first.name):
-        sweep.run_trials([first, second], tmp_path, 1, None, False)
-    assert {row["cell"] for row in read_table(tmp_path)} == {second.name}
 
 
 def test_a_diverged_trial_is_finished_and_does_not_stop_the_others(tmp_path, monkeypatch):

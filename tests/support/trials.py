@@ -1,6 +1,6 @@
 """Trials of a sweep that train within a second."""
 
-from herfast.experiments import sweep
+from herfast.experiments import sweep_plan
 
 TRIAL_SETTINGS = {
     "preset": "notebook",
@@ -15,7 +15,9 @@ TRIAL_SETTINGS = {
 
 def plan(n_bits, seeds=1, **fields):
     settings = {**TRIAL_SETTINGS, **fields}
-    return sweep.plan_trials(sweep.sweep_envs(n_bits, None), settings.pop("preset"), seeds, settings)
+    return sweep_plan.plan_trials(
+        sweep_plan.sweep_envs(n_bits, None), settings.pop("preset"), seeds, settings
+    )
 
 
 def without_time(rows):
