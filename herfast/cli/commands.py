@@ -20,7 +20,7 @@ from herfast.cli.playback import play_episode, write_episode
 from herfast.cli.plots import draw_plots, draw_plots_if_possible
 from herfast.cli.signals import exit_code, raise_signals
 from herfast.cli.sweep_options import parse_widths
-from herfast.cli.train import solved_text, train_and_save
+from herfast.cli.train import complete_run, solved_text, train_and_save
 from herfast.common.atomic_file import locked
 from herfast.common.batches import n_words
 from herfast.common.console import lossy_output
@@ -36,10 +36,11 @@ from herfast.experiments.run import (
     describe_run,
     find_checkpoint,
     find_file,
-    last_cycle,
+    is_agent_outdated,
     load_run,
     update_config,
 )
+from herfast.experiments.run_training import last_cycle
 from herfast.experiments.sweep import TrialError, check_sweep_folder, run_trials
 from herfast.experiments.sweep_folder import RESULTS_FILE
 from herfast.experiments.sweep_plan import check_jobs, plan_trials, sweep_envs
@@ -105,9 +106,13 @@ def resume(
             if until != "kept":
                 changes["until"] = until
             agent.config = replace(agent.config, **changes)
+            completed = agent.cycles >= last_cycle(agent.config)  # `solved` may be false
+            if (completed or (agent.solved and until == "kept")) and is_agent_outdated(folder):
+                agent.save(folder / AGENT_FILE)  # the process ended right after the last checkpoint
+                return complete_run(agent, folder)
             if agent.solved and until == "kept":
                 raise ValueError(f"{folder} is solved: {solved_text(agent)}; change --until to continue")
-            if agent.cycles >= last_cycle(agent.config):  # `solved` may be false
+            if completed:
                 done = agent.cycles // agent.config.cycles_per_epoch
                 raise ValueError(
                     f"{folder} has completed {done:,} of {agent.config.epochs:,} epochs: "

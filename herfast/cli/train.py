@@ -14,14 +14,8 @@ from herfast.cli.errors import user_errors
 from herfast.cli.plots import draw_plots_if_possible
 from herfast.cli.signals import CycleTimeout, Interruption, catch_signals
 from herfast.common.console import print_to_stderr
-from herfast.experiments.run import (
-    PROGRESS_FILE,
-    RUN_FILES,
-    CheckpointCallback,
-    is_finished,
-    save_run,
-    train_in_folder,
-)
+from herfast.experiments.run import PROGRESS_FILE, RUN_FILES
+from herfast.experiments.run_training import CheckpointCallback, is_finished, save_run, train_in_folder
 
 if TYPE_CHECKING:
     from herfast.dqn.agent import Agent
@@ -99,6 +93,11 @@ def train_and_save(agent: Agent, folder: Path, checkpoint_every: int) -> int:
             f"to resume: herfast resume {shlex.quote(str(folder))}"
         )
         return interruption.exit_code
+    return complete_run(agent, folder)
+
+
+def complete_run(agent: Agent, folder: Path) -> int:
+    """Draw the plots and print the summary of a run whose files are saved; return 0."""
     draw_plots_if_possible(folder)
     print(_summary(agent, folder))
     return 0

@@ -69,7 +69,8 @@ def usable_output() -> Iterator[None]:
                 devnull = replaced.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 replaced.enter_context(redirect(devnull))
             elif hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")
+                with suppress(OSError, ValueError):  # it cannot be flushed
+                    stream.reconfigure(errors="backslashreplace")
         yield
 
 

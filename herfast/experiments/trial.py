@@ -34,15 +34,13 @@ from herfast.experiments.run import (
     CONFIG_FILE,
     ENDED,
     PROGRESS_FILE,
-    CheckpointCallback,
     check_folder_free,
     create_run,
     describe_run,
-    is_finished,
     read_config,
-    train_in_folder,
     write_config,
 )
+from herfast.experiments.run_training import CheckpointCallback, is_finished, train_in_folder
 from herfast.presets import Preset
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from herfast.callbacks import text_logs
 from herfast.cli import main
 from herfast.common import atomic_file
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PROGRESS_FILE
+from herfast.plotting.run_plots import PLOT_FILES
 
 TRAIN = "train --n-bits 8 --max-steps 9 --preset paper --seed 3 --cycles-per-epoch 10 --epochs 2 --out run"
 FAILURES = [RuntimeError("a bug"), FloatingPointError("loss is not finite"), KeyboardInterrupt()]
@@ -165,3 +167,27 @@ def test_a_rejected_command_creates_no_folder(
 ) -> None:
     assert run_command(argv.split(), capsys)[0] == 2
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("agent_file", ["missing", "older"])
+@pytest.mark.usefixtures("fake_agent")
+def test_resume_completes_a_run_that_ended_after_its_last_checkpoint(
+    agent_file: str, finished_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint is the first of the two files that are written at the end."""
+    path = finished_run / AGENT_FILE
+    complete = path.read_bytes()
+    if agent_file == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"of the checkpoint before")
+        os.utime(path, (1, 1))
+    code, out, err = run_command(["resume", "run"], capsys)
+    assert (code, err) == (0, "")
+    assert "Totals: " in out
+    assert path.read_bytes() == complete
+    assert agents[0].calls == [(1000, 0)], "no further training"
+    assert all((finished_run / name).exists() for name in PLOT_FILES)
+    code, _, err = run_command(["resume", "run"], capsys)
+    assert code == 2
+    assert err.startswith("herfast: error: run ")
