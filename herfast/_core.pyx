@@ -1,6 +1,7 @@
 """Cython bindings to csrc/.
 
-Shapes and ranges are validated here, once per call. The C functions assume valid input and cannot fail.
+Shapes and ranges are validated here, once per call. The C functions assume valid input. Long ones handle
+signals and end early if a handler raises an exception, which is then propagated.
 Arrays are C-contiguous and have exactly the dtypes in the signatures. The caller allocates all outputs.
 Functions release the GIL and, if they draw random numbers, hold the lock of their bit generator. Two threads
 may therefore share a bit generator, but not a ring.
@@ -181,7 +182,10 @@ def ring_add(
         Py_ssize_t n_goal_bits, const uint64_t[:, :, ::1] states not None,
         const uint16_t[:, ::1] actions not None, const uint64_t[:, ::1] goals not None,
         const int32_t[::1] lengths not None):
-    """Append E episodes, arrays as in Trajectories, or none if one is invalid."""
+    """Append E episodes, arrays as in Trajectories, or none if one is invalid.
+
+    After an interrupt, the ring holds the episodes that were appended before it.
+    """
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef Py_ssize_t n_steps = actions.shape[0], n_episodes = actions.shape[1], e
     cdef size_t unclean, added = 0
@@ -263,12 +267,14 @@ def ring_sample(
     if picks == NULL:
         raise MemoryError(f"batch_size must fit into memory, got {batch_size:,}")
     cdef hf_sample_result result
-    with bit_generator.lock:
-        with nogil:
-            result = hf_sample(ring, rng, chosen, k, n_batches, batch_size, picks, &out, is_interrupted)
+    try:
+        with bit_generator.lock:
+            with nogil:
+                result = hf_sample(ring, rng, chosen, k, n_batches, batch_size, picks, &out, is_interrupted)
+            if result == HF_INTERRUPTED:
+                raise_pending()  # before the lock is released, which must not be called with an exception set
+    finally:
         PyMem_Free(picks)
-        if result == HF_INTERRUPTED:
-            raise_pending()  # before the lock is released, which must not be called with an exception set
     if result == HF_NO_TRANSITION:
         raise ValueError(f"the records hold no transition, but the cursor counts {ring.n_transitions:,}: "
                          "they were overwritten by other code; call clear()")

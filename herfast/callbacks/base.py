@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.atomic_file import check_file, with_path
+from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import short_repr
 
 Trainer = TypeVar("Trainer")
@@ -74,7 +75,7 @@ class HistoryWriter(ABC):
 
     The first call of an agent writes its whole history and later calls append. Each call of another agent
     than the last writes a whole history again. A file that was removed is written again. A writer is a
-    context manager that closes the file.
+    context manager that closes the file. A second thread that uses it at the same time gets a RuntimeError.
 
     Args:
         path: The file, or its folder. A relative path is resolved at once.
@@ -90,7 +91,9 @@ class HistoryWriter(ABC):
         self._history: Mapping[str, NDArray[Any]] | None = None
         self._n_rows = 0
         self._file: Any = None
+        self._thread_guard = ThreadGuard()
 
+    @one_thread
     def __call__(self, agent: HasHistory) -> None:
         """Write the rows of the agent's history that the file does not have.
 
@@ -118,6 +121,7 @@ class HistoryWriter(ABC):
     ) -> None:
         self.close()
 
+    @one_thread
     def close(self) -> None:
         """Close the file. A later call opens it again."""
         self._history = None

@@ -44,8 +44,8 @@ class TensorBoard(HistoryWriter):
     the whole history to a new event file, which hides the contents of older ones. An agent loaded from a
     checkpoint therefore continues its folder.
 
-    Use one folder per agent: agents that call in turn write their whole histories each time. Close the
-    callback with `close()`, or use it as a context manager.
+    Use one folder per agent, in one thread: agents that call in turn write their whole histories each time.
+    Close the callback with `close()`, or use it as a context manager.
 
     Args:
         folder: Folder of the event files. A relative path is resolved at once. The first call creates it.

@@ -32,8 +32,8 @@ class JsonLines(HistoryWriter):
     The file mirrors the history of the agent that calls. Its first call replaces the contents of the file and
     later calls append. An agent loaded from a checkpoint (`save(replay=True)`) therefore continues its file.
     Rows of cycles after the checkpoint are dropped, since those cycles are trained again. A file that was
-    removed is written again. Use one file per agent: agents that call in turn write their whole histories
-    each time. Close the callback with `close()`, or use it as a context manager.
+    removed is written again. Use one file per agent, in one thread: agents that call in turn write their
+    whole histories each time. Close the callback with `close()`, or use it as a context manager.
 
     Args:
         path: File to write, in an existing folder. A relative path is resolved at once. Nothing is written

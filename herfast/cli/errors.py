@@ -1,4 +1,4 @@
-"""Errors caused by the user, printed as one line.
+"""Errors caused by the user, printed without a traceback.
 
 Any other exception is a bug and keeps its traceback.
 """
@@ -10,7 +10,10 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Error caused by the user. The message is printed as one line."""
+    """Error caused by the user.
+
+    The message has one line, or for a sweep a line per failed trial.
+    """
 
 
 @contextmanager

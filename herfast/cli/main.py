@@ -74,6 +74,6 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _print_error(reason: Exception | str) -> int:
-    """Print the error as one line on stderr and return the exit code 2."""
+    """Print the error on stderr and return the exit code 2."""
     print_to_stderr(f"herfast: error: {reason}")
     return 2

@@ -36,9 +36,13 @@ class Terminated(KeyboardInterrupt):
         self.signal = number
 
 
-def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """Return the exit code by the convention of shells: 128 plus the signal's number."""
-    return 128 + getattr(interrupt, "signal", signal.SIGINT)
+def exit_code(interrupt: object) -> int:
+    """Return the exit code by the convention of shells: 128 plus the signal's number.
+
+    Args:
+        interrupt: an Interruption or a KeyboardInterrupt, by default of Ctrl-C.
+    """
+    return 128 + (getattr(interrupt, "signal", None) or signal.SIGINT)
 
 
 class Interruption:
@@ -49,11 +53,6 @@ class Interruption:
 
     def __bool__(self) -> bool:
         return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """Exit code by the convention of shells: 128 plus the signal's number."""
-        return 128 + (self.signal or 0)
 
     def end_training(self) -> None:
         """Stop raising `CycleTimeout`, so that saving is not interrupted."""

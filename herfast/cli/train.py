@@ -12,7 +12,7 @@ import numpy as np
 from herfast.callbacks.base import Callback
 from herfast.cli.errors import user_errors
 from herfast.cli.plots import draw_plots_if_possible
-from herfast.cli.signals import CycleTimeout, Interruption, catch_signals
+from herfast.cli.signals import CycleTimeout, Interruption, catch_signals, exit_code
 from herfast.common.console import print_to_stderr
 from herfast.experiments.run import PROGRESS_FILE, RUN_FILES
 from herfast.experiments.run_training import CheckpointCallback, is_finished, save_run, train_in_folder
@@ -92,7 +92,7 @@ def train_and_save(agent: Agent, folder: Path, checkpoint_every: int) -> int:
             f"Interrupted after {agent.cycles:,} cycles; {folder} contains {_list_files(folder)}; "
             f"to resume: herfast resume {shlex.quote(str(folder))}"
         )
-        return interruption.exit_code
+        return exit_code(interruption)
     return complete_run(agent, folder)
 
 

@@ -94,15 +94,20 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         BlockingIOError: Another process holds the lock.
+        OSError: The folder cannot be created.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise with_path("create", folder, error) from error
     with _opened_folder(folder) as descriptor:
         if _lock(descriptor) is False:
             raise BlockingIOError(
                 f"{folder} is in use by another herfast process: "
                 "wait for it to finish or choose another folder"
             )
-        yield
+        with _unlocked_at_end(descriptor):
+            yield
 
 
 def with_path(action: str, path: Path, error: OSError) -> OSError:
@@ -119,8 +124,11 @@ def _copy_attributes(old: Path, new: Path) -> None:
         with suppress(OSError):  # only root may give a file away
             os.chown(new, user, group)
     if sys.platform == "linux":  # they include access control lists
+        names: list[str] = []
         with suppress(OSError):
-            for name in os.listxattr(old):
+            names = os.listxattr(old)
+        for name in names:
+            with suppress(OSError):
                 os.setxattr(new, name, os.getxattr(old, name))
     new.chmod(stat.S_IMODE(status.st_mode))
 
@@ -135,7 +143,8 @@ def _staging_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(leftover, ignore_errors=True)
     staging, lock = _new_folder(path.parent, prefix)
     try:
-        yield staging
+        with _unlocked_at_end(lock):
+            yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         os.close(lock)
@@ -180,6 +189,21 @@ def _lock(descriptor: int) -> bool | None:
     except OSError:  # a file system without locks
         return None
     return True
+
+
+@contextmanager
+def _unlocked_at_end(descriptor: int) -> Iterator[None]:
+    """Release a lock at the end of the block, also if a forked process shares it.
+
+    Such a process, which has the descriptor as well, does not release it.
+    """
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == process:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager

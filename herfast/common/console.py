@@ -27,6 +27,8 @@ class LossyStream:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_stream":  # not set yet, in a copy
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
     def __eq__(self, other: object) -> bool:
@@ -64,12 +66,13 @@ def usable_output() -> Iterator[None]:
     with ExitStack() as replaced:
         for name, redirect in (("stdout", redirect_stdout), ("stderr", redirect_stderr)):
             stream = getattr(sys, name)
-            if stream is None or stream.closed:
+            if stream is None or getattr(stream, "closed", False):
                 # A real file, since its descriptor is then not taken by a file that is opened later.
                 devnull = replaced.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 replaced.enter_context(redirect(devnull))
             elif hasattr(stream, "reconfigure"):
                 with suppress(OSError, ValueError):  # it cannot be flushed
+                    replaced.callback(stream.reconfigure, errors=stream.errors)
                     stream.reconfigure(errors="backslashreplace")
         yield
 
@@ -91,7 +94,8 @@ def lossy_output() -> Iterator[None]:
 
 def drop_unwritten() -> None:
     """Drop what stdout could not write, which Python would write again at its exit."""
-    with suppress(OSError, ValueError):  # it is closed, or not a file
+    with suppress(AttributeError, OSError, ValueError):  # it is closed, or not a file
+        descriptor = sys.stdout.fileno()
         devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
+        os.dup2(devnull, descriptor)
         os.close(devnull)

@@ -14,7 +14,7 @@ from herfast.callbacks.base import Callback, combine
 from herfast.common.history import History
 from herfast.common.seeding import Role, Streams, check_seed, stream
 from herfast.common.tensor_file import open_tensors, write_tensors
-from herfast.common.thread_guard import ThreadGuard, one_thread
+from herfast.common.thread_guard import ThreadGuard, one_thread, synchronized
 from herfast.common.validation import FixedAttributes, check_bool, check_integer, check_path
 from herfast.config import Config
 from herfast.dqn import checkpoint
@@ -25,16 +25,13 @@ from herfast.dqn.limits import resolve_limits
 from herfast.dqn.memory_budget import check_memory
 from herfast.dqn.observation import pack_observation
 from herfast.dqn.progress_bar import show_progress
-from herfast.dqn.training_cycle import run_cycle
+from herfast.dqn.training_cycle import check_solved, run_cycle
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
-from herfast.networks.inputs import check_change
+from herfast.networks.inputs import changed_config
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
 from herfast.replay.hindsight_replay import HindsightReplay
-
-TEST_EPISODES = 100  # at the end of each epoch
-CONFIRMING_EPISODES = 1_000  # once the test episodes reach `until`
 
 
 class Agent(FixedAttributes):
@@ -65,30 +62,37 @@ class Agent(FixedAttributes):
     FIXED: ClassVar = frozenset({"env", "preset", "seed", "network", "streams"})
 
     def __init__(
-        self, env: object, preset: Preset = "fast", seed: int | None = None, **config_fields: Any
+        self,
+        env: object,
+        preset: Preset = "fast",
+        seed: int | None = None,
+        *,
+        _with_replay: bool = True,  # False only in `load`
+        **config_fields: Any,
     ) -> None:
-        goal_env = as_goal_env(env)
-        config = Config.preset(preset, goal_env, **config_fields)
-        check_memory(goal_env, config)
-        self._set_up(goal_env, preset, check_seed(seed), config)
-        self._allocate_replay()
-
-    def _set_up(self, env: GoalEnv, preset: Preset, seed: int | None, config: Config) -> None:
-        """Create all parts except the replay buffer."""
+        self.env: GoalEnv = as_goal_env(env)
+        self.preset: Preset = preset
+        config = Config.preset(preset, self.env, **config_fields)
+        check_memory(self.env, config, acting_only=not _with_replay)
+        seed = check_seed(seed)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.env = env
-        self.preset: Preset = preset
         self.seed: int = seed
-        self.network = QNetwork(env.n_state_bits, env.n_goal_bits, env.n_actions, config=config, seed=seed)
+        bits = (self.env.n_state_bits, self.env.n_goal_bits)
+        self.network = QNetwork(*bits, self.env.n_actions, config=config, seed=seed)
         roles = (Role.REPLAY, Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION)
         self.streams = Streams({role: stream(self.seed, role) for role in roles})
         self.history = History()
         self.solved = False
         self._replay: HindsightReplay | None = None
         self._thread_guard = ThreadGuard()
+        if _with_replay:
+            self._allocate_replay()
 
+    @synchronized
     def _allocate_replay(self) -> HindsightReplay:
+        if self._replay is not None:  # another thread has allocated it
+            return self._replay
         config = self.config
         sizes = (config.capacity, self.env.n_state_bits, self.env.n_goal_bits)
         replay = HindsightReplay(*sizes, strategy=config.strategy, k=config.k)
@@ -172,7 +176,8 @@ class Agent(FixedAttributes):
             TypeError, ValueError: a limit is out of range, or a callback is not callable.
             FloatingPointError: the loss or the weights are no longer finite.
         """
-        limits = resolve_limits(self.config, self.cycles, self.env_steps, epochs, total_timesteps, until)
+        arguments = (self.cycles, self.env_steps, epochs, total_timesteps, until)
+        limits = resolve_limits(self.config, *arguments)
         call = combine(callback)
         check_bool("progress_bar", progress_bar)
         started = time.perf_counter() - self.seconds
@@ -181,23 +186,15 @@ class Agent(FixedAttributes):
             continues = True
             while continues and self.cycles < limits.cycles and self.env_steps < limits.env_steps:
                 row = run_cycle(self._parts(), self.replay)
-                greedy_success, solved = self._check_solved(limits.until)
+                ends_epoch = (self.cycles + 1) % self.config.cycles_per_epoch == 0
+                greedy_success, solved = check_solved(self.evaluate, ends_epoch, limits.until)
                 seconds = time.perf_counter() - started
                 self.history.append(**row, seconds=seconds, greedy_success=greedy_success)
                 self.solved = solved
                 show(row)
                 continues = call(self) and not self.solved
+                limits = resolve_limits(self.config, *arguments)  # a callback may have changed the config
         return self
-
-    def _check_solved(self, until: float | None) -> tuple[float, bool]:
-        """Return the success rate (NaN within an epoch), and True if it reaches `until`."""
-        if (self.cycles + 1) % self.config.cycles_per_epoch != 0:
-            return float("nan"), False
-        rate = self.evaluate(TEST_EPISODES).success_rate
-        if until is None or rate < until:
-            return rate, False
-        rate = self.evaluate(CONFIRMING_EPISODES).success_rate
-        return rate, rate >= until
 
     @one_thread
     def evaluate(self, n_episodes: int, seed: int | None = None, *, no_revisit: bool = False) -> Evaluation:
@@ -275,25 +272,22 @@ class Agent(FixedAttributes):
                 learning rate and epsilon.
 
         Raises:
-            OSError, ValueError: the file cannot be read, holds no agent, or a field cannot be changed.
+            OSError, ValueError, TypeError: the file cannot be read, holds no agent, or a field cannot change.
             MemoryError: the agent needs more memory than is available.
         """
         check_path("path", path)
         check_bool("replay", replay)
-        buffer = None
         with open_tensors(path) as file:
             with checkpoint.load_errors(path):
                 env, preset, seed, saved_config = checkpoint.settings(file.metadata)
             config = Config.preset(preset, env, **{**asdict(saved_config), **config_fields})
-            check_change(saved_config, config)
+            config = changed_config(saved_config, config)
             with checkpoint.load_errors(path):
-                agent = cls.__new__(cls)
-                training = replay and checkpoint.has_training_state(file)
-                check_memory(env, config, acting_only=not training)
-                agent._set_up(env, preset, seed, config)
-                if training:
-                    buffer = agent._allocate_replay()
-                agent.solved = checkpoint.load_state_dict(agent._parts(), buffer, file)
+                fields = asdict(config)
+                if not (replay and checkpoint.has_training_state(file)):
+                    fields["_with_replay"] = False
+                agent = cls(env, preset, seed, **fields)
+                agent.solved = checkpoint.load_state_dict(agent._parts(), agent._replay, file)
         return agent
 
     def _parts(self) -> AgentParts:

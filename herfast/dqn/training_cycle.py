@@ -1,13 +1,19 @@
-"""One cycle of training: episodes, then updates (HER paper, algorithm 1)."""
+"""One cycle of training: episodes, updates (HER paper, algorithm 1), and a test."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from herfast.common.seeding import Role
 from herfast.dqn.checkpoint import AgentParts
+from herfast.dqn.evaluation import Evaluation
 from herfast.dqn.rollout import reached_goal, rollout
 from herfast.replay.hindsight_replay import HindsightReplay
+
+TEST_EPISODES = 100  # at the end of each epoch
+CONFIRMING_EPISODES = 1_000  # once the test episodes reach `until`
 
 
 def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
@@ -52,3 +58,25 @@ def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
         "episodes": parts.history.total("episodes") + config.episodes_per_cycle,
         "updates": network.updates,
     }
+
+
+def check_solved(
+    evaluate: Callable[[int], Evaluation], ends_epoch: bool, until: float | None
+) -> tuple[float, bool]:
+    """Measure the greedy policy at the end of an epoch.
+
+    Args:
+        evaluate: returns the result of the next test episodes, given their number.
+        ends_epoch: whether the cycle is the last of an epoch.
+        until: success rate at which training ends, or None.
+
+    Returns:
+        The success rate, NaN within an epoch; and True if it reaches `until`.
+    """
+    if not ends_epoch:
+        return float("nan"), False
+    rate = evaluate(TEST_EPISODES).success_rate
+    if until is None or rate < until:
+        return rate, False
+    rate = evaluate(CONFIRMING_EPISODES).success_rate
+    return rate, rate >= until

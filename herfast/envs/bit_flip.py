@@ -19,7 +19,7 @@ class BitFlip:
     """Bit-flipping environment of Andrychowicz et al. 2017 (section 3.1).
 
     State and goal are strings of n_bits bits. Action i flips bit i. Start state and goal are drawn uniformly
-    and are never equal.
+    and are never equal. Threads may share an environment, since it holds no state.
 
     Args:
         n_bits: Length of state and goal, from 1 to 65,535.

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from herfast.common.batches import Words, n_words
 from herfast.common.bits import unpack_bits
 from herfast.common.seeding import check_seed
+from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import as_array, check_zero_or_one, short_repr
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.rendering import Bits, render_ansi, render_rgb_array
@@ -36,7 +37,8 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
     An observation is a dict of `observation`, `achieved_goal` and `desired_goal`, each int8[n]. An action is
     the index of the bit to flip. The reward is 0 for the step that reaches the goal and -1 for every other
     step. An episode is terminated when the goal is reached, and truncated after `max_steps` steps without it.
-    It is never both. The info dict holds `is_success` (bool) and `elapsed_steps` (int).
+    It is never both. The info dict holds `is_success` (bool) and `elapsed_steps` (int). A second thread that
+    uses the environment at the same time gets a RuntimeError.
 
     Args:
         n_bits: Length of state and goal, from 1 to 65,535.
@@ -59,9 +61,11 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._words: Words = np.zeros((2, 1, n_words(self.goal_env.n_bits)), np.uint64)
         self._active = np.zeros(1, np.int64)  # index of the only episode
         self._elapsed = 0
+        self._thread_guard = ThreadGuard()
         # Reason why step() is not possible, or None while an episode is running.
         self._reset_reason: str | None = "has not begun"
 
+    @one_thread
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         """Start a new episode.
 
@@ -82,6 +86,7 @@ class BitFlipEnv(gymnasium.Env[dict[str, Any], np.int64]):
         self._reset_reason = None
         return self._observe(), {"is_success": False, "elapsed_steps": 0}
 
+    @one_thread
     def step(self, action: np.int64) -> tuple[Observation, SupportsFloat, bool, bool, Info]:
         """Flip one bit.
 

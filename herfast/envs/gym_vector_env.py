@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from herfast.common.batches import Words, n_words
 from herfast.common.seeding import check_seed
+from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import check_integer, short_repr
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.gym_env import (
@@ -35,6 +36,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
 
     It returns the same results as a SyncVectorEnv of `BitFlipEnv`, without a loop over environments. All
     episodes are drawn from one random stream, in the order of their indices, so one integer seeds them all.
+    A second thread that uses it at the same time gets a RuntimeError.
 
     The autoreset modes are those of Gymnasium:
 
@@ -87,9 +89,11 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         self._words: Words = np.zeros((2, self.num_envs, n_words(self.goal_env.n_bits)), np.uint64)
         self._all = np.arange(self.num_envs)
         self._elapsed = np.zeros(self.num_envs, np.int64)
+        self._thread_guard = ThreadGuard()
         # True for episodes that ended in the last step; None before the first reset.
         self._ended: NDArray[np.bool_] | None = None
 
+    @one_thread
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         """Start new episodes.
 
@@ -114,6 +118,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         self._ended[mask] = False
         return self._observe(), _infos(np.zeros_like(mask), np.zeros_like(self._elapsed), mask)
 
+    @one_thread
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from herfast.common.console import LossyStream
 from herfast.experiments.trial import Trial, has_ended, store_files, train_trial, warm_up_kernels
 
 _POLL_SECONDS = 1.0  # seconds for which a worker caches the answer whether to stop
@@ -96,7 +97,7 @@ def _check_workers(client: Any, scheduler: str) -> float:
         return _CHECK_SECONDS
     tqdm.write(
         f"waiting for workers of {scheduler}: none is connected; start some with `dask worker {scheduler}`",
-        file=sys.stderr,
+        file=LossyStream(sys.stderr),
     )
     return _MESSAGE_SECONDS
 

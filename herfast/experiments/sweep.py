@@ -145,6 +145,7 @@ def run_trials(
     """
     failures: dict[str, Exception] = {}
     with locked(out):
+        check_sweep_folder(out)  # again, since another process may have begun a run in it
         table = ResultsTable(out)
         missing = [trial for trial in trials if trial.name not in table]
         if scheduler is None:
@@ -204,11 +205,18 @@ def _train_in_threads(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _clear_frames(error: BaseException | None) -> None:
+    """Clear the frames of an error and its causes, which hold the agent."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 def _try_trial(trial: Trial, folder: Path, stopped: Callable[[], bool]) -> Exception | None:
     """Train a trial and return its exception if it fails."""
     try:
         train_trial(trial, folder, stopped)
     except Exception as error:
-        traceback.clear_frames(error.__traceback__)  # they hold the agent with its replay buffer
+        _clear_frames(error)
         return error
     return None

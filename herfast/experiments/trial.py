@@ -200,7 +200,13 @@ def warm_up_kernels() -> None:
     """Compile or load the kernels, so that no trial's seconds include that time."""
     from herfast.dqn.agent import Agent
 
-    small = {"hidden": (8,), "episodes_per_cycle": 1, "updates_per_cycle": 1, "batch_size": 1, "capacity": 2}
+    small: dict[str, Any] = {
+        "hidden": (8,),
+        "episodes_per_cycle": 1,
+        "updates_per_cycle": 1,
+        "batch_size": 1,
+        "capacity": 2,
+    }
     Agent(BitFlip(1), "notebook", 0, **small).learn(total_timesteps=1)
 
 

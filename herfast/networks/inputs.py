@@ -13,30 +13,37 @@ from herfast.common.validation import check_array, check_matches, check_names, s
 from herfast.config import CHANGEABLE, Config, config_fields
 
 
-def check_config(config: object) -> None:
-    """Raise TypeError unless `config` has all fields of a Config.
+def checked_config(config: object) -> Config:
+    """Return `config` as a Config.
 
     A Config of a module that was imported again has another class.
+
+    Raises:
+        TypeError, ValueError: `config` has not all fields of a Config, or a wrong value of a field.
     """
+    if isinstance(config, Config):
+        return config
     if isinstance(config, type) or not all(hasattr(config, name) for name in config_fields()):
         raise TypeError(f"config must be a Config, got {short_repr(config)}")
+    return Config(**{name: getattr(config, name) for name in config_fields()})
 
 
-def check_change(old: Config, new: Config) -> None:
-    """Check that the settings of a network or an agent may be changed to `new`.
+def changed_config(old: Config, new: object) -> Config:
+    """Return `new` as a Config if the settings of a network may be changed to it.
 
     Raises:
         TypeError: `new` is not a Config.
         ValueError: a field differs that is not in CHANGEABLE.
     """
-    check_config(new)
+    config = checked_config(new)
     for name in config_fields():
-        value = getattr(new, name)
+        value = getattr(config, name)
         if name not in CHANGEABLE and value != getattr(old, name):
             raise ValueError(
                 f"{name} cannot be changed from {getattr(old, name)!r} to {value!r}, "
                 f"only {', '.join(CHANGEABLE)} can: create a new agent"
             )
+    return config
 
 
 def checked_words(name: str, words: Words, n_bits: int, ndim: int) -> Words:

@@ -76,7 +76,7 @@ class QNetwork(FixedAttributes):
             n_actions = n_state_bits
         if config is None:
             config = Config()
-        inputs.check_config(config)
+        config = inputs.checked_config(config)
         n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, n_state_bits)
         n_actions = check_integer("n_actions", n_actions, 1, MAX_ACTIONS)
         self._allocate(n_state_bits, n_goal_bits, n_actions, config)
@@ -116,14 +116,14 @@ class QNetwork(FixedAttributes):
     @config.setter
     @synchronized
     def config(self, config: Config) -> None:
-        inputs.check_change(self._config, config)
-        self._config = config
+        self._config = inputs.changed_config(self._config, config)
 
     @synchronized
     def __getstate__(self) -> dict[str, Any]:
         """Return sizes and flat vectors for copy and pickle, without their views."""
         sizes = (self.n_state_bits, self.n_goal_bits, self.n_actions)
-        return {"sizes": sizes, "config": self.config, "updates": self.updates, "flats": self._flats()}
+        flats = {name: flat.copy() for name, flat in self._flats().items()}  # consistent with `updates`
+        return {"sizes": sizes, "config": self.config, "updates": self.updates, "flats": flats}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         n_state_bits, n_goal_bits, n_actions = state["sizes"]

@@ -125,6 +125,7 @@ class HindsightReplay(FixedAttributes):
         Raises:
             TypeError, ValueError: An array has another dtype or shape, a length is out of range, or a state
                 or goal has a bit past its end. Nothing is stored.
+            KeyboardInterrupt: After Ctrl-C. The episodes that were stored before it are kept.
         """
         if not (isinstance(trajectories, tuple) and len(trajectories) == 4):
             raise TypeError(
@@ -246,7 +247,7 @@ class HindsightReplay(FixedAttributes):
             n_actions: As in `load_state_dict`.
 
         Raises:
-            TypeError, ValueError: As `load_state_dict`, or from `read`. Nothing is changed.
+            TypeError, ValueError: As `load_state_dict`, or from `read`. The stored episodes are unchanged.
         """
         check_array("cursor", cursor, np.int64, 1)
         if not cursor.shape == (3,) or not 0 <= cursor[1] <= n_records <= self.capacity:

@@ -7,12 +7,14 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from support.files import assert_equal_tensors, file_names, read_tensors
+from support.processes import run_python
 from support.small_agents import tiny_agent
 
 from herfast import Agent
@@ -276,3 +278,68 @@ def test_a_name_of_any_length_is_written_and_its_leftovers_are_removed(tmp_path,
     tiny_agent().save(path)
     tiny_agent().save(path, replay=True)
     assert file_names(tmp_path) == [name]
+
+
+FORK = """
+import os, sys, time
+from pathlib import Path
+from herfast.common.atomic_file import locked
+
+reader, writer = os.pipe()
+with locked(Path("folder")):
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)  # until the parent has finished
+        os._exit(0)
+with locked(Path("folder")):
+    print("locked again")
+    unwinding = os.fork()
+    if unwinding == 0:
+        sys.exit()  # leaves the block
+    os.waitpid(unwinding, 0)
+    if os.fork() == 0:
+        folder = os.open("folder", os.O_RDONLY)
+        import fcntl
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.write(1, b"still locked\\n")
+        os._exit(0)
+    os.wait()
+os.close(writer)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_neither_keeps_nor_releases_a_lock(tmp_path):
+    output = run_python(FORK, tmp_path, PYTHONWARNINGS="ignore").stdout
+    assert sorted(set(output.splitlines())) == ["locked again", "still locked"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs extended attributes")
+def test_an_attribute_that_cannot_be_set_does_not_lose_the_others(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    try:
+        for name in ("user.a", "user.b", "user.c"):
+            os.setxattr(path, name, b"1")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    setxattr = os.setxattr
+
+    def fail_for_b(path, name, value):
+        if name == "user.b":
+            raise PermissionError
+        setxattr(path, name, value)
+
+    monkeypatch.setattr(os, "setxattr", fail_for_b)
+    atomic_file.write_file(path, b"new")
+    assert {name for name in os.listxattr(path) if name.startswith("user.")} == {"user.a", "user.c"}
+
+
+def test_the_error_of_a_folder_that_cannot_be_created_names_it(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    block = atomic_file.locked(tmp_path / "file")
+    with pytest.raises(FileExistsError, match=f"^cannot create {tmp_path / 'file'}: File exists$"):
+        block.__enter__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import sys
 from collections.abc import Callable
@@ -11,7 +12,13 @@ import pytest
 from support.streams import UNWRITABLE
 from tqdm import tqdm
 
-from herfast.common.console import LossyStream, print_to_stderr
+from herfast.common.console import (
+    LossyStream,
+    drop_unwritten,
+    lossy_output,
+    print_to_stderr,
+    usable_output,
+)
 
 
 def test_print_to_stderr_prints_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,3 +60,41 @@ def test_tqdm_clears_its_bar_before_other_output_to_stdout_and_stderr(
     out, err = capsys.readouterr()
     assert out == "a line\n"
     assert err.count("0/2") == 3, "at the start, after the line, at the end"
+
+
+def test_usable_output_restores_the_error_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with usable_output():
+        print("\xfc")
+    assert stream.errors == "strict"
+    stream.flush()
+    assert buffer.getvalue() == b"\\xfc\n"
+
+
+class Minimal:
+    """A stdout with the two methods that print needs."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        pass
+
+
+def test_a_minimal_stdout_is_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Minimal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with usable_output(), lossy_output():
+        print("text")
+    drop_unwritten()
+    assert stream.text == "text\n"
+
+
+def test_a_lossy_stream_can_be_copied() -> None:
+    stream = LossyStream(io.StringIO())
+    assert copy.copy(stream).write("text") == 4

@@ -10,7 +10,9 @@ from support.network_reference import random_minibatches, random_packed
 from support.processes import run_python
 from support.trajectories import numbered_episodes
 
-from herfast import Agent, BitFlip, Config, HindsightReplay, Minibatches, QNetwork
+from herfast import Agent, BitFlip, Config, HindsightReplay, JsonLines, Minibatches, QNetwork
+from herfast.envs.gym_env import BitFlipEnv
+from herfast.envs.gym_vector_env import BitFlipVectorEnv
 
 SMALL = {
     "hidden": (16,),
@@ -188,3 +190,41 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have(tmp_p
         "returned",
         "returned",
     ]
+
+
+class Waiting:
+    """Agent of a log whose history waits, in the first thread that reads it."""
+
+    def __init__(self):
+        self.reading, self.released = threading.Event(), threading.Event()
+
+    @property
+    def history(self):
+        self.reading.set()
+        self.released.wait()
+        return {}
+
+
+def test_a_log_of_two_threads_raises(tmp_path):
+    log, agent = JsonLines(tmp_path / "log.jsonl"), Waiting()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(log, agent)
+        agent.reading.wait()
+        for call in (lambda: log(agent), log.close):
+            with pytest.raises(RuntimeError, match="was called while another thread uses this JsonLines"):
+                call()
+        agent.released.set()
+    log.close()
+
+
+@pytest.mark.parametrize("env", [BitFlipEnv(6), BitFlipVectorEnv(3, n_bits=6)], ids=["single", "vector"])
+@pytest.mark.parametrize("method", ["reset", "step"])
+def test_a_gymnasium_environment_of_two_threads_raises(env, method):
+    env.reset(seed=0)
+    env._thread_guard.enter("env", wait=False)
+    arguments = () if method == "reset" else (0,)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(getattr(env, method), *arguments)
+        with pytest.raises(RuntimeError, match=f"^{method} was called while another thread"):
+            future.result()
+    env._thread_guard.leave()

@@ -1,6 +1,7 @@
 """Tests of settings that may change after training has begun."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,3 +125,64 @@ def test_a_config_of_another_size_is_rejected():
     agent = Agent(BitFlip(6), "notebook", 0)
     with pytest.raises(ValueError, match=r"^hidden cannot be changed from \(256,\) to \(64,\)"):
         agent.config = Config(hidden=(64,))
+
+
+@pytest.mark.parametrize(("first", "later", "cycles"), [(2, 5, 10), (3, 1, 2)])
+def test_a_callback_changes_the_limits_of_the_config(first, later, cycles):
+    """Two cycles are an epoch."""
+
+    def change(agent):
+        agent.config = dataclasses.replace(agent.config, epochs=later)
+
+    agent = small_agent(epochs=first).learn(callback=change)
+    assert agent.cycles == cycles
+
+
+def test_a_callback_changes_until():
+    def change(agent):
+        agent.config = dataclasses.replace(agent.config, until=1e-9)
+
+    agent = small_agent(n_bits=2, preset="notebook", epochs=50)
+    agent.learn(callback=change)
+    assert agent.solved
+    assert agent.cycles < 100
+
+
+def test_arguments_of_learn_take_precedence_over_the_config():
+    def change(agent):
+        agent.config = dataclasses.replace(agent.config, epochs=1)
+
+    assert small_agent(epochs=1).learn(epochs=3, callback=change).cycles == 6
+
+
+def test_an_object_with_wrong_settings_is_rejected():
+    agent = small_agent()
+    before = agent.config
+    fields = dataclasses.asdict(before)
+    with pytest.raises(ValueError, match=r"^learning_rate must be in \(0, 1\], got -5"):
+        agent.config = SimpleNamespace(**{**fields, "learning_rate": -5.0})
+    assert agent.config is before
+    agent.config = SimpleNamespace(**{**fields, "learning_rate": 0.5})
+    assert type(agent.config) is Config
+    assert agent.config.learning_rate == 0.5
+
+
+class LoggingAgent(Agent):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.log = []
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("saved", [True, False])
+def test_load_creates_an_agent_of_a_subclass(replay, saved, tmp_path):
+    LoggingAgent(BitFlip(6), "notebook", 0).save(tmp_path / "agent", replay=saved)
+    agent = LoggingAgent.load(tmp_path / "agent", replay=replay)
+    assert type(agent) is LoggingAgent
+    assert agent.log == []
+
+
+def test_state_for_copies_does_not_share_arrays_with_the_network():
+    network = QNetwork(6)
+    flats = network.__getstate__()["flats"]
+    assert not any(np.shares_memory(flats[name], flat) for name, flat in network._flats().items())

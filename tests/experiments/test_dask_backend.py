@@ -1,6 +1,7 @@
 """Sweeps on Dask, with a scheduler and workers in processes of their own."""
 
 import csv
+import io
 import os
 import re
 import signal
@@ -8,8 +9,11 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
+
+from herfast.experiments import dask_backend
 
 pytestmark = pytest.mark.slow
 
@@ -207,3 +211,15 @@ def test_an_unreachable_scheduler_is_reported_in_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "tcp://127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize("stderr", [None, "closed"])
+def test_the_message_about_workers_needs_no_stderr(stderr, capsys, monkeypatch):
+    stream = None
+    if stderr:
+        stream = io.StringIO()
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    client = SimpleNamespace(nthreads=dict)
+    assert dask_backend._check_workers(client, "tcp://host:1") == dask_backend._MESSAGE_SECONDS
+    assert capsys.readouterr().out == ""

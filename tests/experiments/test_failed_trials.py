@@ -86,7 +86,13 @@ def test_the_memory_of_a_failed_trial_is_free_for_the_next(tmp_path, monkeypatch
         agents.add(agent)
         gc.collect()
         alive.append(len(agents))
-        raise MemoryError
+        try:
+            hold(agent)
+        except ZeroDivisionError as error:
+            raise MemoryError from error
+
+    def hold(agent):
+        raise ZeroDivisionError  # its frame holds the agent
 
     monkeypatch.setattr(trial, "train_in_folder", fail)
     with pytest.raises(sweep.TrialError, match="3 of 3 trials failed"):

@@ -207,3 +207,13 @@ def test_a_sweep_that_was_killed_ten_times_has_the_same_results(tmp_path):
     killed, whole = (by_trial(without_time(read_table(tmp_path / name))) for name in ("killed", "whole"))
     assert len(whole) == 8 * 60
     assert killed == whole
+
+
+def test_a_run_that_is_begun_in_the_folder_meanwhile_is_kept(tmp_path):
+    """The folder is checked again under its lock."""
+    folder = sweep.check_sweep_folder(tmp_path / "out")
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="contains a run: choose another folder for the sweep"):
+        sweep.run_trials(plan(4), folder, 1, None, False)
+    assert [path.name for path in folder.iterdir()] == ["config.json"]

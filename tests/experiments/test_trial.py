@@ -6,6 +6,7 @@ from support.trials import TRIAL_SETTINGS, plan, without_time
 
 from herfast import Agent, BitFlip
 from herfast.callbacks import text_logs
+from herfast.dqn import training_cycle
 from herfast.experiments import run, trial
 
 
@@ -25,13 +26,14 @@ def test_a_stopped_trial_resumes_from_its_checkpoint(tmp_path):
 
 def train_until_solved(planned, folder, stopped=lambda: False):
     """Train a trial that is solved in its tenth epoch, when a checkpoint is due."""
-    judge = Agent._check_solved
+    judge = training_cycle.check_solved
 
-    def judge_solved(agent, until):
-        return (1.0, True) if agent.cycles + 1 == 20 else judge(agent, until)
+    def judge_solved(evaluate, ends_epoch, until):
+        agent = evaluate.__self__
+        return (1.0, True) if agent.cycles + 1 == 20 else judge(evaluate, ends_epoch, until)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Agent, "_check_solved", judge_solved)
+        patch.setattr("herfast.dqn.agent.check_solved", judge_solved)
         trial.train_trial(planned, folder, stopped)
 
 

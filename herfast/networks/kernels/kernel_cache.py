@@ -2,7 +2,8 @@
 
 Numba's own cache raises errors, for example for a damaged file or a full disk, and runs damaged code. This
 one warns instead. It uses parts of Numba that are not documented but equal in all versions since 0.61: the
-attribute `_cache` of compiled functions, and of FunctionCache the attributes `_impl` and `_cache_file`.
+attribute `_cache` of compiled functions, the attributes `_impl` and `_cache_file` of FunctionCache, and
+`numba.core.serialize.dumps`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import Any
 
 import numba
 from numba.core import config
-from numba.core.caching import FunctionCache, _CacheLocator
+from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
 from herfast.common.atomic_file import write_file
+from herfast.common.console import print_to_stderr
 
 # Settings of Numba that change the compiled code and are not part of Numba's keys.
 _SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
@@ -40,9 +42,7 @@ def cache_on_disk(dispatcher: Any) -> None:
         dispatcher: the function, as returned by `njit` without the option `cache`.
     """
     source = dispatcher.py_func.__code__.co_filename
-    folder = os.path.join(os.path.dirname(source), "__pycache__")
-    if config.CACHE_DIR:
-        folder = os.path.join(config.CACHE_DIR, _CacheLocator.get_suitable_cache_subpath(source))
+    folder = config.CACHE_DIR or os.path.join(os.path.dirname(source), "__pycache__")
     problem: Exception | None = None
     try:
         dispatcher._cache = KernelCache(dispatcher.py_func)  # as `Dispatcher.enable_caching` does
@@ -167,10 +167,10 @@ def _warn(folder: str, error: Exception) -> None:
     reason: object = error
     if isinstance(error, OSError) and error.errno:
         reason = os.strerror(error.errno)
-    with suppress(ValueError):  # stderr is closed
-        warnings.warn(
-            f"cannot use the cache of compiled kernels in {folder}: {reason} "
-            "(NUMBA_CACHE_DIR sets the folder)",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    message = (
+        f"cannot use the cache of compiled kernels in {folder}: {reason} (NUMBA_CACHE_DIR sets the folder)"
+    )
+    try:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    except (RuntimeWarning, ValueError):  # warnings are errors here, or stderr is closed
+        print_to_stderr(f"herfast: warning: {message}")

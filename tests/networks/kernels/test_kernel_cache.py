@@ -268,3 +268,12 @@ print(kernel_cache._warned, notice.printed)
 """
     result = run_python(code, tmp_path)
     assert (result.stdout, result.stderr) == ("True True\n", "")
+
+
+def test_a_warning_that_is_an_error_is_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kernel_cache, "_warned", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel_cache._warn(str(tmp_path), ValueError("damaged"))
+    message = f"cannot use the cache of compiled kernels in {tmp_path}: damaged"
+    assert capsys.readouterr().err.startswith(f"herfast: warning: {message}")
