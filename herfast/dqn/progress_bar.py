@@ -20,11 +20,13 @@ def new_bar(**options: Any) -> Any:
     Args:
         options: options of tqdm.
     """
-    tqdm = _tqdm()
     try:
-        return tqdm(file=LossyStream(sys.stderr), dynamic_ncols=True, **options)
-    except (OSError, ValueError):  # tqdm flushes stdout and stderr first
-        return tqdm(**{**options, "disable": True})
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()  # so does tqdm, but before 4.68.1 its half-made bar prints an AttributeError
+    except (OSError, ValueError):
+        options["disable"] = True
+    return _tqdm()(file=LossyStream(sys.stderr), dynamic_ncols=True, **options)
 
 
 @cache
