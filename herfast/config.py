@@ -167,7 +167,7 @@ class Config:
             )
 
     @classmethod
-    def preset(cls, name: Preset, env: Sized, **fields: Any) -> Config:
+    def preset(cls, name: Preset, /, env: Sized, **fields: Any) -> Config:
         """Return the settings of a preset for the size of an environment.
 
         Args:

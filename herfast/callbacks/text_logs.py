@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.callbacks.base import HistoryWriter
+from herfast.common.atomic_file import check_not_special
 from herfast.common.history import HISTORY_SCHEMA
 from herfast.common.validation import check_path
 
@@ -98,6 +99,7 @@ def read_csv_log(path: Path) -> dict[str, NDArray[Any]]:
         OSError: The file cannot be read.
         ValueError: The file is not such a log.
     """
+    check_not_special(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

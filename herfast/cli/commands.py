@@ -36,11 +36,10 @@ from herfast.experiments.run import (
     describe_run,
     find_checkpoint,
     find_file,
-    is_agent_outdated,
     load_run,
     update_config,
 )
-from herfast.experiments.run_training import last_cycle
+from herfast.experiments.run_training import complete_files, is_finished, last_cycle
 from herfast.experiments.sweep import TrialError, check_sweep_folder, run_trials
 from herfast.experiments.sweep_folder import RESULTS_FILE
 from herfast.experiments.sweep_plan import check_jobs, plan_trials, sweep_envs
@@ -91,8 +90,8 @@ def resume(
 ) -> int:
     """Resume the run in `folder` with its settings.
 
-    `epochs` and `until` replace the settings of the run, unless they are "kept". Returns the exit code of
-    `train_and_save`.
+    `epochs` and `until` replace the settings of the run, unless they are "kept". If both are kept and the run
+    is finished, its files, plots and summary are made again. Returns the exit code of `train_and_save`.
     """
     with ExitStack() as held:
         with user_errors():
@@ -106,13 +105,12 @@ def resume(
             if until != "kept":
                 changes["until"] = until
             agent.config = replace(agent.config, **changes)
-            completed = agent.cycles >= last_cycle(agent.config)  # `solved` may be false
-            if (completed or (agent.solved and until == "kept")) and is_agent_outdated(folder):
-                agent.save(folder / AGENT_FILE)  # the process ended right after the last checkpoint
+            if not changes and is_finished(agent):  # perhaps the process ended before it was complete
+                complete_files(agent, folder)
                 return complete_run(agent, folder)
             if agent.solved and until == "kept":
                 raise ValueError(f"{folder} is solved: {solved_text(agent)}; change --until to continue")
-            if completed:
+            if agent.cycles >= last_cycle(agent.config):  # `solved` may be false
                 done = agent.cycles // agent.config.cycles_per_epoch
                 raise ValueError(
                     f"{folder} has completed {done:,} of {agent.config.epochs:,} epochs: "

@@ -45,7 +45,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             mode = new.stat().st_mode  # set by the user's umask; restored in case the block changes it
             yield new
             with new.open("rb") as file:  # opened first, since the mode may forbid it
-                new.chmod(mode)
+                with suppress(OSError):  # the file system has no modes
+                    new.chmod(mode)
                 if path.exists():
                     _copy_attributes(path, new)
                 os.fsync(file.fileno())
@@ -110,6 +111,15 @@ def locked(folder: Path) -> Iterator[None]:
             yield
 
 
+def check_not_special(path: Path) -> None:
+    """Raise OSError if `path` is a device, a FIFO or a socket.
+
+    Opening one may wait forever.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(f"cannot read {path}: it is not a regular file")
+
+
 def with_path(action: str, path: Path, error: OSError) -> OSError:
     """Return a copy of `error` with the message "cannot <action> <path>: <reason>"."""
     described = type(error)(f"cannot {action} {path}: {error.strerror or error}")
@@ -130,7 +140,8 @@ def _copy_attributes(old: Path, new: Path) -> None:
         for name in names:
             with suppress(OSError):
                 os.setxattr(new, name, os.getxattr(old, name))
-    new.chmod(stat.S_IMODE(status.st_mode))
+    with suppress(OSError):
+        new.chmod(stat.S_IMODE(status.st_mode))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from herfast.common.atomic_file import atomic_write, with_path
+from herfast.common.atomic_file import atomic_write, check_not_special, with_path
 from herfast.common.validation import one_line, short_repr
 
 FORMAT_VERSION = 2
@@ -49,7 +50,10 @@ def write_tensors(path: str | os.PathLike[str], tensors: Tensors, metadata: dict
         try:
             save_file(tensors, new, texts)
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise OSError(str(error)) from error
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 class TensorFileError(ValueError):
@@ -136,6 +140,7 @@ def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
         TensorFileError: The file has another format, or its header is damaged.
     """
     path = Path(path)
+    check_not_special(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     with ExitStack() as stack:

@@ -16,11 +16,19 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class FixedAttributes:
-    """Base class of objects whose settings are set once and never change."""
+    """Base class of objects whose settings are set once and never change.
+
+    Attributes:
+        FIXED: names of attributes that cannot be set again.
+        SETTINGS: names of fields of `config`, which are no attributes.
+    """
 
     FIXED: ClassVar[frozenset[str]]
+    SETTINGS: ClassVar[frozenset[str]] = frozenset()
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name in self.SETTINGS:
+            raise AttributeError(f"{name} is a field of config: set config instead of {name}")
         if name in self.FIXED and name in self.__dict__:
             owner = type(self).__name__
             raise AttributeError(

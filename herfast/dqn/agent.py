@@ -16,7 +16,7 @@ from herfast.common.seeding import Role, Streams, check_seed, stream
 from herfast.common.tensor_file import open_tensors, write_tensors
 from herfast.common.thread_guard import ThreadGuard, one_thread, synchronized
 from herfast.common.validation import FixedAttributes, check_bool, check_integer, check_path
-from herfast.config import Config
+from herfast.config import Config, config_fields
 from herfast.dqn import checkpoint
 from herfast.dqn.checkpoint import AgentParts
 from herfast.dqn.diagnosis import Diagnosis, diagnose
@@ -60,6 +60,7 @@ class Agent(FixedAttributes):
     """
 
     FIXED: ClassVar = frozenset({"env", "preset", "seed", "network", "streams"})
+    SETTINGS: ClassVar = frozenset(config_fields())
 
     def __init__(
         self,
@@ -95,8 +96,8 @@ class Agent(FixedAttributes):
             return self._replay
         config = self.config
         sizes = (config.capacity, self.env.n_state_bits, self.env.n_goal_bits)
-        replay = HindsightReplay(*sizes, strategy=config.strategy, k=config.k)
-        replay.rng = self.streams[Role.REPLAY]  # the same generator, so that it is saved with the others
+        replay = HindsightReplay(*sizes, strategy=config.strategy, k=config.k, seed=self.seed)
+        self.streams[Role.REPLAY] = replay.rng  # the same generator, so that it is saved with the others
         self._replay = replay
         return replay
 

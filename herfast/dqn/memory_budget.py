@@ -23,6 +23,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
 # Files of the limit and the usage of a control group, and the prefix of the names in its memory.stat.
 _GROUP_FILES = (
     ("memory.max", "memory.current", ""),  # version 2
+    ("memory.high", "memory.current", ""),  # above it, processes are slowed down
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),  # version 1
 )
 _RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")  # caches of files, names in memory.stat
@@ -180,7 +181,9 @@ def _control_groups(root: Path) -> Iterator[Path]:
         kind = file_system.split()[0]
         if kind not in paths:
             continue
-        folder = root / mount_point.lstrip("/")  # without files for memory if it is of another controller
+        folder = root / mount_point.lstrip("/").replace(
+            r"\040", " "
+        )  # without files for memory if it is of another controller
         yield folder
         if paths[kind].is_relative_to(top):
             for name in paths[kind].relative_to(top).parts:

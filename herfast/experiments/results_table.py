@@ -11,7 +11,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from herfast.common.atomic_file import write_file
+from herfast.common.atomic_file import check_not_special, write_file
 from herfast.experiments.sweep_folder import RESULTS_FILE
 from herfast.experiments.trial import RESULT_COLUMNS, Trial, trial_rows
 
@@ -82,6 +82,7 @@ def read_results(folder: Path) -> list[dict[str, str]]:
         OSError: the file cannot be read.
     """
     path = folder / RESULTS_FILE
+    check_not_special(path)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from herfast.callbacks.text_logs import read_csv_log
-from herfast.common.atomic_file import write_file
+from herfast.common.atomic_file import check_not_special, write_file
 from herfast.common.version import __version__
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
@@ -159,6 +159,7 @@ def write_config(folder: Path, description: Mapping[str, Any]) -> None:
 def read_config(folder: Path) -> dict[str, Any] | None:
     """Return the contents of config.json, or None if herfast has not written one."""
     try:
+        check_not_special(folder / CONFIG_FILE)
         description = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
@@ -212,9 +213,3 @@ def plot_run_folder(path: Path) -> list[Path]:
     except (KeyError, TypeError, ValueError):  # config.json is missing, foreign or edited
         title = ""
     return plot_run(read_csv_log(csv_log), csv_log.parent, title)
-
-
-def is_agent_outdated(folder: Path) -> bool:
-    """Return True if agent.safetensors is missing or older than the checkpoint."""
-    agent = folder / AGENT_FILE
-    return not agent.exists() or agent.stat().st_mtime_ns < (folder / CHECKPOINT_FILE).stat().st_mtime_ns

@@ -21,6 +21,13 @@ def save_run(agent: Agent, folder: Path) -> None:
     agent.save(folder / AGENT_FILE)
 
 
+def complete_files(agent: Agent, folder: Path) -> None:
+    """Write progress.csv and agent.safetensors of a finished run. Raises OSError."""
+    with CsvLog(folder / PROGRESS_FILE) as log:
+        log(agent)
+    agent.save(folder / AGENT_FILE)
+
+
 class CheckpointCallback:
     """Callback of `Agent.learn` that saves the agent every few epochs.
 

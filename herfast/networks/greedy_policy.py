@@ -66,30 +66,43 @@ class GreedyPolicy:
         rebuild = previous is None or self._steps % REBUILD_EVERY == 0
         if previous is None:
             previous = states
-        chunks = []
-        for first in range(0, self.n_envs, self._chunk):
-            rows = slice(first, first + self._chunk)
-            active_rows = active
-            if self._chunk < self.n_envs:
+        if self._chunk >= self.n_envs:
+            values = self._call(states, goals, previous, active, rebuild, self._z, out_actions)
+        else:
+            chunks = []
+            for first in range(0, self.n_envs, self._chunk):
+                rows = slice(first, first + self._chunk)
                 start, stop = np.searchsorted(active, (first, first + self._chunk))
-                active_rows = active[start:stop] - first
-            entry_points.act(
-                self._network,
-                self._shape,
-                self._sizes,
-                states[rows],
-                goals[rows],
-                previous[rows],
-                active_rows,
-                rebuild,
-                self._z[rows],
-                self._scratch,
-                out_actions[rows],
-            )
-            if self._chunk < self.n_envs:
-                chunks.append(self._scratch.q[:, : active_rows.size].copy())
+                arrays = (states[rows], goals[rows], previous[rows], active[start:stop] - first)
+                q = self._call(*arrays, rebuild, self._z[rows], out_actions[rows])
+                chunks.append(q[:, : stop - start].copy())
+            values = np.concatenate(chunks, axis=1)
         self._steps += 1
         self._previous = states
-        if chunks:
-            return np.concatenate(chunks, axis=1)
+        return values
+
+    def _call(
+        self,
+        states: Words,
+        goals: Words,
+        previous: Words,
+        active: NDArray[np.int64],
+        rebuild: bool,
+        z: Floats,
+        out_actions: NDArray[np.uint16],
+    ) -> Floats:
+        """Call the kernel for some of the episodes, and return the values."""
+        entry_points.act(
+            self._network,
+            self._shape,
+            self._sizes,
+            states,
+            goals,
+            previous,
+            active,
+            rebuild,
+            z,
+            self._scratch,
+            out_actions,
+        )
         return self._scratch.q

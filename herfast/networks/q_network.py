@@ -12,7 +12,7 @@ from herfast.common.batches import Minibatches, Words
 from herfast.common.seeding import Role, stream
 from herfast.common.thread_guard import ThreadGuard, synchronized
 from herfast.common.validation import FixedAttributes, check_bool, check_choice, check_integer
-from herfast.config import Config, Evaluator
+from herfast.config import Config, Evaluator, config_fields
 from herfast.networks import inputs
 from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
 from herfast.networks.initial_weights import draw_weights
@@ -59,6 +59,7 @@ class QNetwork(FixedAttributes):
     """
 
     FIXED: ClassVar = frozenset({"n_state_bits", "n_goal_bits", "n_actions"})
+    SETTINGS: ClassVar = frozenset(config_fields())
 
     def __init__(
         self,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,16 +37,32 @@ def default_style() -> Iterator[None]:
     Raises:
         ImportError: matplotlib is not installed. The message names the command that installs it.
     """
+    _import_matplotlib()
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["svg.hashsalt"] = "herfast"  # by default the ids in an SVG file are random
+        yield
+
+
+def _import_matplotlib() -> None:
+    """Import matplotlib, also if MPLBACKEND names no backend."""
+    backend = None
+    if "matplotlib" not in sys.modules:
+        backend = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib.figure
     except ModuleNotFoundError as error:
         raise ImportError(
             "plots need matplotlib, which is not installed: pip install 'herfast[plot]'"
         ) from error
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams["svg.hashsalt"] = "herfast"  # by default the ids in an SVG file are random
-        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend is not None:
+        with suppress(ValueError):  # it names no backend
+            matplotlib.rcParams["backend"] = backend  # as matplotlib itself does
 
 
 def new_figure(width: float, height: float) -> Figure:

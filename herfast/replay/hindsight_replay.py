@@ -64,7 +64,7 @@ class HindsightReplay(FixedAttributes):
         MemoryError: The records do not fit into memory.
     """
 
-    FIXED: ClassVar = frozenset({"capacity", "n_state_bits", "n_goal_bits", "strategy", "k"})
+    FIXED: ClassVar = frozenset({"capacity", "n_state_bits", "n_goal_bits", "strategy", "k", "rng"})
 
     def __init__(
         self,

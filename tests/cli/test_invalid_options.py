@@ -101,7 +101,7 @@ ERRORS = [  # other errors, and a regex of the whole message
         ".* GB of memory is available and .* for the replay buffer: lower capacity",
     ),
     (f"{TRAIN} --out text", "text is a file: choose a folder for the run"),
-    (f"{TRAIN} --out text/run", "Not a directory: text/run"),
+    (f"{TRAIN} --out text/run", "cannot create text/run: Not a directory"),
     (f"{TRAIN} --out {LONG}", f"File name too long: {LONG}"),
     (
         f"{TRAIN} --out run",
@@ -123,7 +123,7 @@ ERRORS = [  # other errors, and a regex of the whole message
     ("train --resume folder", r"folder is not the folder of a run: .*"),
     ("train --resume foreign", r"foreign is not the folder of a run: .*"),
     ("train --resume broken", r"broken/checkpoint\.safetensors is not a readable herfast file: .*"),
-    ("train --resume run", "run has completed 1 of 1 epochs: increase --epochs to continue"),
+    ("train --resume run --epochs 1", "run has completed 1 of 1 epochs: increase --epochs to continue"),
     ("train --resume run --gamma 0.5", "--gamma cannot be combined with --resume: .*"),
     ("train --resume run --n-bits 9", "--n-bits cannot be combined with --resume: .*"),
     ("train --resume run --out other", "--out cannot be combined with --resume: .*"),

@@ -164,7 +164,7 @@ def test_an_invalid_option_exits_with_2_and_is_named(
         ("train --resume .", ". is not the folder of a run: it contains no config.json written by herfast"),
         ("train --resume run/config.json", "run/config.json is not the folder of a run"),
         (
-            "train --resume run",
+            "train --resume run --epochs 3",
             "success rate of 0.99 was reached and confirmed in epoch 2; change --until to continue",
         ),
         ("train --resume run --epochs 800", "run is solved"),

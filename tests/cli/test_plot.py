@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.command_line import run_command
+from support.processes import run_python
 
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE
 from herfast.plotting.run_plots import PLOT_FILES
@@ -87,19 +88,31 @@ def run_herfast(argv: str, folder: Path, environment: dict[str, str]) -> subproc
     )
 
 
-@pytest.mark.parametrize(
-    ("environment", "word"),
-    [({"MPLBACKEND": "no_such_backend"}, "backend"), ({"MATPLOTLIBRC": "broken"}, "codec")],
-)
-def test_a_matplotlib_that_cannot_be_imported_is_no_error_of_training(
-    environment: dict[str, str], word: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("backend", ["no_such_backend", "module://no_such_module", "webagg"])
+def test_plots_need_no_backend_of_the_user(backend: str, tmp_path: Path) -> None:
+    done = run_herfast(f"train {SMALL} --out run", tmp_path, {"MPLBACKEND": backend})
+    assert done.returncode == 0, done.stderr
+    assert "No plots" not in done.stdout
+    assert all((tmp_path / "run" / name).stat().st_size > 1000 for name in PLOT_FILES)
+
+
+def test_the_backend_of_the_user_is_kept(tmp_path: Path) -> None:
+    code = (
+        "import os; from herfast.plotting.style import default_style\n"
+        "with default_style(): pass\n"
+        "import matplotlib; print(matplotlib.rcParams['backend'], os.environ['MPLBACKEND'])"
+    )
+    assert run_python(code, tmp_path, MPLBACKEND="svg").stdout.split() == ["svg", "svg"]
+
+
+def test_a_matplotlib_that_cannot_be_imported_is_no_error_of_training(tmp_path: Path) -> None:
+    environment = {"MATPLOTLIBRC": "broken"}
     (tmp_path / "broken").write_bytes(b"\xff\xfe: \xff\n")
     done = run_herfast(f"train {SMALL} --out run", tmp_path, environment)
     assert done.returncode == 0, done.stderr
     *_, line, summary = done.stdout.splitlines()
     assert line.startswith("No plots: ")
-    assert word in line
+    assert "codec" in line
     assert line.endswith("; to draw them later: herfast plot run")
     assert summary.startswith("All 1 epochs are completed.")
     assert (tmp_path / "run" / AGENT_FILE).exists()

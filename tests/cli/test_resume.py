@@ -43,7 +43,7 @@ def test_resume_continues_to_the_last_cycle_of_the_run(
     assert (interrupted_run / CONFIG_FILE).read_bytes() == config
     assert all((interrupted_run / name).read_bytes() != b"of an older run" for name in PLOT_FILES)
     assert fake_agent.load(interrupted_run / CHECKPOINT_FILE).cycles == 40
-    assert run_command(["train", "--resume", "run"], capsys)[2] == (
+    assert run_command(["train", "--resume", "run", "--epochs", "4"], capsys)[2] == (
         "herfast: error: run has completed 4 of 4 epochs: increase --epochs to continue\n"
     )
 

@@ -343,3 +343,14 @@ def test_the_error_of_a_folder_that_cannot_be_created_names_it(tmp_path):
     block = atomic_file.locked(tmp_path / "file")
     with pytest.raises(FileExistsError, match=f"^cannot create {tmp_path / 'file'}: File exists$"):
         block.__enter__()
+
+
+def test_a_file_system_without_modes_is_written(tmp_path, monkeypatch):
+    def fail(path, mode, **kwargs):
+        raise PermissionError
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "chmod", fail)
+    atomic_file.write_file(path, b"new")
+    assert path.read_bytes() == b"new"

@@ -186,3 +186,27 @@ def test_state_for_copies_does_not_share_arrays_with_the_network():
     network = QNetwork(6)
     flats = network.__getstate__()["flats"]
     assert not any(np.shares_memory(flats[name], flat) for name, flat in network._flats().items())
+
+
+@pytest.mark.parametrize("make", [small_agent, lambda: QNetwork(6)], ids=["Agent", "QNetwork"])
+@pytest.mark.parametrize("name", config_fields())
+def test_a_field_of_the_config_is_no_attribute(make, name):
+    owner = make()
+    with pytest.raises(AttributeError, match=f"^{name} is a field of config: set config instead of {name}$"):
+        setattr(owner, name, 0.5)
+    assert not hasattr(owner, name)
+
+
+@pytest.mark.parametrize("name", ["name", "cls"])
+def test_names_of_parameters_of_preset_are_no_fields(name, tmp_path):
+    small_agent().save(tmp_path / "agent")
+    for call in (
+        lambda: Agent(BitFlip(6), **{name: 3}),
+        lambda: (
+            Agent.load(tmp_path / "agent", **{name: 3})
+            if name != "cls"
+            else Config.preset("fast", BitFlip(6), cls=3)
+        ),
+    ):
+        with pytest.raises(TypeError, match=f"'{name}' is not a field of Config"):
+            call()

@@ -22,7 +22,7 @@ from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
-from herfast.common.atomic_file import write_file
+from herfast.common.atomic_file import check_not_special, write_file
 from herfast.common.console import print_to_stderr
 
 # Settings of Numba that change the compiled code and are not part of Numba's keys.
@@ -105,6 +105,7 @@ class _CheckedFiles:
         """
         path = self._path(key)
         try:
+            check_not_special(path)
             content = path.read_bytes()
         except FileNotFoundError:
             return None
@@ -120,9 +121,10 @@ class _CheckedFiles:
         path = self._path(key)
         body = self._sources + dumps(data)
         with suppress(OSError):
-            if path.is_symlink():  # perhaps to itself
+            if path.is_dir():
+                path.rmdir()  # possible if it is empty
+            elif not path.is_file():  # a FIFO, or a symbolic link to itself
                 path.unlink()
-            path.rmdir()  # an empty folder with this name
         write_file(path, hashlib.sha256(body).digest() + body)
 
     def flush(self) -> None:
@@ -151,7 +153,8 @@ def _digest() -> bytes:
 def _write_error(folder: str) -> OSError | None:
     """Return the error of creating a file in `folder`, or None if that is possible."""
     try:
-        os.makedirs(folder, exist_ok=True)
+        if not os.path.exists(folder):
+            os.makedirs(folder, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         return error

@@ -86,6 +86,11 @@ def truncate(path):
     os.truncate(path, path.stat().st_size - 1)
 
 
+def replace_by_fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGES = {
     "empty": (write(b""), "is damaged"),
     "truncated": (truncate, "is damaged"),
@@ -96,6 +101,7 @@ DAMAGES = {
     "foreign": (write(b"# text\n" * 100), "is damaged"),
     "pickle": (write(pickle.dumps("0.61")), "is damaged"),
     "folder": (replace_by_folder, os.strerror(errno.EISDIR)),
+    "FIFO": (replace_by_fifo, "it is not a regular file"),
     "symbolic link to itself": (replace_by_loop, os.strerror(errno.ELOOP)),
 }
 
