@@ -86,12 +86,29 @@ def one_thread(
 
     It raises RuntimeError while another thread runs a decorated method of the same object.
     """
+    return _guarded(method, wait=False)
+
+
+def synchronized(
+    method: Callable[Concatenate[Owner, Parameters], Result],
+) -> Callable[Concatenate[Owner, Parameters], Result]:
+    """Decorate a method so that threads which use its object take turns.
+
+    It waits while another thread runs a decorated method of the same object.
+    """
+    return _guarded(method, wait=True)
+
+
+def _guarded(
+    method: Callable[Concatenate[Owner, Parameters], Result], wait: bool
+) -> Callable[Concatenate[Owner, Parameters], Result]:
+    """Return `method` with the guard of its object held, which it waits for or not."""
 
     @wraps(method)
     def guarded(self: Owner, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         guard = self._thread_guard
         owner = type(self).__name__
-        if not guard.enter(owner, wait=False):
+        if not guard.enter(owner, wait):
             raise RuntimeError(
                 f"{method.__name__} was called while another thread uses this {owner}: "
                 "give each thread its own"
@@ -102,23 +119,3 @@ def one_thread(
             guard.leave()
 
     return guarded
-
-
-def synchronized(
-    method: Callable[Concatenate[Owner, Parameters], Result],
-) -> Callable[Concatenate[Owner, Parameters], Result]:
-    """Decorate a method so that threads which use its object take turns.
-
-    It waits while another thread runs a decorated method of the same object.
-    """
-
-    @wraps(method)
-    def waiting(self: Owner, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        guard = self._thread_guard
-        guard.enter(type(self).__name__, wait=True)
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            guard.leave()
-
-    return waiting

@@ -133,7 +133,9 @@ def _load_training_state(parts: AgentParts, replay: HindsightReplay, own: Tensor
     """Load all but the networks, and return True if the saved agent was solved."""
     cursor = file.read("ring.cursor")
     check_matches("ring.cursor", cursor, own["ring.cursor"])
-    n_records = (*file.shapes["ring.records"], 0)[0]
+    n_records = 0
+    if file.shapes["ring.records"]:  # otherwise a single value
+        n_records = file.shapes["ring.records"][0]
     replay._load_records(n_records, file.row_reader("ring.records"), cursor, n_actions=parts.env.n_actions)
     history = {}
     for name, own_column in parts.history.state_dict().items():

@@ -181,10 +181,8 @@ def _control_groups(root: Path) -> Iterator[Path]:
         kind = file_system.split()[0]
         if kind not in paths:
             continue
-        folder = root / mount_point.lstrip("/").replace(
-            r"\040", " "
-        )  # without files for memory if it is of another controller
-        yield folder
+        folder = root / mount_point.lstrip("/").replace(r"\040", " ")
+        yield folder  # has no files for memory if it is of another controller
         if paths[kind].is_relative_to(top):
             for name in paths[kind].relative_to(top).parts:
                 folder /= name

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from herfast.common.console import LossyStream
-from herfast.experiments.trial import Trial, has_ended, store_files, train_trial, warm_up_kernels
+from herfast.experiments.run import has_ended
+from herfast.experiments.trial import Trial, store_files, train_trial, warm_up_kernels
 
 _POLL_SECONDS = 1.0  # seconds for which a worker caches the answer whether to stop
 _CHECK_SECONDS = 5.0  # seconds between two checks of the client whether the cluster has workers

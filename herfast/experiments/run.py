@@ -108,10 +108,18 @@ def load_run(folder: Path) -> Agent:
         raise ValueError(f"{folder / CONFIG_FILE} does not describe a run: {error}") from error
 
 
+def has_ended(folder: Path) -> bool:
+    """Return True if config.json records the end of a trial.
+
+    Unlike `herfast.experiments.trial.trial_rows`, it reads no other file.
+    """
+    return ENDED in (read_config(folder) or {})
+
+
 def _has_results(folder: Path) -> bool:
     """Return True if the run in `folder` has saved an agent, or is a finished trial."""
     saved = any((folder / name).exists() for name in (AGENT_FILE, CHECKPOINT_FILE))
-    return saved or ENDED in (read_config(folder) or {})
+    return saved or has_ended(folder)
 
 
 def create_run(folder: Path, description: Mapping[str, Any]) -> None:

@@ -19,7 +19,8 @@ from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.registry import make_env
 from herfast.experiments.dask_backend import check_dask
-from herfast.experiments.trial import Trial, has_ended
+from herfast.experiments.run import has_ended
+from herfast.experiments.trial import Trial
 from herfast.replay.hindsight_replay import check_capacity
 
 

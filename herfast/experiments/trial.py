@@ -188,14 +188,6 @@ def store_files(trial: Trial, folder: Path, files: Mapping[str, bytes]) -> None:
             write_file(folder / name, files[name])
 
 
-def has_ended(folder: Path) -> bool:
-    """Return True if config.json records the end of a trial.
-
-    Unlike `trial_rows`, it reads no other file.
-    """
-    return ENDED in (read_config(folder) or {})
-
-
 def warm_up_kernels() -> None:
     """Compile or load the kernels, so that no trial's seconds include that time."""
     from herfast.dqn.agent import Agent

@@ -216,6 +216,7 @@ class QNetwork(FixedAttributes):
         numbers = (self._online.params, self._target.params, self._adam.moment1, self._adam.moment2)
         return all(bool(np.isfinite(flat).all()) for flat in numbers)
 
+    @synchronized
     def act(self, states: Words, goals: Words, which: Evaluator = "online") -> NDArray[np.int64]:
         """Return the greedy actions int64[E], the lowest one of equal values.
 
@@ -227,15 +228,15 @@ class QNetwork(FixedAttributes):
         Raises:
             TypeError, ValueError: wrong dtype or shape, bits set past the end, or an unknown network.
         """
-        return self._forward(states, goals, which)[0]
-
-    def q_values(self, states: Words, goals: Words, which: Evaluator = "online") -> Floats:
-        """Return Q float32[E, A] of all actions. Arguments and errors are those of `act`."""
-        return self._forward(states, goals, which)[1]
+        return self._forward(states, goals, which)[0].astype(np.int64)
 
     @synchronized
-    def _forward(self, states: Words, goals: Words, which: Evaluator) -> tuple[NDArray[np.int64], Floats]:
-        """Return the greedy actions [E] and the values [E, A]."""
+    def q_values(self, states: Words, goals: Words, which: Evaluator = "online") -> Floats:
+        """Return Q float32[E, A] of all actions. Arguments and errors are those of `act`."""
+        return self._forward(states, goals, which)[1].T.copy()
+
+    def _forward(self, states: Words, goals: Words, which: Evaluator) -> tuple[NDArray[np.uint16], Floats]:
+        """Return the greedy actions [E] and a view of the values [A, E]."""
         states = inputs.checked_words("states", states, self.n_state_bits, 2)
         goals = inputs.checked_words("goals", goals, self.n_goal_bits, 2)
         check_choice("which", which, ("online", "target"))
@@ -247,8 +248,7 @@ class QNetwork(FixedAttributes):
             policy = self._policies[which] = self.greedy_policy(n_envs, which)
         policy.restart()
         actions = np.zeros(n_envs, np.uint16)
-        values = policy.act(states, goals, np.arange(n_envs), actions)
-        return actions.astype(np.int64), values[:, :n_envs].T.copy()
+        return actions, policy.act(states, goals, np.arange(n_envs), actions)[:, :n_envs]
 
     def greedy_policy(self, n_envs: int, which: Evaluator = "online") -> GreedyPolicy:
         """Return a greedy policy for `n_envs` episodes, valid until the weights change."""

@@ -14,6 +14,7 @@ import pickle
 import tempfile
 import warnings
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,7 @@ class _CheckedFiles:
         return self._folder / f"{self._name}.{digest[:16]}.nbc"
 
 
+@cache
 def _digest() -> bytes:
     """Return a digest of Numba's version and of all files with compiled code.
 
