@@ -68,8 +68,10 @@ def _network_bytes(env: GoalEnv, config: Config) -> int:
     parameters = 5 * (n_hidden_parameters + n_output_parameters)
     if config.dueling:
         parameters += 3 * n_output_parameters  # output layers derived from the value and advantage layers
-    # For minibatches the activations of three passes; for acting those of one and the first pre-activations.
-    activations = max(widths) * len(widths) * (3 * batch_size + n_envs) + widths[0] * n_envs
+    # For minibatches the activations of two passes, or three with an advantage gap; for acting those of one
+    # and the first pre-activations.
+    passes = 2 + (config.advantage_gap > 0)
+    activations = max(widths) * len(widths) * (passes * batch_size + n_envs) + widths[0] * n_envs
     # Q values, and 32 pre-activations.
     values = (env.n_actions + 32) * (batch_size + n_envs)
     first_layer_gradient = n_inputs * (128 + 8 * n_words(batch_size))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from herfast.common.batches import Trajectories, n_words
 from herfast.config import Evaluator
 from herfast.envs.base import GoalEnv
-from herfast.networks.kernels.simd import Floats
+from herfast.networks.arrays import Floats
 from herfast.networks.q_network import QNetwork
 
 

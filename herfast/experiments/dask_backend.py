@@ -111,7 +111,7 @@ def _train_and_read_files(trial: Trial) -> dict[str, bytes]:
     """
     from dask.distributed import get_worker
 
-    warm_up_kernels()
+    warm_up_kernels([trial.config])
     worker = get_worker()
     key = worker.get_current_task()
     stopped = _rate_limited(lambda: not _is_wanted(worker, key))

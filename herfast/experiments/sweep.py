@@ -193,8 +193,7 @@ def _train_in_threads(
     running trials are saved.
     """
     stop = threading.Event()
-    if plan:
-        warm_up_kernels()
+    warm_up_kernels(trial.config for trial in plan)
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(_try_trial, trial, out / trial.name, stop.is_set): trial for trial in plan}
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from json import dumps
@@ -188,18 +188,26 @@ def store_files(trial: Trial, folder: Path, files: Mapping[str, bytes]) -> None:
             write_file(folder / name, files[name])
 
 
-def warm_up_kernels() -> None:
-    """Compile or load the kernels, so that no trial's seconds include that time."""
+def warm_up_kernels(configs: Iterable[Config]) -> None:
+    """Compile or load the kernels, so that no trial's seconds include that time.
+
+    Args:
+        configs: the settings of the trials. Kernels differ by depth, dueling and advantage gap.
+    """
     from herfast.dqn.agent import Agent
 
     small: dict[str, Any] = {
-        "hidden": (8,),
         "episodes_per_cycle": 1,
         "updates_per_cycle": 1,
         "batch_size": 1,
         "capacity": 2,
     }
-    Agent(BitFlip(1), "notebook", 0, **small).learn(total_timesteps=1)
+    kinds = {(len(config.hidden) > 1, config.dueling, config.advantage_gap > 0) for config in configs}
+    for is_deep, dueling, has_gap in sorted(kinds):
+        small["hidden"] = (8,) * (1 + is_deep)
+        small["dueling"] = dueling
+        small["advantage_gap"] = 0.5 * has_gap
+        Agent(BitFlip(1), "notebook", 0, **small).learn(total_timesteps=1)
 
 
 def trial_rows(folder: Path) -> list[dict[str, Any]] | None:

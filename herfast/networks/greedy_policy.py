@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Words
-from herfast.networks.kernels import entry_points
-from herfast.networks.kernels.arrays import Network, aligned, scratch
-from herfast.networks.kernels.packed_layer import FIRST, OUTPUTS
-from herfast.networks.kernels.simd import Floats, Integers
+from herfast.networks.arrays import Floats, Layout, Network, aligned, scratch
+from herfast.networks.compiled import entry_points
 
 MAX_CALL_OPERATIONS = 2**29  # samples times parameters per call of a kernel; signals wait up to 0.1 s
 # Steps after which the pre-activations are recomputed, so that rounding errors cannot add up.
@@ -23,19 +21,16 @@ class GreedyPolicy:
 
     Args:
         network: the parameters to act with. They must not change while the policy is used.
-        shape: int64[L + 1, 4], the layout of the parameters.
-        sizes: the numbers of state bits and goal bits.
+        shape: the layout of the parameters.
         n_envs: E, the number of episodes.
     """
 
-    def __init__(self, network: Network, shape: Integers, sizes: tuple[int, int], n_envs: int) -> None:
-        self._network = network
-        self._shape = shape
-        self._sizes = sizes
+    def __init__(self, network: Network, shape: Layout, n_envs: int) -> None:
         self.n_envs = n_envs
         self._chunk = max(1, min(n_envs, MAX_CALL_OPERATIONS // network.params.size))  # episodes per call
-        self._scratch = scratch(self._chunk, shape, sizes)
-        self._z = aligned((n_envs, int(shape[FIRST, OUTPUTS])))[0]  # the first layer's pre-activations
+        self._scratch = scratch(self._chunk, shape)
+        self._act = entry_points.act.bind(network, shape, self._scratch)
+        self._z = aligned((n_envs, shape.width))[0]  # the first layer's pre-activations
         self._steps = 0
         self._previous: Words | None = None
 
@@ -92,17 +87,5 @@ class GreedyPolicy:
         out_actions: NDArray[np.uint16],
     ) -> Floats:
         """Call the kernel for some of the episodes, and return the values."""
-        entry_points.act(
-            self._network,
-            self._shape,
-            self._sizes,
-            states,
-            goals,
-            previous,
-            active,
-            rebuild,
-            z,
-            self._scratch,
-            out_actions,
-        )
+        self._act(states, goals, previous, len(states), active, len(active), int(rebuild), z, out_actions)
         return self._scratch.q

@@ -56,7 +56,7 @@ def checked_words(name: str, words: Words, n_bits: int, ndim: int) -> Words:
         ndim: required number of axes.
 
     Returns:
-        `words`, or a copy if they are not C-contiguous, aligned and writable.
+        `words`, or a copy if they are not C-contiguous and aligned.
 
     Raises:
         TypeError: `words` is no NumPy array of uint64.
@@ -88,7 +88,7 @@ def checked_minibatches(
         n_actions: upper bound of `actions`, exclusive.
 
     Returns:
-        `batches` with arrays that are C-contiguous, aligned and writable; arrays that are not are copied.
+        `batches` with arrays that are C-contiguous and aligned; arrays that are not are copied.
 
     Raises:
         TypeError: `batches` are no Minibatches, or an array has another dtype.
@@ -135,7 +135,7 @@ def check_state(state: Mapping[str, NDArray[np.float32]], views: Mapping[str, ND
 
 
 def as_contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """Return `array`, or a copy if it is not C-contiguous, aligned and writable."""
-    if array.flags.carray:
+    """Return `array`, or a copy if it is not C-contiguous and aligned."""
+    if array.flags.c_contiguous and array.flags.aligned:
         return array
     return np.array(array, order="C")

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from herfast.networks.kernels.packed_layer import LAST
-from herfast.networks.kernels.simd import Floats, Integers
+from herfast.networks.arrays import Floats, Layout, padded
 
 
-def parameter_views(
-    flat: Floats, shape: Integers, n_inputs: int, hidden: Sequence[int], dueling: bool
-) -> Iterator[tuple[str, Floats]]:
+def parameter_views(flat: Floats, shape: Layout, hidden: Sequence[int]) -> Iterator[tuple[str, Floats]]:
     """Yield name and view of each parameter.
 
     Args:
         flat: the parameters, float32[P].
-        shape: int64[L + 1, 4], the layout of the parameters, with padded widths.
-        n_inputs: number of state bits and goal bits.
+        shape: the layout of the parameters, with padded widths.
         hidden: widths of the hidden layers.
-        dueling: whether the output layer has an advantage and a value.
     """
-    inputs = n_inputs
+    inputs = padded_inputs = shape.n_inputs
+    first = 0
     for layer, width in enumerate(hidden):
-        _, padded, weights, biases = shape[layer]
-        rows = flat[weights:biases].reshape(-1, padded)
+        padded_width = padded(width)
+        biases = first + padded_inputs * padded_width
+        rows = flat[first:biases].reshape(-1, padded_width)
         yield f"hidden{layer + 1}.weight", rows[:inputs, :width]
         yield f"hidden{layer + 1}.bias", flat[biases : biases + width]
-        inputs = width
-    terms, actions, weights, biases = shape[LAST]
+        inputs, padded_inputs = width, padded_width
+        first = biases + padded_width
     name = "output"
-    if dueling:
+    if shape.value is not None:
         name = "advantage"
-    yield f"{name}.weight", flat[weights:biases].reshape(actions, terms)[:, :inputs]
-    yield f"{name}.bias", flat[biases : biases + actions]
-    if dueling:
-        yield "value.weight", flat[biases + actions : biases + actions + inputs]
-        yield "value.bias", flat[biases + actions + terms : biases + actions + terms + 1].reshape(())
+    biases = first + shape.n_actions * padded_inputs
+    yield f"{name}.weight", flat[first:biases].reshape(shape.n_actions, padded_inputs)[:, :inputs]
+    yield f"{name}.bias", flat[biases : biases + shape.n_actions]
+    if shape.value is not None:
+        yield "value.weight", flat[shape.value : shape.value + inputs]
+        yield "value.bias", flat[shape.value + padded_inputs : shape.value + padded_inputs + 1].reshape(())

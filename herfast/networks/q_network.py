@@ -14,21 +14,19 @@ from herfast.common.thread_guard import ThreadGuard, synchronized
 from herfast.common.validation import FixedAttributes, check_bool, check_choice, check_integer
 from herfast.config import Config, Evaluator, config_fields
 from herfast.networks import inputs
-from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
-from herfast.networks.initial_weights import draw_weights
-from herfast.networks.kernels import entry_points
-from herfast.networks.kernels.arrays import (
+from herfast.networks.arrays import (
     Adam,
+    Floats,
     Network,
     UpdateOptions,
-    Workspace,
     aligned,
     layout,
-    n_parameters,
     workspace,
 )
-from herfast.networks.kernels.packed_layer import BIASES, LAST, WEIGHTS
-from herfast.networks.kernels.simd import Floats
+from herfast.networks.compiled import entry_points
+from herfast.networks.compiled.entry_points import Call
+from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
+from herfast.networks.initial_weights import draw_weights
 from herfast.networks.parameter_views import parameter_views
 
 MAX_ACTIONS = 65_536  # actions are stored in 16 bits
@@ -93,17 +91,14 @@ class QNetwork(FixedAttributes):
         self._thread_guard = ThreadGuard()
         self._policies: dict[Evaluator, GreedyPolicy] = {}  # used by `act` and `q_values`
         self._count = np.zeros(1, np.int64)  # number of updates so far
-        self._shape = layout(self.n_state_bits + self.n_goal_bits, config.hidden, self.n_actions)
-        size = n_parameters(self._shape, config.dueling)
-        online, target, d_params, moment1, moment2 = aligned(*[(size,)] * 5)
+        self._shape = layout(n_state_bits, n_goal_bits, config.hidden, n_actions, config.dueling)
+        online, target, d_params, moment1, moment2 = aligned(*[(self._shape.n_parameters,)] * 5)
         self._online = self._network(online)
         self._target = self._network(target)
         self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
-        same_names = UpdateOptions._fields[1:]
-        self._options = UpdateOptions(
-            (self.n_state_bits, self.n_goal_bits), **{name: getattr(config, name) for name in same_names}
-        )
-        self._work: Workspace | None = None
+        self._options = UpdateOptions(*[getattr(config, name) for name in UpdateOptions._fields])
+        self._batch_size = 0
+        self._fit: Call | None = None  # for that batch size
 
     @property
     def config(self) -> Config:
@@ -165,10 +160,7 @@ class QNetwork(FixedAttributes):
         """
         flats = self._flats()
         check_choice("which", which, flats)
-        n_inputs = self.n_state_bits + self.n_goal_bits
-        return dict(
-            parameter_views(flats[which], self._shape, n_inputs, self.config.hidden, self.config.dueling)
-        )
+        return dict(parameter_views(flats[which], self._shape, self.config.hidden))
 
     def state_dict(self, learning: bool = True) -> dict[str, Floats]:
         """Return named views of all parameters and, with `learning`, of Adam's moments.
@@ -201,8 +193,8 @@ class QNetwork(FixedAttributes):
     def refresh(self) -> None:
         """Recompute derived values after `parameters` were modified in place."""
         if self.config.dueling:
-            entry_points.update_dueling_head(self._online, self._shape)
-            entry_points.update_dueling_head(self._target, self._shape)
+            for network in (self._online, self._target):
+                entry_points.update_dueling_head.bind(network, self._shape)()
 
     @synchronized
     def sync_target(self) -> None:
@@ -255,7 +247,7 @@ class QNetwork(FixedAttributes):
         check_choice("which", which, ("online", "target"))
         n_envs = check_integer("n_envs", n_envs, 0, 2**31 - 1)
         network = {"online": self._online, "target": self._target}[which]
-        return GreedyPolicy(network, self._shape, self._options.sizes, n_envs)
+        return GreedyPolicy(network, self._shape, n_envs)
 
     @synchronized
     def fit(self, batches: Minibatches) -> NDArray[np.float64]:
@@ -269,32 +261,26 @@ class QNetwork(FixedAttributes):
         """
         batches = inputs.checked_minibatches(batches, self.n_state_bits, self.n_goal_bits, self.n_actions)
         n_updates, batch_size = batches.actions.shape
-        if self._work is None or len(self._work.d_q) != batch_size:
-            self._work = workspace(batch_size, self._shape, self._options.sizes)
+        if self._fit is None or self._batch_size != batch_size:
+            self._fit = self._fit_call(batch_size)
         losses = np.empty(n_updates)
         rates = self.config.learning_rates(self.updates, n_updates)
         chunk_size = max(1, MAX_CALL_OPERATIONS // (batch_size * self._online.params.size))
         for start in range(0, n_updates, chunk_size):
             chunk = slice(start, start + chunk_size)
-            entry_points.fit(
-                self._online,
-                self._target,
-                self._shape,
-                self._adam,
-                Minibatches._make(array[chunk] for array in batches),
-                self._options,
-                rates[chunk],
-                self._count,
-                self._work,
-                losses[chunk],
-            )
+            arrays = [array[chunk] for array in batches]
+            self._fit(*arrays, len(arrays[0]), rates[chunk], self._count, losses[chunk])
         return losses
+
+    def _fit_call(self, batch_size: int) -> Call:
+        """Return the kernel for updates on this number of samples."""
+        work = workspace(batch_size, self._shape, with_gap=self.config.advantage_gap > 0)
+        self._batch_size = batch_size
+        return entry_points.fit.bind(self._online, self._target, self._shape, self._adam, self._options, work)
 
     def _network(self, params: Floats) -> Network:
         """Return a Network on `params`, with a head of its own if dueling."""
-        first = int(self._shape[LAST, WEIGHTS])
-        head = params[first:]
+        head = params[self._shape.output :]
         if self.config.dueling:
-            size = int(self._shape[LAST, BIASES]) + self.n_actions - first
-            head = aligned((size,))[0]
+            head = aligned(((self._shape.last_width + 1) * self.n_actions,))[0]
         return Network(params, head)

@@ -47,7 +47,7 @@ def test_help_and_plot_import_no_numba(finished_run: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("module", ["tyro", "herfast.cli.commands", "numba", None])
+@pytest.mark.parametrize("module", ["tyro", "herfast.cli.commands", "llvmlite", None])
 def test_ctrl_c_during_an_import_prints_no_traceback(module: str | None, finished_run: Path) -> None:
     code = f"""
 import signal, sys

@@ -5,11 +5,12 @@ import copy
 import numpy as np
 import pytest
 from reference import network as reference
+from support.kernel_calls import after_each_call
 from support.network_reference import copy_parameters, random_packed
 
 from herfast import BitFlip, Config, QNetwork, pack_bits
 from herfast.dqn.rollout import rollout
-from herfast.networks.kernels import entry_points
+from herfast.networks.compiled import entry_points
 
 
 @pytest.mark.parametrize("n", [1, 8, 63, 64, 65, 130])
@@ -83,8 +84,7 @@ def test_acting_in_several_calls_of_the_kernel_gives_the_same_bits(chunk, monkey
     expected = network.q_values(states, goals)
     episodes = rollout(env, network, 130, np.random.default_rng(1), no_revisit=True)
     calls = []
-    act = entry_points.act
-    monkeypatch.setattr(entry_points, "act", lambda *args: calls.append(act(*args)))
+    after_each_call(monkeypatch, entry_points.act, calls.append)
     n_parameters = network._online.params.size
     monkeypatch.setattr("herfast.networks.greedy_policy.MAX_CALL_OPERATIONS", chunk * n_parameters)
     network = copy.deepcopy(network)

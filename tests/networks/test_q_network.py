@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.kernel_calls import after_each_call
 from support.network_reference import (
     copy_parameters,
     random_minibatches,
@@ -11,7 +12,7 @@ from support.network_reference import (
 )
 
 from herfast import Config, Minibatches, QNetwork
-from herfast.networks.kernels import entry_points
+from herfast.networks.compiled import entry_points
 
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 130]
 
@@ -58,8 +59,7 @@ def test_one_call_of_many_updates_equals_many_calls(updates_per_call, n_calls, m
     """Long calls become several calls of the kernel, so that signals are handled."""
     rng = np.random.default_rng(0)
     calls = []
-    fit = entry_points.fit
-    monkeypatch.setattr(entry_points, "fit", lambda *args: calls.append(fit(*args)))
+    after_each_call(monkeypatch, entry_points.fit, calls.append)
     batches = random_minibatches(rng, 6, 20, 10, 10, 10)
     rates = {"learning_rate": 1e-2, "learning_rate_end": 1e-4, "learning_rate_decay_updates": 5}
     config = Config(hidden=(40,), target_update=4, dueling=True, **rates)

@@ -52,7 +52,7 @@ def fill(descriptor):
 
 
 def damage_cache():
-    for path in Path(os.environ["NUMBA_CACHE_DIR"]).rglob("*.nb?"):
+    for path in Path(os.environ["NUMBA_CACHE_DIR"]).rglob("*.o"):
         os.truncate(path, path.stat().st_size // 2)
 
 
@@ -146,9 +146,10 @@ def main():
     from herfast.cli import commands  # noqa: F401 (imported before the forks)
 
     if fault != "damaged cache":
+        from herfast.config import Config
         from herfast.experiments.trial import warm_up_kernels
 
-        warm_up_kernels()
+        warm_up_kernels([Config()])
     folder = root / "undisturbed"
     code, text, n_steps = run(train_command(folder), folder)
     assert code == 0, text

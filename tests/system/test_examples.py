@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import herfast
+from herfast.networks.compiled.entry_points import NOTICE
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "bitflip_her.ipynb"
-ANNOUNCEMENT = "herfast: compiling kernels (once per machine, about 10 seconds)\n"
 
 # Executes the notebook in a separate process, since Jupyter's packages emit warnings and leave sockets open.
 # pytest would report these as errors. Without kernel folders the only kernel is that of this Python.
@@ -76,7 +76,7 @@ def test_the_notebook_runs(tmp_path):
     assert stream_text(where["outputs"], "stdout").splitlines() == [sys.executable, herfast.__file__]
     for stored, cell in zip(code_cells(NOTEBOOK), executed, strict=True):
         before, after = stored["outputs"], cell["outputs"]
-        assert stream_text(after, "stderr").replace(ANNOUNCEMENT, "") == "", cell["id"]
+        assert stream_text(after, "stderr").replace(f"{NOTICE}\n", "") == "", cell["id"]
         assert count_images(after) == count_images(before), cell["id"]
         assert bool(stream_text(after, "stdout")) == bool(stream_text(before, "stdout")), cell["id"]
     assert list(folders["EMPTY"].iterdir()) == []

@@ -14,7 +14,7 @@ from support import fault_injection
 def filled_cache(tmp_path_factory):
     """Folder with compiled kernels."""
     folder = tmp_path_factory.mktemp("cache")
-    code = "from herfast.experiments.trial import warm_up_kernels; warm_up_kernels()"
+    code = "from herfast import *; from herfast.experiments.trial import *; warm_up_kernels([Config()])"
     subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,

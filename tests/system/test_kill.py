@@ -11,9 +11,10 @@ import time
 import numpy as np
 import pytest
 from support.files import read_tensors
+from support.kernel_calls import after_each_call
 
 from herfast import Agent, BitFlip, _core
-from herfast.networks.kernels import entry_points
+from herfast.networks.compiled import entry_points
 
 SETTINGS = {
     "hidden": (16,),
@@ -135,13 +136,12 @@ def test_an_interrupt_at_any_moment_leaves_the_agent_consistent(tmp_path):
 
 def test_updates_are_counted_when_an_interrupt_follows_them(monkeypatch):
     """Python handles a signal during a kernel call as soon as the call returns."""
-    agent, fit = Agent(BitFlip(8), "fast", 0, **SETTINGS).learn(epochs=1), entry_points.fit
+    agent = Agent(BitFlip(8), "fast", 0, **SETTINGS).learn(epochs=1)
 
-    def fit_then_interrupt(*args):
-        fit(*args)
+    def interrupt(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry_points, "fit", fit_then_interrupt)
+    after_each_call(monkeypatch, entry_points.fit, interrupt)
     with pytest.raises(KeyboardInterrupt):
         agent.learn(epochs=1)
     assert (agent.cycles, agent.network.updates) == (1, 4)

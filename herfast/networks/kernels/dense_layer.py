@@ -5,14 +5,13 @@ The conventions are those of packed_layer.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from herfast.networks.arrays import LANES, NARROW, Floats
 from herfast.networks.kernels.simd import (
-    LANES,
-    NARROW,
-    Floats,
     fma,
-    get,
     inner,
     load,
     load_narrow,
@@ -26,13 +25,11 @@ from herfast.networks.kernels.simd import (
 @inner
 def matmul(
     a: Floats,
-    a_row: int,
-    a_column: int,
+    a_row: Any,
+    a_column: Any,
     b: Floats,
-    b_first: int,
     b_row: int,
     out: Floats,
-    out_first: int,
     out_row: int,
     rows: int,
     terms: int,
@@ -40,31 +37,26 @@ def matmul(
 ) -> None:
     """Add a matrix product: out[i, :] += sum_k a[i, k] b[k, :].
 
-    Arrays are addressed by offsets and strides. Sums of 2 rows x 32 columns stay in registers.
+    Arrays are addressed by strides. Sums of 2 rows x 32 columns stay in registers.
     """
     for column in range(0, width, LANES):
         for i in range(0, rows, 2):
-            j = min(i + 1, rows - 1)
-            total_i, total_j = (
-                load(out, out_first + i * out_row + column),
-                load(out, out_first + j * out_row + column),
-            )
+            j = i + 1 if i + 1 < rows else i
+            total_i, total_j = load(out, i * out_row + column), load(out, j * out_row + column)
             for k in range(terms):
-                row = load(b, b_first + k * b_row + column)
-                total_i = fma(splat(get(a, i * a_row + k * a_column)), row, total_i)
-                total_j = fma(splat(get(a, j * a_row + k * a_column)), row, total_j)
-            store(out, out_first + i * out_row + column, total_i)
-            store(out, out_first + j * out_row + column, total_j)
+                row = load(b, k * b_row + column)
+                total_i = fma(splat(a[i * a_row + k * a_column]), row, total_i)
+                total_j = fma(splat(a[j * a_row + k * a_column]), row, total_j)
+            store(out, i * out_row + column, total_i)
+            store(out, j * out_row + column, total_j)
 
 
 @inner
 def dots(
     a: Floats,
-    a_first: int,
     a_row: int,
     a_rows: int,
     b: Floats,
-    b_first: int,
     b_row: int,
     b_rows: int,
     terms: int,
@@ -73,18 +65,20 @@ def dots(
 ) -> None:
     """Compute dot products of rows: out[j, i] = sum_k a[i, k] b[j, k].
 
-    Rows are addressed by offsets and strides. A block of 4 x 3 sums is computed at a time.
+    Rows are addressed by strides. A block of 4 x 3 sums is computed at a time.
     Each sum has 8 lanes, which are added up at the end, for four sums at a time.
     This takes 12.6 us for 128 x 20 x 256 terms; for one sum at a time it takes 15.6 us.
     `terms` is a multiple of 8. The last row of `a` is repeated up to a multiple of 4 rows. `out` must have
     space for the repeated sums.
     """
+    last = a_rows - 1
     for i in range(0, a_rows, 4):
-        x0, x1 = a_first + i * a_row, a_first + min(i + 1, a_rows - 1) * a_row
-        x2, x3 = a_first + min(i + 2, a_rows - 1) * a_row, a_first + min(i + 3, a_rows - 1) * a_row
+        x0, x1 = i * a_row, (i + 1 if i + 1 < last else last) * a_row
+        x2, x3 = (i + 2 if i + 2 < last else last) * a_row, (i + 3 if i + 3 < last else last) * a_row
         for j in range(0, b_rows, 3):
-            j1, j2 = min(j + 1, b_rows - 1), min(j + 2, b_rows - 1)
-            y0, y1, y2 = b_first + j * b_row, b_first + j1 * b_row, b_first + j2 * b_row
+            j1 = j + 1 if j + 1 < b_rows else b_rows - 1
+            j2 = j + 2 if j + 2 < b_rows else b_rows - 1
+            y0, y1, y2 = j * b_row, j1 * b_row, j2 * b_row
             s00 = s01 = s02 = s10 = s11 = s12 = narrowed(splat(np.float32(0.0)))
             s20 = s21 = s22 = s30 = s31 = s32 = narrowed(splat(np.float32(0.0)))
             for k in range(0, terms, NARROW):

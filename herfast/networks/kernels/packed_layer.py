@@ -2,14 +2,12 @@
 
 Conventions of all kernels:
 
-- The parameters of a network are one flat float32 array `params`.
-- `shape` int64[L + 1, 4] has one row per layer: inputs, outputs, offset of the weights, offset of the biases.
+- Arrays have no shape, see simd.py. Their shapes are in comments, and in `arrays.py`.
+- The parameters of a network are one flat float32 array `params`. `shape`, a Layout, has their places.
 - Hidden weights are input-major [inputs, outputs]. Widths are padded with zeros to a multiple of 32.
-- The output layer is the last row of `shape`. Its weights are action-major [actions, inputs] and followed by
-  its biases, in an array `head` of their own.
+- Output weights are action-major [actions, inputs] and followed by the biases, in an array `head`.
 - d_x is the gradient of the loss with respect to x.
 - A bit b is the input 2 b - 1, which is +-1.
-- Arrays are C-contiguous.
 """
 
 from __future__ import annotations
@@ -19,76 +17,57 @@ from typing import Any
 import numpy as np
 
 from herfast.common.batches import Words
+from herfast.networks.arrays import LANES, SUMS, Floats, Layout, Scratch
 from herfast.networks.kernels.simd import (
-    LANES,
-    Floats,
-    Integers,
     add,
     fma,
-    get,
     inlined,
     inner,
     load,
     lowest_bit,
+    offset,
     splat,
     store,
     sub,
     where_positive,
 )
 
-# Rows and columns of `shape`.
-FIRST = 0  # the first layer
-LAST = -1  # the output layer
-INPUTS = 0
-OUTPUTS = 1
-WEIGHTS = 2  # offset of the weights
-BIASES = 3  # offset of the biases
-
-SUMS = 16 * LANES  # floats in a table: the 16 signed sums of 4 rows, in 32 columns
-CODES = 16  # 4-bit codes per word, and tables in use at once: 32 KB, which stay in the L1 and L2 caches
-
 
 @inner
-def extract_bits(words: Words, start: int, mask: Any, out: Words, column: int) -> None:
-    """Set out[b, column] |= mask & the 64 bits of words[b] from `start` on.
+def extract_bits(
+    words: Words, n_words: int, rows: int, start: int, mask: Any, out: Words, stride: int
+) -> None:
+    """Set out[b * stride] |= mask & the 64 bits of words[b] from `start` on.
 
-    Bits before the first word or after the last one count as 0. `start` may be negative.
+    `words` is [rows, n_words]. Bits before the first word or after the last one count as 0. `start` may be
+    negative.
     """
-    last = words.shape[1] - 1
+    last = n_words - 1
     w, shift = start >> 6, np.uint64(start & 63)
-    low, high = min(max(w, 0), last), min(max(w + 1, 0), last)
+    low = 0 if w < 0 else w if w < last else last
+    high = 0 if w < -1 else w + 1 if w < last else last
     low_mask = ~np.uint64(0) if low == w else np.uint64(0)
     high_mask = ~np.uint64(0) if high == w + 1 else np.uint64(0)
-    for b in range(words.shape[0]):
-        low_bits = (get(words, b * (last + 1) + low) & low_mask) >> shift
-        high_bits = (get(words, b * (last + 1) + high) & high_mask) << (np.uint64(63) - shift) << np.uint64(1)
-        out[b, column] |= (low_bits | high_bits) & mask
+    for b in range(rows):
+        low_bits = (words[b * n_words + low] & low_mask) >> shift
+        high_bits = (words[b * n_words + high] & high_mask) << (np.uint64(63) - shift) << np.uint64(1)
+        out[b * stride] |= (low_bits | high_bits) & mask
 
 
 @inner
-def code_counts(sizes: Any, words: int) -> Any:
-    """Return the number of codes in total, of the state, and per word of codes.
-
-    A code holds 4 bits. The last code of the state and that of the goal are padded with zeros.
-    """
-    n_state_codes, n_goal_codes = (sizes[0] + 3) >> 2, (sizes[1] + 3) >> 2
-    total = n_state_codes + n_goal_codes
-    return total, n_state_codes, (total + words - 1) // words
-
-
-@inner
-def encode(states: Words, goals: Words, sizes: Any, codes: Words) -> None:
+def encode(states: Words, goals: Words, rows: int, shape: Layout, work: Scratch) -> None:
     """Write the 4-bit codes of the states, then of the goals, to codes[b].
 
     All words but the last hold the same number of codes. The first code is in the lowest bits.
     """
-    _, n_state_codes, per_word = code_counts(sizes, codes.shape[1])
-    mask = ~np.uint64(0) >> np.uint64(64 - 4 * per_word)
-    for c in range(codes.shape[1]):
-        start = 4 * per_word * c
-        codes[:, c] = np.uint64(0)
-        extract_bits(states, start, mask, codes, c)
-        extract_bits(goals, start - 4 * n_state_codes, mask, codes, c)
+    mask = ~np.uint64(0) >> np.uint64(64 - 4 * work.codes_per_word)
+    for i in range(rows * work.code_words):
+        work.codes[i] = np.uint64(0)
+    for c in range(work.code_words):
+        start, codes = 4 * work.codes_per_word * c, offset(work.codes, c)
+        extract_bits(states, shape.state_words, rows, start, mask, codes, work.code_words)
+        start -= 4 * shape.state_codes
+        extract_bits(goals, shape.goal_words, rows, start, mask, codes, work.code_words)
 
 
 @inlined
@@ -136,68 +115,58 @@ def sum_lookup(total: Any, codes: Any, tables: Floats, n_tables: int) -> Any:
 
 
 @inner
-def tabulate_weights(
-    params: Floats, shape: Integers, column: int, c: int, words: int, sizes: Any, tables: Floats
-) -> Any:
+def tabulate_weights(params: Floats, shape: Layout, column: int, c: int, work: Scratch) -> Any:
     """Write the tables of W1 for the codes of word c, in 32 columns.
 
     A table has the signed sums of 4 rows of W1. Returns the number of tables.
     """
-    width, zero = shape[FIRST, OUTPUTS], splat(np.float32(0.0))
-    total_codes, n_state_codes, per_word = code_counts(sizes, words)
-    n_tables = min(per_word, total_codes - c * per_word)
+    width, zero = shape.width, splat(np.float32(0.0))
+    first_code = c * work.codes_per_word
+    n_tables = shape.codes - first_code
+    if n_tables > work.codes_per_word:
+        n_tables = work.codes_per_word
     for t in range(n_tables):
-        row = 4 * (c * per_word + t)
-        count = min(4, sizes[0] - row)
-        if row >= 4 * n_state_codes:
-            row += sizes[0] - 4 * n_state_codes
-            count = min(4, sizes[0] + sizes[1] - row)
-        first = shape[FIRST, WEIGHTS] + row * width + column
+        row, end = 4 * (first_code + t), shape.n_state_bits
+        if row >= 4 * shape.state_codes:
+            row += shape.n_state_bits - 4 * shape.state_codes
+            end = shape.n_inputs
+        first = row * width + column
         row0 = load(params, first)
-        row1 = load(params, first + width) if count > 1 else zero
-        row2 = load(params, first + 2 * width) if count > 2 else zero
-        row3 = load(params, first + 3 * width) if count > 3 else zero
-        tabulate(row0, row1, row2, row3, tables, t * SUMS)
+        row1 = load(params, first + width) if row + 1 < end else zero
+        row2 = load(params, first + 2 * width) if row + 2 < end else zero
+        row3 = load(params, first + 3 * width) if row + 3 < end else zero
+        tabulate(row0, row1, row2, row3, work.tables, t * SUMS)
     return n_tables
 
 
 @inner
-def first_layer(
-    params: Floats,
-    shape: Integers,
-    column: int,
-    codes: Words,
-    rows: int,
-    sizes: Any,
-    tables: Floats,
-    block: Floats,
-) -> Any:
+def first_layer(params: Floats, shape: Layout, column: int, rows: int, work: Scratch) -> Any:
     """Compute 32 columns of b1 + x W1, except for the last word of codes.
 
     Each sample adds one tabulated sum for every 4 inputs, instead of 4 products.
-    The partial sums are written to `block`, float32[rows, 32]. `preactivation` adds the last word of codes.
-    Its tables are left in `tables`, and their number is returned.
-    `sizes` are the numbers of state and goal bits.
+    The partial sums are written to work.block. `preactivation` adds the last word of codes. Its tables are
+    left in work.tables, and their number is returned.
     """
-    words = codes.shape[1]
+    words = work.code_words
     for c in range(words - 1):
-        n_tables = tabulate_weights(params, shape, column, c, words, sizes, tables)
-        bias = load(params, shape[FIRST, BIASES] + column)
+        n_tables = tabulate_weights(params, shape, column, c, work)
+        bias = load(params, shape.biases + column)
         for b in range(rows):
-            total = bias if c == 0 else load(block, b * LANES)
-            store(block, b * LANES, sum_lookup(total, get(codes, b * words + c), tables, n_tables))
-    return tabulate_weights(params, shape, column, words - 1, words, sizes, tables)
+            total = bias if c == 0 else load(work.block, b * LANES)
+            total = sum_lookup(total, work.codes[b * words + c], work.tables, n_tables)
+            store(work.block, b * LANES, total)
+    return tabulate_weights(params, shape, column, words - 1, work)
 
 
 @inlined
-def preactivation(bias: Any, codes: Words, b: int, tables: Floats, n_tables: int, block: Floats) -> Any:
+def preactivation(bias: Any, b: int, n_tables: int, work: Scratch) -> Any:
     """Return b1 + x W1 of sample b in 32 columns, after `first_layer`.
 
     `bias` is b1 in these columns.
     """
-    words = codes.shape[1]
-    total = bias if words == 1 else load(block, b * LANES)
-    return sum_lookup(total, get(codes, b * words + words - 1), tables, n_tables)
+    words = work.code_words
+    total = bias if words == 1 else load(work.block, b * LANES)
+    return sum_lookup(total, work.codes[b * words + words - 1], work.tables, n_tables)
 
 
 @inlined
@@ -207,44 +176,36 @@ def relu(x: Any) -> Any:
 
 
 @inlined
-def apply_flips(z: Any, params: Floats, weights: int, width: int, old: Words, new: Words, b: int) -> Any:
-    """Return z + (x_new - x_old) W1 of sample b, in 32 columns from `weights` on.
+def apply_flips(z: Any, params: Floats, shape: Layout, column: int, old: Words, new: Words, b: int) -> Any:
+    """Return z + (x_new - x_old) W1 of sample b in 32 columns.
 
     A changed bit adds or subtracts twice its row.
     """
-    words = old.shape[1]
+    words = shape.state_words
     for w in range(words):
-        now = get(new, b * words + w)
-        difference = now ^ get(old, b * words + w)
+        now = new[b * words + w]
+        difference = now ^ old[b * words + w]
         while difference != np.uint64(0):
             bit = lowest_bit(difference)
             difference &= difference - np.uint64(1)
             sign = np.float32(2.0) if (now >> np.uint64(bit)) & np.uint64(1) else np.float32(-2.0)
-            z = fma(splat(sign), load(params, weights + (64 * w + bit) * width), z)
+            z = fma(splat(sign), load(params, (64 * w + bit) * shape.width + column), z)
     return z
 
 
 @inner
-def update_preactivation(
-    params: Floats, shape: Integers, old: Words, new: Words, row: int, z: Floats
+def transpose_bits(
+    words: Words, n_bits: int, row_words: int, rows: int, column_words: int, square: Words, columns: Words
 ) -> None:
-    """Add (x_new - x_old) W1 to z[row] in all columns, as `apply_flips` does."""
-    width, weights, first = shape[FIRST, OUTPUTS], shape[FIRST, WEIGHTS], row * z.shape[1]
-    for column in range(0, width, LANES):
-        total = load(z, first + column)
-        store(z, first + column, apply_flips(total, params, weights + column, width, old, new, row))
-
-
-@inner
-def transpose_bits(words: Words, n_bits: int, square: Words, columns: Words, first_row: int) -> None:
-    """Transpose packed bits: bit b of columns[first_row + i] = bit i of words[b].
+    """Transpose packed bits: bit b of columns[i] = bit i of words[b].
 
     Blocks of 64 x 64 bits are transposed by swapping halves six times.
     """
-    for w in range(words.shape[1]):
-        for block in range(columns.shape[1]):
+    for w in range(row_words):
+        for block in range(column_words):
             for b in range(64):
-                square[b] = words[64 * block + b, w] if 64 * block + b < words.shape[0] else np.uint64(0)
+                row = 64 * block + b
+                square[b] = words[row * row_words + w] if row < rows else np.uint64(0)
             half, mask = 32, np.uint64(0x00000000FFFFFFFF)
             while half > 0:
                 for first in range(0, 64, 2 * half):
@@ -254,16 +215,20 @@ def transpose_bits(words: Words, n_bits: int, square: Words, columns: Words, fir
                         square[i + half] ^= swap
                 half >>= 1
                 mask ^= mask << np.uint64(half)
-            for i in range(min(64, n_bits - 64 * w)):
-                columns[first_row + 64 * w + i, block] = square[i]
+            n_columns = n_bits - 64 * w
+            if n_columns > 64:
+                n_columns = 64
+            for i in range(n_columns):
+                columns[(64 * w + i) * column_words + block] = square[i]
 
 
 @inner
 def first_layer_gradient(
     columns: Words,
-    first: int,
+    w: int,
+    words: int,
     n_tables: int,
-    shape: Integers,
+    shape: Layout,
     column: int,
     tables: Floats,
     sums: Floats,
@@ -272,16 +237,14 @@ def first_layer_gradient(
     """Compute d_W1 = x^T d_z in 32 columns, from 64 samples per call.
 
     Each input adds one tabulated sum for every 4 samples, instead of 4 products.
-    The samples are those from `first` on, with their d_z in `tables`. `columns` is the transposed batch.
-    Partial sums are kept in `sums`, float32[inputs, 32], whose rows are adjacent in memory.
+    The samples are those of word w of `columns`, the transposed batch with `words` words per row. Their d_z
+    are in `tables`. Partial sums are kept in `sums`, float32[inputs, 32], whose rows are adjacent in memory.
     The call for the last samples writes to `out`.
     """
-    inputs, width, weights, _ = shape[FIRST]
-    words, zero, w = columns.shape[1], splat(np.float32(0.0)), first >> 6
-    for i in range(inputs):
-        total = zero if first == 0 else load(sums, i * LANES)
-        total = sum_lookup(total, get(columns, i * words + w), tables, n_tables)
+    for i in range(shape.n_inputs):
+        total = splat(np.float32(0.0)) if w == 0 else load(sums, i * LANES)
+        total = sum_lookup(total, columns[i * words + w], tables, n_tables)
         if w == words - 1:
-            store(out, weights + i * width + column, total)
+            store(out, i * shape.width + column, total)
         else:
             store(sums, i * LANES, total)

@@ -4,8 +4,11 @@ A wide vector has 32 floats (2 AVX-512, 4 AVX or 8 NEON registers). A narrow one
 Numba does not vectorise short loops over several table rows, since it cannot rule out that the rows overlap.
 Loops over these types are 2 to 8 times faster.
 
-All functions are portable LLVM IR, and arithmetic accepts either width. Arrays must be C-contiguous.
-An index counts elements from the first one of the array. It is neither wrapped nor checked.
+All functions are portable LLVM IR, and arithmetic accepts either width.
+
+In kernels, an array is the address of its first element, so that little code is compiled to pass it on. It
+has no shape, and must be C-contiguous. An index counts elements from the first one. It is neither wrapped nor
+checked.
 """
 
 from __future__ import annotations
@@ -13,35 +16,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 from llvmlite import ir
-from numba import njit
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic, models, register_model
-from numpy.typing import NDArray
 
-if config.DISABLE_JIT:
-    raise ImportError("herfast needs compiled kernels: unset NUMBA_DISABLE_JIT")
+from herfast.networks.arrays import LANES, NARROW
+from herfast.networks.compiled.compiler import KernelCompiler
 
-LANES, NARROW = 32, 8
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
-
 # No nnan or ninf: NaN and infinity must remain visible when a network diverges.
-# No reassoc: sums keep the order of the source code. So kernels loaded from the cache, which are optimised
-# once more, give the same bits as kernels just compiled.
+# No reassoc: sums keep the order of the source code.
 FASTMATH = ("contract", "nsz")
 
 
 def inner(function: F, **options: Any) -> F:
-    """Compile a function that only other kernels call.
+    """Compile a function for other kernels, or as an entry point.
 
-    It is linked into its callers, has no Python or C wrapper, and cannot allocate memory.
+    It cannot be called from Python and cannot allocate memory. The setting NUMBA_DISABLE_JIT has no effect.
     """
+    options |= {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy", "boundscheck": False}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
-    compiled: F = njit(fastmath=set(FASTMATH), error_model="numpy", **options)(function)
+    compiled: F = CPUDispatcher(function, {}, options, KernelCompiler)
     return compiled
 
 
@@ -70,10 +67,9 @@ register_model(_Vector)(lambda manager, vector: models.PrimitiveModel(manager, v
 _wide, _narrow = _Vector(LANES), _Vector(NARROW)
 
 
-def _pointer(context: Any, builder: Any, signature: Any, args: Any, element: Any) -> Any:
-    """Return a pointer of type `element` to element args[1] of the array args[0]."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.bitcast(builder.gep(array.data, [args[1]]), element.as_pointer())
+def _pointer(builder: Any, args: Any, element: Any) -> Any:
+    """Return a pointer of type `element` to element args[1] of the array at args[0]."""
+    return builder.bitcast(builder.gep(args[0], [args[1]]), element.as_pointer())
 
 
 def _folded(builder: Any, a: Any, b: Any, lanes: Any, others: Any) -> Any:
@@ -83,21 +79,16 @@ def _folded(builder: Any, a: Any, b: Any, lanes: Any, others: Any) -> Any:
 
 
 @intrinsic
-def get(typingctx: Any, array: Any, index: Any) -> Any:
-    """Return the scalar array[index]."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature, args, context.get_data_type(array.dtype))
-        return context.unpack_value(builder, array.dtype, pointer)
-
-    return array.dtype(array, types.intp), codegen
+def offset(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return the part of an array from element `index` on."""
+    return array(array, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
 
 
 def _loads(vector: Any) -> Any:
     """Return the intrinsic that loads a vector from a float32 array."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, signature, args, vector.ir), align=4)
+        return builder.load(_pointer(builder, args, vector.ir), align=4)
 
     return intrinsic(lambda typingctx, array, index: (vector(array, types.intp), codegen))
 
@@ -111,7 +102,19 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Set array[index : index + lanes] = value."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, signature, args, value.ir), align=4)
+        builder.store(args[2], _pointer(builder, args, value.ir), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def store_integers(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Set array[index : index + 32], int32, to a wide vector of whole numbers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integers = ir.VectorType(_INDEX, LANES)
+        builder.store(builder.fptosi(args[2], integers), _pointer(builder, args, integers), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), codegen
@@ -151,7 +154,7 @@ def _arithmetic(instruction: str) -> Any:
     return intrinsic(lambda typingctx, a, b: (a(a, b), codegen))
 
 
-add, sub, mul = _arithmetic("fadd"), _arithmetic("fsub"), _arithmetic("fmul")
+add, sub, mul, divide = map(_arithmetic, ("fadd", "fsub", "fmul", "fdiv"))
 
 
 @intrinsic
@@ -159,6 +162,26 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """Return a * b + c, one instruction on processors that have it."""
     return a(a, b, c), lambda context, builder, signature, args: builder.fadd(
         builder.fmul(args[0], args[1], flags=FASTMATH), args[2], flags=FASTMATH
+    )
+
+
+@intrinsic
+def square_root(typingctx: Any, x: Any) -> Any:
+    """Return the correctly rounded square roots of the lanes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        name = f"llvm.sqrt.v{x.ir.count}f32"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.ir, [x.ir]), name)
+        return builder.call(function, args)
+
+    return x(x), codegen
+
+
+@intrinsic
+def where_greater(typingctx: Any, x: Any, y: Any, value: Any, other: Any) -> Any:
+    """Return value if x > y, else other. NaN is not greater."""
+    return x(x, x, x, x), lambda context, builder, signature, args: builder.select(
+        builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3]
     )
 
 
@@ -186,7 +209,7 @@ def store_sums(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         ab, cd = (_folded(builder, args[i], args[i + 1], even, odd) for i in (2, 4))
         sums = _folded(builder, ab, cd, even, odd)
-        pointer = _pointer(context, builder, signature, args, ir.VectorType(_FLOAT, 4))
+        pointer = _pointer(builder, args, ir.VectorType(_FLOAT, 4))
         builder.store(_folded(builder, sums, sums, range(4), range(4, 8)), pointer, align=4)
         return context.get_dummy_value()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from herfast.common.batches import Minibatches
-from herfast.networks.kernels.arrays import Network, UpdateOptions, Workspace
+from herfast.networks.arrays import LANES, Floats, Integers, Layout, Network, UpdateOptions, Workspace
 from herfast.networks.kernels.forward import (
     add_products,
     all_products,
@@ -16,90 +16,99 @@ from herfast.networks.kernels.forward import (
     max_and_argmax,
     values_of,
 )
-from herfast.networks.kernels.packed_layer import FIRST, apply_flips, encode, first_layer, preactivation, relu
-from herfast.networks.kernels.simd import LANES, Integers, inner, load, store
+from herfast.networks.kernels.packed_layer import (
+    apply_flips,
+    encode,
+    first_layer,
+    preactivation,
+    relu,
+)
+from herfast.networks.kernels.simd import inner, load, offset, store
 
 
 @inner
 def online_pass(
-    online: Network, shape: Integers, batch: Minibatches, options: UpdateOptions, work: Workspace
+    online: Network, shape: Layout, batch: Minibatches, options: UpdateOptions, work: Workspace
 ) -> None:
     """Evaluate the online network at s and, with double_q, at s'.
 
     Sets scratch.h to the activations at s, and q_taken = Q(s, a_t).
     With double_q, also sets scratch.best = argmax_a Q(s', a).
     """
-    scratch, rows, params = work.scratch, batch.states.shape[0], online.params
-    stride = scratch.h.shape[2]
-    _, width, weights, biases = shape[FIRST]
-    encode(batch.states, batch.goals, options.sizes, scratch.codes)
-    for column in range(0, width, LANES):
-        n_tables = first_layer(
-            params, shape, column, scratch.codes, rows, options.sizes, scratch.tables, scratch.block
-        )
-        bias = load(params, biases + column)
+    scratch, params = work.scratch, online.params
+    rows, stride, layer_size = scratch.rows, shape.stride, scratch.rows * shape.stride
+    encode(batch.states, batch.goals, rows, shape, scratch)
+    for column in range(0, shape.width, LANES):
+        n_tables = first_layer(params, shape, column, rows, scratch)
+        bias = load(params, shape.biases + column)
         for b in range(rows):
-            z = preactivation(bias, scratch.codes, b, scratch.tables, n_tables, scratch.block)
-            store(scratch.h[0], b * stride + column, relu(z))
+            z = preactivation(bias, b, n_tables, scratch)
+            store(scratch.h, b * stride + column, relu(z))
             if options.double_q:
-                z = apply_flips(z, params, weights + column, width, batch.states, batch.next_states, b)
-                store(work.h_next[0], b * stride + column, relu(z))
-    hidden_layers(params, shape, scratch.h, rows)
-    all_products(scratch.h, online, shape, batch.actions, work.products)
-    values_of(batch.actions, work.products, online, shape, work.q_taken)
+                z = apply_flips(z, params, shape, column, batch.states, batch.next_states, b)
+                store(work.h_next, b * stride + column, relu(z))
+    last = shape.n_dense * layer_size
+    hidden_layers(shape.dense, params, shape, scratch.h, layer_size, rows)
+    all_products(offset(scratch.h, last), online, shape, work.taken, rows, work.products)
+    values_of(work.taken, rows, work.products, online, shape, work.q_taken)
     if options.double_q:
-        hidden_layers(params, shape, work.h_next, rows)
-        all_values(work.h_next, rows, online, shape, scratch.q)
-        max_and_argmax(scratch.q, scratch.max_q, scratch.best)
+        hidden_layers(shape.dense, params, shape, work.h_next, layer_size, rows)
+        all_values(offset(work.h_next, last), rows, online, shape, scratch.q, scratch.padded_rows)
+        max_and_argmax(scratch.q, scratch.padded_rows, shape.n_actions, rows, scratch.max_q, scratch.best)
 
 
 @inner
 def target_pass(
-    target: Network, shape: Integers, batch: Minibatches, options: UpdateOptions, work: Workspace
+    h_target: Floats | None,
+    dense: Integers | None,
+    target: Network,
+    shape: Layout,
+    batch: Minibatches,
+    options: UpdateOptions,
+    work: Workspace,
 ) -> None:
-    """Evaluate the target network at s' and, with advantage_gap > 0, at s.
+    """Evaluate the target network at s' and, for the advantage gap, at s.
 
     Sets work.q_next = Q_target(s', best), or max_a Q_target(s', a) without double_q.
-    With advantage_gap > 0, also sets work.gap = max_a Q_target(s, a) - Q_target(s, a_t).
+    With `h_target`, also sets work.gap = max_a Q_target(s, a) - Q_target(s, a_t).
     Must be called after `online_pass`, which sets scratch.best and the codes of s that the gap reuses.
+    `h_target` and `dense` are those of `work` and `shape`. Code that they exclude is not compiled.
     """
-    scratch, rows, params = work.scratch, batch.states.shape[0], target.params
-    stride = scratch.h.shape[2]
+    scratch, params = work.scratch, target.params
+    rows, stride, layer_size = scratch.rows, shape.stride, scratch.rows * shape.stride
     # With double_q and one hidden layer, the activations at s' are not used again. So the products with the
     # output layer are computed here and the activations are not stored, which saves 1 us.
-    chosen = options.double_q and shape.shape[0] == 2
-    _, width, weights, biases = shape[FIRST]
-    gap = options.advantage_gap > 0.0
-    if not gap:
-        encode(batch.next_states, batch.goals, options.sizes, scratch.codes)
-    for column in range(0, width, LANES):
-        n_tables = first_layer(
-            params, shape, column, scratch.codes, rows, options.sizes, scratch.tables, scratch.block
-        )
-        bias = load(params, biases + column)
+    fused = options.double_q and shape.n_dense == 0
+    if h_target is None:
+        encode(batch.next_states, batch.goals, rows, shape, scratch)
+    for column in range(0, shape.width, LANES):
+        n_tables = first_layer(params, shape, column, rows, scratch)
+        bias = load(params, shape.biases + column)
         for b in range(rows):
-            z = preactivation(bias, scratch.codes, b, scratch.tables, n_tables, scratch.block)
-            if gap:
-                store(work.h_target[0], b * stride + column, relu(z))
-                z = apply_flips(z, params, weights + column, width, batch.states, batch.next_states, b)
-            if chosen:
-                add_products(relu(z), target, shape, scratch.best[b], column, work.products, b)
+            z = preactivation(bias, b, n_tables, scratch)
+            if h_target is not None:
+                store(h_target, b * stride + column, relu(z))
+                z = apply_flips(z, params, shape, column, batch.states, batch.next_states, b)
+            if fused:
+                best = np.int64(scratch.best[b])
+                add_products(relu(z), target, shape, best, column, work.products, b)
             else:
-                store(work.h_next[0], b * stride + column, relu(z))
-    hidden_layers(params, shape, work.h_next, rows)
+                store(work.h_next, b * stride + column, relu(z))
+    q, q_row, last = scratch.q, scratch.padded_rows, shape.n_dense * layer_size
+    hidden_layers(dense, params, shape, work.h_next, layer_size, rows)
     if options.double_q:
-        if not chosen:
-            all_products(work.h_next, target, shape, scratch.best, work.products)
-        values_of(scratch.best, work.products, target, shape, work.q_next)
+        if dense is not None:
+            all_products(offset(work.h_next, last), target, shape, scratch.best, rows, work.products)
+        values_of(scratch.best, rows, work.products, target, shape, work.q_next)
     else:
-        all_values(work.h_next, rows, target, shape, scratch.q)
-        max_and_argmax(scratch.q, work.q_next, scratch.best)
-    if gap:
-        hidden_layers(params, shape, work.h_target, rows)
-        all_values(work.h_target, rows, target, shape, scratch.q)
-        max_and_argmax(scratch.q, work.gap, scratch.best)
+        all_values(offset(work.h_next, last), rows, target, shape, q, q_row)
+        max_and_argmax(q, q_row, shape.n_actions, rows, work.q_next, scratch.best)
+    if h_target is not None:
+        hidden_layers(dense, params, shape, h_target, layer_size, rows)
+        all_values(offset(h_target, last), rows, target, shape, q, q_row)
+        max_and_argmax(q, q_row, shape.n_actions, rows, work.gap, scratch.best)
         for b in range(rows):
-            work.gap[b] -= scratch.q[np.int64(batch.actions[b]), b]
+            work.gap[b] -= q[np.int64(work.taken[b]) * q_row + b]
 
 
 @inner
@@ -114,7 +123,7 @@ def temporal_difference(batch: Minibatches, options: UpdateOptions, work: Worksp
     - hindsight_bound: y is at least -(1 - gamma^(j - 1)) / (1 - gamma), if j = steps_to_goal > 0.
     - advantage_gap: y is reduced by advantage_gap times work.gap.
     """
-    rows = batch.states.shape[0]
+    rows = work.scratch.rows
     worst = -1.0 / (1.0 - options.gamma)
     loss = 0.0
     for b in range(rows):

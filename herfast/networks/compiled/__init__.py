@@ -1,0 +1,1 @@
+"""Compiled kernels: compilation, cache on disk, and calls."""
