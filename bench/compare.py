@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PEERS = {  # name: script, required package, True if it compiles and so has a slower first run
@@ -142,20 +143,25 @@ def run(script, *args, **environment):
 def measure(name, n_bits, repeats):
     """Return a row of the table: medians over seeds, and the range of the warm time.
 
-    A peer that compiles runs twice in each process, cold and warm. herfast has a cache on disk, so only its
-    first process is cold. `cached` is the first run of the following processes.
+    The first run is measured from the start of its process, so that imports count. A peer that compiles runs
+    again in the same process, warm. herfast has a cache on disk, which is empty for each seed's process.
+    `cached` is the first run of another process, with the cache that this one filled.
     """
     script, _, compiles = PEERS[name]
     epochs = EPOCHS.get(n_bits, 2)
-    with tempfile.TemporaryDirectory() as cache:
-        runs = []
-        for seed in range(repeats):
-            print(f"{n_bits} bits, {name}, seed {seed} ...", file=sys.stderr, flush=True)
-            sizes = ("--bits", n_bits, "--epochs", epochs, "--seed", seed, "--runs", 2 if compiles else 1)
-            runs.append(run(script, *sizes, NUMBA_CACHE_DIR=cache))
-    first, warm = ([one["seconds"][place] for one in runs] for place in (0, -1))
+    runs, first, cached = [], [], []
+    for seed in range(repeats):
+        print(f"{n_bits} bits, {name}, seed {seed} ...", file=sys.stderr, flush=True)
+        sizes = ("--bits", n_bits, "--epochs", epochs, "--seed", seed)
+        with tempfile.TemporaryDirectory() as cache:
+            started = time.time()
+            runs.append(run(script, *sizes, "--runs", 2 if compiles else 1, NUMBA_CACHE_DIR=cache))
+            first.append(runs[-1]["ended"][0] - started)
+            if name == "herfast":
+                started = time.time()
+                cached.append(run(script, *sizes, NUMBA_CACHE_DIR=cache)["ended"][0] - started)
+    warm = [one["seconds"][-1] for one in runs]
     busy = sum(one["processor_seconds"][-1] for one in runs) / sum(warm)
-    keeps = name == "herfast"
     success = [statistics.median(epoch) for epoch in zip(*(one["success"] for one in runs), strict=True)]
     is_judged = n_bits == 20 and epochs >= EPOCHS[20]
     assert all(one["threads"] in (1, None) for one in runs), f"{name} used several threads"
@@ -164,8 +170,8 @@ def measure(name, n_bits, repeats):
         "bits": n_bits,
         "epochs": epochs,
         "seeds": repeats,
-        "cold": first[0] if keeps else statistics.median(first),
-        "cached": statistics.median(first[1:]) if keeps and repeats > 1 else None,
+        "first_run": statistics.median(first),
+        "cached": statistics.median(cached) if cached else None,
         "warm": statistics.median(warm),
         "lowest": min(warm),
         "highest": max(warm),
@@ -219,7 +225,7 @@ def show(measured):
         sep=", ",
     )
     print(*measured["skipped"], sep="\n")
-    head = f"{'peer':8} {'bits':>4} {'epochs':>6} {'seeds':>5} {'cold s':>7} {'warm s':>7} {'spread s':>13} "
+    head = f"{'peer':8} {'bits':>4} {'epochs':>6} {'seeds':>5} {'first s':>7} {'warm s':>7} {'spread s':>13} "
     head += f"{'ms/cycle':>8} {'us/update':>9} {'steps':>7} {'episodes':>8} {'updates':>7}  success per epoch"
     print(head)
     for row in measured["rows"]:
@@ -228,7 +234,7 @@ def show(measured):
         success = " ".join(f"{rate:.2f}" for rate in row["success"])
         print(
             f"{row['peer']:8} {row['bits']:4} {row['epochs']:6} {row['seeds']:5} "
-            f"{row['cold']:7.2f} {row['warm']:7.2f} {spread:>13} "
+            f"{row['first_run']:7.2f} {row['warm']:7.2f} {spread:>13} "
             f"{row['ms_per_cycle']:8.2f} {row['us_per_update']:9.0f} {row['env_steps']:7.0f} "
             f"{row['episodes']:8} {row['updates']:7}  {success}{mark}"
         )

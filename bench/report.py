@@ -34,9 +34,10 @@ BUFFERS = {**NAMES, "herfast": "herfast, HindsightReplay", "sb3": "Stable-Baseli
 PROTOCOL = """\
 All follow the notebook's protocol: a 2n-256-n network, Adam 1e-3, gamma 0.98, final goals with k = 1; a cycle
 is 16 episodes, then 40 updates of 128 and a copy to the target network, an epoch 50 cycles. Success is that
-of the training episodes, exploration included. "First run" starts with nothing compiled, imports not counted;
-"again" is the second run in the same process, or the first one where nothing is compiled. An update includes
-drawing its minibatch.
+of the training episodes, exploration included. "First run" is the time from the start of the process to the
+end of its first run: imports are counted, and nothing is compiled before. "Again" is the second run in the
+same process, or the first one without imports where nothing is compiled. An update includes drawing its
+minibatch.
 
 How they differ: herfast also plays 100 greedy test episodes an epoch. herfast, JAX and PyTorch play 16
 episodes in lockstep, NumPy, as the notebook does, and Stable-Baselines3 one at a time. JAX's updates are
@@ -119,17 +120,17 @@ def table(rows):
     ours = next((row["warm"] for row in rows if row["peer"] == "herfast"), None)
     title = f"{first['bits']} bits, {first['epochs']} epochs: "
     title += f"{first['episodes']:,} episodes, {first['updates']:,} updates"
-    if solved(first) is None:
+    if first["solved"] is None:  # the epochs are too few
         title += "; too few to solve the task, so only the times are comparable"
     lines = [
-        "| | first run, s | again, s | times herfast's | a cycle, ms | an update, µs | steps "
+        "| | first run with imports, s | again, s | times herfast's | a cycle, ms | an update, µs | steps "
         "| success per epoch |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in sorted(rows, key=lambda row: (solved(row) is False, row["warm"])):
+    for row in sorted(rows, key=lambda row: (row["solved"] is False, row["warm"])):
         ratio = f"{row['warm'] / ours:.1f}" if ours else ""
         success = " ".join(f"{rate:.2f}" for rate in row["success"])
-        if solved(row) is False:
+        if row["solved"] is False:
             success += " (not solved)"
         cells = (NAMES[row["peer"]], first_run(row), again(row), ratio, f"{row['ms_per_cycle']:.2f}")
         lines.append(
@@ -138,17 +139,9 @@ def table(rows):
     return [title + ".", "\n".join(lines)]
 
 
-def solved(row):
-    """Return True if the peer solved the task, None if the epochs are too few.
-
-    Files of earlier versions have the key "learnt" instead of "solved".
-    """
-    return row.get("solved", row.get("learnt"))
-
-
 def first_run(row):
     cached = f" ({row['cached']:.2f} once its kernels are on disk)" if row["cached"] else ""
-    return f"{row['cold']:.2f}{cached}"
+    return f"{row['first_run']:.2f}{cached}"
 
 
 def again(row):

@@ -13,7 +13,7 @@ import pytest
 
 from herfast import Agent, BitFlip
 from herfast.common.bits import _core
-from herfast.networks.kernels import entry_points
+from herfast.networks.compiled import entry_points
 
 
 class Clock:
@@ -32,20 +32,22 @@ class Clock:
         return timed
 
 
-COMPILED = {
-    "updates": [(entry_points, "fit")],
-    "acting": [(entry_points, "act")],
-    "core": [(_core, "bitflip_reset"), (_core, "bitflip_step"), (_core, "ring_add"), (_core, "ring_sample")],
-}
+KERNELS = {"updates": entry_points.fit, "acting": entry_points.act}
+CORE = ("bitflip_reset", "bitflip_step", "ring_add", "ring_sample")
 
 
 def learn_with_clocks(agent, epochs):
     """Return the wall time of `learn` and of each group of compiled functions in it."""
-    clocks = {group: Clock() for group in COMPILED}
+    clocks = {group: Clock() for group in (*KERNELS, "core")}
+    calls = {kernel: clocks[group](entry_points.Call.__call__) for group, kernel in KERNELS.items()}
+
+    def timed_call(call, *args):
+        return calls[call._entry_point](call, *args)
+
     with ExitStack() as stack:
-        for group, functions in COMPILED.items():
-            for module, name in functions:
-                stack.enter_context(mock.patch.object(module, name, clocks[group](getattr(module, name))))
+        stack.enter_context(mock.patch.object(entry_points.Call, "__call__", timed_call))
+        for name in CORE:
+            stack.enter_context(mock.patch.object(_core, name, clocks["core"](getattr(_core, name))))
         start = time.perf_counter()
         agent.learn(epochs=epochs)
         wall = time.perf_counter() - start

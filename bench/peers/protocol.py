@@ -106,12 +106,13 @@ def main(train):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=int, default=1, help="number of identical runs; the first one is cold")
     args = parser.parse_args()
-    protocol, seconds, processor_seconds = Protocol(args.bits, args.epochs), [], []
+    protocol, seconds, processor_seconds, ended = Protocol(args.bits, args.epochs), [], [], []
     for _ in range(args.runs):
         start, processor_start = time.perf_counter(), time.process_time()
         result = train(protocol, args.seed)
         seconds.append(time.perf_counter() - start)
         processor_seconds.append(time.process_time() - processor_start)
+        ended.append(time.time())
     assert result.updates == protocol.updates
     assert result.episodes == protocol.cycles * protocol.episodes_per_cycle
     update_seconds = result.update_seconds() if callable(result.update_seconds) else result.update_seconds
@@ -121,6 +122,7 @@ def main(train):
             {
                 "seconds": seconds,
                 "processor_seconds": processor_seconds,
+                "ended": ended,  # time of day, from which compare.py subtracts the start of the process
                 "us_per_update": update_seconds / result.updates * 1e6,
                 "success": [round(float(rate), 4) for rate in success],
                 "env_steps": int(result.env_steps),
