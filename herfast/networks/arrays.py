@@ -42,10 +42,8 @@ class Layout(NamedTuple):
     biases: int  # offset of the first layer's biases
     last_width: int  # inputs of the output layer
     stride: int  # outputs of the widest hidden layer
-    n_dense: int  # number of hidden layers after the first
-    dense: (
-        Integers | None
-    )  # [n_dense, 4]: inputs, outputs, offsets of weights and biases; None if n_dense = 0
+    n_dense: int  # number of hidden layers after the first, D
+    dense: Integers | None  # [D, 4]: inputs, outputs, offsets of weights and biases; None if D = 0
     output: int  # offset of the output layer
     value: int | None  # offset of V; None without dueling
 

@@ -97,8 +97,7 @@ class QNetwork(FixedAttributes):
         self._target = self._network(target)
         self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
         self._options = UpdateOptions(*[getattr(config, name) for name in UpdateOptions._fields])
-        self._batch_size = 0
-        self._fit: Call | None = None  # for that batch size
+        self._fit: tuple[int, Call] | None = None  # batch size, and the kernel for it
 
     @property
     def config(self) -> Config:
@@ -261,21 +260,21 @@ class QNetwork(FixedAttributes):
         """
         batches = inputs.checked_minibatches(batches, self.n_state_bits, self.n_goal_bits, self.n_actions)
         n_updates, batch_size = batches.actions.shape
-        if self._fit is None or self._batch_size != batch_size:
-            self._fit = self._fit_call(batch_size)
+        if self._fit is None or self._fit[0] != batch_size:
+            self._fit = (batch_size, self._fit_call(batch_size))
+        _, fit = self._fit
         losses = np.empty(n_updates)
         rates = self.config.learning_rates(self.updates, n_updates)
         chunk_size = max(1, MAX_CALL_OPERATIONS // (batch_size * self._online.params.size))
         for start in range(0, n_updates, chunk_size):
             chunk = slice(start, start + chunk_size)
             arrays = [array[chunk] for array in batches]
-            self._fit(*arrays, len(arrays[0]), rates[chunk], self._count, losses[chunk])
+            fit(*arrays, len(arrays[0]), rates[chunk], self._count, losses[chunk])
         return losses
 
     def _fit_call(self, batch_size: int) -> Call:
         """Return the kernel for updates on this number of samples."""
         work = workspace(batch_size, self._shape, with_gap=self.config.advantage_gap > 0)
-        self._batch_size = batch_size
         return entry_points.fit.bind(self._online, self._target, self._shape, self._adam, self._options, work)
 
     def _network(self, params: Floats) -> Network:

@@ -76,6 +76,24 @@ def test_one_call_of_many_updates_equals_many_calls(updates_per_call, n_calls, m
             assert (array == many.parameters(which)[name]).all(), (which, name)
 
 
+def test_an_interrupted_first_update_leaves_the_network_usable(monkeypatch):
+    """The kernel was not bound to the memory for another batch size."""
+    rng = np.random.default_rng(0)
+    large, small = random_minibatches(rng, 1, 64, 8, 8, 8), random_minibatches(rng, 1, 4, 8, 8, 8)
+    networks = [QNetwork(8, config=Config(hidden=(40,)), seed=0) for _ in range(2)]
+    for network in networks:
+        network.fit(large)
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(entry_points.fit, "bind", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            networks[0].fit(small)
+    assert networks[0].fit(small).tolist() == networks[1].fit(small).tolist()
+
+
 def test_target_network_is_copied_every_target_update():
     network = QNetwork(8, config=Config(hidden=(40,), target_update=2), seed=0)
     rng = np.random.default_rng(0)

@@ -32,6 +32,8 @@ from herfast.networks.compiled.native_code import OPTIMISATION, target_machine
 
 types: Any = numba_types
 _SLOT = ir.IntType(64)
+# Functions that object files may need, besides those that LLVM adds, such as memset.
+_SYMBOLS = {"pow", "sqrt"}
 
 
 class _KernelLibrary(JITCodeLibrary):
@@ -157,6 +159,9 @@ def compile_kernel(function: Any, name: str, bound: Sequence[Any], others: Seque
         options = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION)
         passes = llvm.create_pass_builder(machine, options)
         passes.getModulePassManager().run(module, passes)
+        unknown = {part.name for part in module.functions if part.is_declaration} - _SYMBOLS
+        if any(not part.startswith("llvm.") for part in unknown):
+            raise RuntimeError(f"kernels must call no functions of Numba, got {sorted(unknown)}")
         code: bytes = machine.emit_object(module)
         return code
 

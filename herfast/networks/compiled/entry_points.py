@@ -7,6 +7,7 @@ on disk. Numba is imported only to compile.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from threading import RLock
 from typing import Any
@@ -22,6 +23,15 @@ NOTICE = "herfast: compiling kernels (once per kind of agent, 2 seconds on a fas
 
 _lock = RLock()  # a signal handler may act while the same thread compiles
 _notice_printed = False
+
+
+def _after_fork() -> None:
+    """Replace the lock, which another thread of the parent may hold."""
+    global _lock
+    _lock = RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class EntryPoint:
@@ -81,12 +91,24 @@ class Call:
         self._slots = flattened(bound)
         self._address = address(self._slots)
         self._function: Function | None = None
+        self._dtypes: list[np.dtype[Any] | None] = []  # of the arguments, None for integers
 
     def __call__(self, *arguments: Any) -> None:
-        """Call the kernel, without the GIL, with C-contiguous arrays and integers."""
+        """Call the kernel, without the GIL, with C-contiguous arrays and integers.
+
+        Raises TypeError if the dtype of an array is not that of the first call.
+        """
         if self._function is None:
+            self._dtypes = [getattr(value, "dtype", None) for value in arguments]
             self._function = self.entry_point.function(self._bound, arguments)
-        numbers = [id(value) if isinstance(value, np.ndarray) else value for value in arguments]
+        numbers = []
+        for value, dtype in zip(arguments, self._dtypes, strict=True):
+            if dtype is None:
+                numbers.append(value)
+            elif value.dtype == dtype:
+                numbers.append(id(value))
+            else:
+                raise TypeError(f"an array must have dtype {dtype} as in the first call, got {value.dtype}")
         self._function.call(self._address, *numbers)
 
 

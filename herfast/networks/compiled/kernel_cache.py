@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import llvmlite
+import numpy as np
 
 from herfast.common.atomic_file import check_not_special, write_file
 from herfast.common.console import print_to_stderr
@@ -102,6 +104,7 @@ def _read(path: Path, loaded: Callable[[bytes], T]) -> T | None:
         OSError: the file cannot be read.
         ValueError: the file is damaged.
     """
+    digest = _digest()  # before the sources can change
     check_not_special(path)
     try:
         content = path.read_bytes()
@@ -110,7 +113,7 @@ def _read(path: Path, loaded: Callable[[bytes], T]) -> T | None:
     body = content[_DIGEST_SIZE:]
     if content[:_DIGEST_SIZE] != hashlib.sha256(body).digest():
         raise ValueError(f"{path.name} is damaged")
-    if body[:_DIGEST_SIZE] != _digest():
+    if body[:_DIGEST_SIZE] != digest:
         return None
     return loaded(body[_DIGEST_SIZE:])
 
@@ -134,9 +137,11 @@ def _write(path: Path, code: bytes) -> bool:
 def _file_name(name: str, signature: str) -> str:
     """Return the name of a file.
 
-    Code for another processor, build of Python or installation of this package has another one.
+    Code for another processor, Python or installation of this package, or for debugging Numba, has another.
     """
-    key = repr((signature, processor(), object.__basicsize__, __file__))
+    python = (sys.implementation.cache_tag, object.__basicsize__)
+    debugging = sorted(setting for setting in os.environ.items() if setting[0].startswith("NUMBA_DEBUG"))
+    key = repr((signature, processor(), python, debugging, __file__))
     return f"{name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.o"
 
 
@@ -146,7 +151,7 @@ def _digest() -> bytes:
     networks = Path(__file__).parents[1]
     paths = [*sorted(networks.glob("kernels/*.py")), *sorted(networks.glob("compiled/*.py"))]
     paths += [networks / "arrays.py", networks.parent / "common" / "batches.py"]
-    versions = f"{importlib.metadata.version('numba')} {llvmlite.__version__}"
+    versions = f"{importlib.metadata.version('numba')} {llvmlite.__version__} {np.__version__}"
     return hashlib.sha256(versions.encode() + b"".join(path.read_bytes() for path in paths)).digest()
 
 

@@ -23,6 +23,7 @@ def _initialize() -> None:
     llvm.initialize_native_asmprinter()
 
 
+@cache
 def processor() -> tuple[str, str, str]:
     """Return target, processor and its features in LLVM's names."""
     features = llvm.get_host_cpu_features().flatten()

@@ -78,10 +78,8 @@ def dense_gradients(
     """
     if dense is not None:
         rows, stride, layer_size = work.scratch.rows, shape.stride, work.scratch.rows * shape.stride
-        last_h, last_d_z = (
-            offset(work.scratch.h, shape.n_dense * layer_size),
-            offset(work.d_z, shape.n_dense * layer_size),
-        )
+        last_h = offset(work.scratch.h, shape.n_dense * layer_size)
+        last_d_z = offset(work.d_z, shape.n_dense * layer_size)
         for b in range(rows):
             for column in range(0, shape.last_width, LANES):
                 d_z_b = output_gradient(online, shape, column, b, last_h, work, adam)

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.processes import OBEY_PERMISSIONS, run_python
@@ -269,7 +270,12 @@ def test_other_versions_of_the_compilers_change_the_digest(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("processor", lambda: ("arm64", "a64fx", "+sve")), ("__file__", "/other/herfast/kernel_cache.py")],
+    [
+        ("processor", lambda: ("arm64", "a64fx", "+sve")),
+        ("__file__", "/other/herfast/kernel_cache.py"),
+        ("sys", SimpleNamespace(implementation=SimpleNamespace(cache_tag="cpython-399"))),
+    ],
+    ids=["processor", "installation", "Python"],
 )
 def test_other_processors_and_installations_have_files_of_their_own(filled, monkeypatch, name, value):
     """Such machines, or environments with different versions, share a folder."""
@@ -281,6 +287,15 @@ def test_other_processors_and_installations_have_files_of_their_own(filled, monk
     assert use("int") == (1, [])
     assert len(files(filled)) == 2
     assert set(first) < set(files(filled))
+
+
+def test_code_for_debugging_has_a_file_of_its_own(filled, monkeypatch):
+    """Numba then adds to the code."""
+    with monkeypatch.context() as patch:
+        patch.setenv("NUMBA_DEBUG_JIT", "1")
+        assert use("int") == (0, [])
+    assert use("int") == (1, [])
+    assert len(files(filled)) == 2
 
 
 def test_the_folder_of_the_package_comes_first(folders):

@@ -15,7 +15,8 @@ from herfast.networks.kernels import packed_layer
 from herfast.networks.kernels.simd import inner, load, splat, store
 
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 47, 48, 49, 63, 64, 65, 127, 128, 129, 1000]
-ROWS = [1, 2, 3, 5, 33]
+ROWS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129]
+FEW_ROWS = [1, 2, 3, 5, 33]
 BATCHES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 128, 129, 512]
 
 
@@ -111,7 +112,7 @@ def goal_sizes(n_bits):
 def test_codes_equal_the_reference(n_bits):
     rng = np.random.default_rng(n_bits)
     for n_goal_bits in goal_sizes(n_bits):
-        for rows in ROWS:
+        for rows in ROWS[1:]:
             state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
             shape = layout(n_bits, n_goal_bits, (32,), 2, dueling=False)
             found = encoded(state_bits, goal_bits, shape).codes
@@ -147,7 +148,7 @@ def test_sum_lookup_adds_the_selected_entries(n_tables):
 def test_preactivations_equal_the_reference(n_bits):
     rng = np.random.default_rng(n_bits)
     for n_goal_bits in goal_sizes(n_bits):
-        for rows, width in zip(ROWS, [32, 64, 96, 32, 64], strict=True):
+        for rows, width in zip(FEW_ROWS, [32, 64, 96, 32, 64], strict=True):
             layer = FirstLayer(rng, n_bits, n_goal_bits, width)
             state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
             x = reference.inputs(state_bits, goal_bits)
