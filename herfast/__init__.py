@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from herfast.callbacks.text_logs import JsonLines
     from herfast.common.batches import Minibatches, Trajectories
     from herfast.common.bits import pack_bits, unpack_bits
-    from herfast.common.version import __version__ as __version__
     from herfast.config import Config
     from herfast.dqn.agent import Agent
     from herfast.dqn.diagnosis import Diagnosis
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from herfast.experiments.sweep import sweep
     from herfast.networks.q_network import QNetwork
     from herfast.replay.hindsight_replay import HindsightReplay
+    from herfast.version import __version__ as __version__
 
 __all__ = [
     "Agent",
@@ -52,7 +52,7 @@ __all__ = [
 
 # The module of each public name.
 _EXPORTS = {
-    "__version__": "common.version",
+    "__version__": "version",
     "Agent": "dqn.agent",
     "BitFlip": "envs.bit_flip",
     "Config": "config",

@@ -58,6 +58,7 @@ def train(
     out: Path | None,
     overwrite: bool,
     checkpoint_every: int,
+    threads: int | None,
     config: Config,
 ) -> int:
     """Train an agent and write the run to its folder.
@@ -73,7 +74,7 @@ def train(
             from herfast.dqn.agent import Agent
 
             fields = asdict(config)
-            agent = Agent(env, preset=preset, seed=seed, **fields)
+            agent = Agent(env, preset=preset, seed=seed, threads=threads, **fields)
             held.enter_context(locked(folder))
             check_folder_free(folder, overwrite)
             create_run(folder, describe_run(env, preset, seed, fields))
@@ -186,11 +187,12 @@ def _trial_line(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def evaluate(path: Path, episodes: int, seed: int, no_revisit: bool) -> int:
+def evaluate(path: Path, episodes: int, seed: int, threads: int | None, no_revisit: bool) -> int:
     """Print the results of the greedy policy on test episodes."""
     with user_errors():
         check_integer("episodes", episodes, 1, 2**40)
         agent = _load_agent(path)
+        agent.threads = threads
         result = agent.evaluate(episodes, seed=seed, no_revisit=no_revisit)
     restriction = ""
     if no_revisit:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from herfast.cli.errors import UserError
 from herfast.cli.signals import exit_code
 from herfast.common.console import drop_unwritten, print_to_stderr, usable_output
-from herfast.common.version import __version__
+from herfast.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -53,6 +53,10 @@ class Train:
     """Epochs from one checkpoint to the next.
     A killed run resumes from its last checkpoint. One is always written at the end.
     """
+    threads: int | None = None
+    """Threads of updates and test episodes. None: as many processors as pay.
+    Results do not depend on it.
+    """
     # With an empty name, the fields of Config are options without a prefix.
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
@@ -90,6 +94,10 @@ class Eval:
     """Number of test episodes."""
     seed: int = 1
     """Seed of the test episodes."""
+    threads: int | None = None
+    """Threads. None: as many processors as pay.
+    Results do not depend on it.
+    """
     no_revisit: tyro.conf.FlagCreatePairsOff[bool] = False
     """Never flip a bit back, which prevents loops.
     The result is then not that of the plain greedy policy.

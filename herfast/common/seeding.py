@@ -91,3 +91,11 @@ def check_seed(seed: object) -> int | None:
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed must be {allowed}, got {int(seed):,}")
     return int(seed)
+
+
+def drawn_seed(seed: object) -> int:
+    """Return a valid seed, drawn if it is None. Raises the errors of `check_seed`."""
+    checked = check_seed(seed)
+    if checked is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return checked

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar
-
-import numpy as np
 
 from herfast.callbacks.base import Callback, combine
 from herfast.common.history import History
-from herfast.common.seeding import Role, Streams, check_seed, stream
+from herfast.common.seeding import Role, Streams, drawn_seed, stream
 from herfast.common.tensor_file import open_tensors, write_tensors
 from herfast.common.thread_guard import ThreadGuard, one_thread, synchronized
 from herfast.common.validation import FixedAttributes, check_bool, check_integer, check_path
@@ -28,7 +25,6 @@ from herfast.dqn.progress_bar import show_progress
 from herfast.dqn.training_cycle import check_solved, run_cycle
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
-from herfast.networks.inputs import changed_config
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
 from herfast.replay.hindsight_replay import HindsightReplay
@@ -39,12 +35,12 @@ class Agent(FixedAttributes):
 
     References: Andrychowicz et al. 2017, van Hasselt et al. 2015. Only one thread at a time may use an agent:
     a second one gets a RuntimeError. So does a process that was forked while another thread used the agent.
-    Different agents are independent.
 
     Args:
         env: a BitFlip or another GoalEnv, or a Gymnasium environment of herfast, which is unwrapped.
         preset: "fast", "paper" or "notebook", as in Config.preset.
         seed: seed of all random streams. With None a seed is drawn and stored in `agent.seed`.
+        threads: threads of a call, as in `QNetwork`. It may be set later, and is not saved.
         config_fields: fields of Config that override the preset.
 
     Attributes:
@@ -68,6 +64,7 @@ class Agent(FixedAttributes):
         preset: Preset = "fast",
         seed: int | None = None,
         *,
+        threads: int | None = None,
         _with_replay: bool = True,  # False only in `load`
         **config_fields: Any,
     ) -> None:
@@ -75,12 +72,9 @@ class Agent(FixedAttributes):
         self.preset: Preset = preset
         config = Config.preset(preset, self.env, **config_fields)
         check_memory(self.env, config, acting_only=not _with_replay)
-        seed = check_seed(seed)
-        if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.seed: int = seed
+        self.seed: int = drawn_seed(seed)
         bits = (self.env.n_state_bits, self.env.n_goal_bits)
-        self.network = QNetwork(*bits, self.env.n_actions, config=config, seed=seed)
+        self.network = QNetwork(*bits, self.env.n_actions, config=config, seed=self.seed, threads=threads)
         roles = (Role.REPLAY, Role.ENVIRONMENT, Role.EXPLORATION, Role.EVALUATION)
         self.streams = Streams({role: stream(self.seed, role) for role in roles})
         self.history = History()
@@ -111,17 +105,22 @@ class Agent(FixedAttributes):
 
     @property
     def config(self) -> Config:
-        """The settings.
-
-        Setting another Config changes limits and schedules from the next cycle on. ValueError if a field
-        differs that is fixed, such as `hidden`.
-        """
+        """The settings. Some may be changed, see `herfast.config.CHANGEABLE`."""
         return self.network.config
 
     @config.setter
     @one_thread
     def config(self, config: Config) -> None:
         self.network.config = config
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a call, or None, as in `QNetwork`."""
+        return self.network.threads
+
+    @threads.setter
+    def threads(self, threads: int | None) -> None:
+        self.network.threads = threads
 
     def __repr__(self) -> str:
         return f"Agent({self.env!r}, preset={self.preset!r}, seed={self.seed}) after {self.env_steps:,} steps"
@@ -262,13 +261,21 @@ class Agent(FixedAttributes):
         write_tensors(path, tensors, metadata)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, replay: bool = True, **config_fields: Any) -> Agent:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        replay: bool = True,
+        threads: int | None = None,
+        **config_fields: Any,
+    ) -> Agent:
         """Load an agent that `save` wrote.
 
         Args:
             path: the file. If it was saved with `replay=False`, replay buffer and history are empty.
             replay: with False, only networks and settings are loaded, which is enough to play and evaluate.
                 No memory is then used for a replay buffer.
+            threads: as in the constructor.
             config_fields: fields of Config to change: limits (`epochs`, `until`) and the schedules of the
                 learning rate and epsilon.
 
@@ -279,15 +286,10 @@ class Agent(FixedAttributes):
         check_path("path", path)
         check_bool("replay", replay)
         with open_tensors(path) as file:
+            env, preset, seed, fields = checkpoint.arguments(file, path, config_fields)
+            with_replay = replay and checkpoint.has_training_state(file)
             with checkpoint.load_errors(path):
-                env, preset, seed, saved_config = checkpoint.settings(file.metadata)
-            config = Config.preset(preset, env, **{**asdict(saved_config), **config_fields})
-            config = changed_config(saved_config, config)
-            with checkpoint.load_errors(path):
-                fields = asdict(config)
-                if not (replay and checkpoint.has_training_state(file)):
-                    fields["_with_replay"] = False
-                agent = cls(env, preset, seed, **fields)
+                agent = cls(env, preset, seed, threads=threads, _with_replay=with_replay, **fields)
                 agent.solved = checkpoint.load_state_dict(agent._parts(), agent._replay, file)
         return agent
 

@@ -20,6 +20,7 @@ from herfast.common.validation import check_bool, check_integer, check_matches, 
 from herfast.config import Config
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
+from herfast.networks.inputs import changed_config
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
 from herfast.replay.hindsight_replay import HindsightReplay
@@ -79,6 +80,25 @@ def settings(metadata: dict[str, Any]) -> tuple[GoalEnv, Preset, int, Config]:
     seed = check_integer("seed", metadata["seed"], 0, MAX_SEED)
     env = make_env(metadata["environment"])
     return env, metadata["preset"], seed, Config.preset(metadata["preset"], env, **fields)
+
+
+def arguments(
+    file: TensorFile, path: str | os.PathLike[str], changes: dict[str, Any]
+) -> tuple[GoalEnv, Preset, int, dict[str, Any]]:
+    """Return environment, preset, seed and fields of Config of an agent's file.
+
+    Args:
+        file: the open file.
+        path: its path, for error messages.
+        changes: fields of Config to change.
+
+    Raises:
+        ValueError, TypeError: the file holds no agent, or a field cannot change.
+    """
+    with load_errors(path):
+        env, preset, seed, saved = settings(file.metadata)
+    config = Config.preset(preset, env, **{**dataclasses.asdict(saved), **changes})
+    return env, preset, seed, dataclasses.asdict(changed_config(saved, config))
 
 
 def has_training_state(file: TensorFile) -> bool:

@@ -6,9 +6,10 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from herfast.common.batches import n_words
+from herfast.common.control_groups import control_groups, read_lines
 from herfast.config import Config
 from herfast.envs.base import GoalEnv
 from herfast.replay.hindsight_replay import check_capacity
@@ -71,7 +72,7 @@ def _network_bytes(env: GoalEnv, config: Config) -> int:
     # For minibatches the activations of two passes, or three with an advantage gap; for acting those of one
     # and the first pre-activations.
     passes = 2 + (config.advantage_gap > 0)
-    activations = max(widths) * len(widths) * (passes * batch_size + n_envs) + widths[0] * n_envs
+    activations = (max(widths) + 16) * len(widths) * (passes * batch_size + n_envs) + widths[0] * n_envs
     # Q values, and 32 pre-activations.
     values = (env.n_actions + 32) * (batch_size + n_envs)
     first_layer_gradient = n_inputs * (128 + 8 * n_words(batch_size))
@@ -143,7 +144,7 @@ def available_memory(root: Path = Path("/")) -> int | None:
 
 def _left_by_system(root: Path) -> Iterator[int]:
     """Yield the available memory of the machine, or without /proc all its memory."""
-    for line in _read_lines(root / "proc/meminfo"):
+    for line in read_lines(root / "proc/meminfo"):
         if line.startswith("MemAvailable:"):
             yield int(line.split()[1]) * 1024
             return
@@ -155,55 +156,21 @@ def _left_by_system(root: Path) -> Iterator[int]:
 
 def _left_by_control_groups(root: Path) -> Iterator[int]:
     """Yield the bytes that each limited control group of the process leaves."""
-    for folder in _control_groups(root):
+    for folder in control_groups(root, "memory"):
         for limit, usage, prefix in _GROUP_FILES:
             try:
                 left = int((folder / limit).read_text()) - int((folder / usage).read_text())
             except (OSError, ValueError):  # the other version, or without a limit, which reads "max"
                 continue
-            statistics = dict(line.split() for line in _read_lines(folder / "memory.stat"))
+            statistics = dict(line.split() for line in read_lines(folder / "memory.stat"))
             yield left + sum(int(statistics.get(prefix + name, 0)) for name in _RECLAIMABLE)
-
-
-def _control_groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of the control groups for memory that the process is in.
-
-    A group is in its parents, too, up to the top of the mounted tree.
-    """
-    paths: dict[str, PurePosixPath] = {}  # by type of file system
-    for line in _read_lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            paths["cgroup2"] = PurePosixPath(path)
-        elif "memory" in controllers.split(","):
-            paths["cgroup"] = PurePosixPath(path)
-    for line in _read_lines(root / "proc/self/mountinfo"):
-        mount, _, file_system = line.partition(" - ")
-        top, mount_point = mount.split()[3:5]
-        kind = file_system.split()[0]
-        if kind not in paths:
-            continue
-        folder = root / mount_point.lstrip("/").replace(r"\040", " ")
-        yield folder  # has no files for memory if it is of another controller
-        if paths[kind].is_relative_to(top):
-            for name in paths[kind].relative_to(top).parts:
-                folder /= name
-                yield folder
 
 
 def _left_by_ulimit(root: Path) -> Iterator[int]:
     """Yield the bytes that `ulimit -v` and `ulimit -d` leave, on Linux."""
-    for line in _read_lines(root / "proc/self/statm"):
+    for line in read_lines(root / "proc/self/statm"):
         pages = [int(number) for number in line.split()]
         for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
             allowed, _ = resource.getrlimit(limit)
             if allowed != resource.RLIM_INFINITY:
                 yield allowed - used * os.sysconf("SC_PAGE_SIZE")
-
-
-def _read_lines(path: Path) -> list[str]:
-    """Return the lines of a file, none if it cannot be read."""
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from herfast.callbacks.text_logs import read_csv_log
 from herfast.common.atomic_file import check_not_special, write_file
-from herfast.common.version import __version__
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
 from herfast.experiments.sweep_folder import is_sweep_folder
 from herfast.plotting.run_plots import PLOT_FILES, plot_run
+from herfast.version import __version__
 
 if TYPE_CHECKING:
     from herfast.dqn.agent import Agent

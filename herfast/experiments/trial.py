@@ -142,7 +142,7 @@ def _create_agent(trial: Trial, folder: Path) -> Agent:
 
     check_folder_free(folder, overwrite=True)
     create_run(folder, trial.description)
-    return Agent(trial.env, trial.preset, trial.seed, **asdict(trial.config))
+    return Agent(trial.env, trial.preset, trial.seed, threads=1, **asdict(trial.config))
 
 
 def _resume_agent(trial: Trial, folder: Path) -> Agent | None:
@@ -153,7 +153,7 @@ def _resume_agent(trial: Trial, folder: Path) -> Agent | None:
     from herfast.dqn.agent import Agent
 
     try:
-        agent = Agent.load(folder / CHECKPOINT_FILE)
+        agent = Agent.load(folder / CHECKPOINT_FILE, threads=1)
     except (OSError, ValueError):
         return None
     if not trial.is_same(Trial(agent.env, agent.preset, agent.seed, agent.config)) or is_finished(agent):

@@ -41,7 +41,7 @@ class Layout(NamedTuple):
     width: int  # outputs of the first layer
     biases: int  # offset of the first layer's biases
     last_width: int  # inputs of the output layer
-    stride: int  # outputs of the widest hidden layer
+    stride: int  # floats from the activations of one sample to those of the next
     n_dense: int  # number of hidden layers after the first, D
     dense: Integers | None  # [D, 4]: inputs, outputs, offsets of weights and biases; None if D = 0
     output: int  # offset of the output layer
@@ -64,12 +64,21 @@ class Adam(NamedTuple):
     moment2: Floats  # [P]
 
 
+class Team(NamedTuple):
+    """One of the threads that make an update together, see kernels/team.py."""
+
+    thread: int  # 0 to n_threads - 1
+    n_threads: int
+    barrier: Integers  # [16]: threads that have arrived at a barrier, barriers passed, and long waits
+
+
 class Scratch(NamedTuple):
     """Scratch memory for acting in B episodes.
 
     The contents are undefined between two calls. B' is B rounded up to a multiple of 32.
     """
 
+    barrier: Integers  # [16], see Team
     rows: int  # B
     padded_rows: int  # B'
     code_words: int  # words per row of `codes`
@@ -99,6 +108,8 @@ class Workspace(NamedTuple):
     q_next: Floats  # [B'], the target network's value of the next state
     gap: Floats  # [B'], max_a Q_target(s, a) - Q_target(s, a_t)
     d_q: Floats  # [B'], gradient of the loss with respect to q_taken
+    squares: NDArray[np.float64]  # [B'], squared errors
+    barrier: Integers  # [16], see Team
     column_words: int  # words per row of `columns`
     columns: Words  # [S + G, words of B bits], states and goals transposed: one row per input
     square: Words  # [64], a block of 64 x 64 bits during the transposition
@@ -152,7 +163,7 @@ def layout(
         width=widths[0],
         biases=(n_state_bits + n_goal_bits) * widths[0],
         last_width=inputs,
-        stride=max(widths),
+        stride=max(widths) + 16,  # an odd number of cache lines, so that rows do not compete for a few sets
         n_dense=len(hidden) - 1,
         dense=dense,
         output=offset,
@@ -192,6 +203,7 @@ def scratch(rows: int, shape: Layout) -> Scratch:
         (CODES * SUMS,),
     )
     return Scratch(
+        barrier=np.zeros(16, np.int64),
         rows=rows,
         padded_rows=padded_rows,
         code_words=code_words,
@@ -233,8 +245,32 @@ def workspace(rows: int, shape: Layout, with_gap: bool) -> Workspace:
         q_next=q_next,
         gap=gap,
         d_q=d_q,
+        squares=np.zeros(acting.padded_rows),
+        barrier=acting.barrier,
         column_words=column_words,
         columns=np.zeros((shape.n_inputs, column_words), np.uint64),
         square=np.zeros(64, np.uint64),
         sums=sums,
     )
+
+
+def for_threads(work: Scratch, n_threads: int) -> list[Scratch]:
+    """Return a Scratch for each thread, the first one being `work`.
+
+    The threads share all arrays but those that each uses for its own columns.
+    """
+    found = [work]
+    for _ in range(n_threads - 1):
+        block, tables = aligned(work.block.shape, work.tables.shape)
+        found.append(work._replace(block=block, tables=tables))
+    return found
+
+
+def workspaces(work: Workspace, n_threads: int) -> list[Workspace]:
+    """Return a Workspace for each thread, as `for_threads` does."""
+    found = []
+    for scratch_of_thread in for_threads(work.scratch, n_threads):
+        sums = aligned(work.sums.shape)[0]
+        square = np.zeros(64, np.uint64)
+        found.append(work._replace(scratch=scratch_of_thread, sums=sums, square=square))
+    return found

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Words
-from herfast.networks.arrays import Floats, Layout, Network, aligned, scratch
-from herfast.networks.compiled import entry_points
+from herfast.networks.arrays import Floats, Layout, Network, aligned, for_threads, scratch
+from herfast.networks.compiled import entry_points, thread_pool
 
 MAX_CALL_OPERATIONS = 2**29  # samples times parameters per call of a kernel; signals wait up to 0.1 s
 # Steps after which the pre-activations are recomputed, so that rounding errors cannot add up.
@@ -23,13 +23,18 @@ class GreedyPolicy:
         network: the parameters to act with. They must not change while the policy is used.
         shape: the layout of the parameters.
         n_envs: E, the number of episodes.
+        threads: number of threads of a step, or None, as in `QNetwork`.
     """
 
-    def __init__(self, network: Network, shape: Layout, n_envs: int) -> None:
+    def __init__(self, network: Network, shape: Layout, n_envs: int, threads: int | None) -> None:
         self.n_envs = n_envs
+        self.threads = threads
+        self._n_parameters = shape.n_parameters
         self._chunk = max(1, min(n_envs, MAX_CALL_OPERATIONS // network.params.size))  # episodes per call
         self._scratch = scratch(self._chunk, shape)
-        self._act = entry_points.act.bind(network, shape, self._scratch)
+        n_threads = thread_pool.n_threads_for(threads, self._chunk * self._n_parameters)
+        works = for_threads(self._scratch, n_threads)
+        self._calls = [entry_points.act.bind(network, shape, work) for work in works]
         self._z = aligned((n_envs, shape.width))[0]  # the first layer's pre-activations
         self._steps = 0
         self._previous: Words | None = None
@@ -87,5 +92,9 @@ class GreedyPolicy:
         out_actions: NDArray[np.uint16],
     ) -> Floats:
         """Call the kernel for some of the episodes, and return the values."""
-        self._act(states, goals, previous, len(states), active, len(active), int(rebuild), z, out_actions)
+        calls = self._calls
+        if len(calls) > 1:  # few episodes may be left
+            calls = calls[: thread_pool.n_threads_for(self.threads, len(active) * self._n_parameters)]
+        arrays = (states, goals, previous, len(states), active, len(active), int(rebuild), z, out_actions)
+        thread_pool.run(calls, self._scratch.barrier, *arrays)
         return self._scratch.q

@@ -22,8 +22,9 @@ from herfast.networks.arrays import (
     aligned,
     layout,
     workspace,
+    workspaces,
 )
-from herfast.networks.compiled import entry_points
+from herfast.networks.compiled import entry_points, thread_pool
 from herfast.networks.compiled.entry_points import Call
 from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
 from herfast.networks.initial_weights import draw_weights
@@ -51,6 +52,8 @@ class QNetwork(FixedAttributes):
         n_actions: A, 1 to 65,536; by default S.
         config: the layer widths and the settings of an update; by default Config().
         seed: seed of the initial weights, an integer from 0 to 2**128 - 1; None draws one.
+        threads: threads of a call, 1 to 1,024. Results do not depend on it. None: the processors that the
+            process may use, shared by all calls at the same time, or one where the work is small.
 
     Raises:
         TypeError, ValueError: an argument of the wrong type, or out of its range.
@@ -67,7 +70,9 @@ class QNetwork(FixedAttributes):
         *,
         config: Config | None = None,
         seed: int | None = None,
+        threads: int | None = None,
     ) -> None:
+        self.threads = threads
         n_state_bits = check_integer("n_state_bits", n_state_bits, 1, 65_535)
         if n_goal_bits is None:
             n_goal_bits = n_state_bits
@@ -97,15 +102,23 @@ class QNetwork(FixedAttributes):
         self._target = self._network(target)
         self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
         self._options = UpdateOptions(*[getattr(config, name) for name in UpdateOptions._fields])
-        self._fit: tuple[int, Call] | None = None  # batch size, and the kernel for it
+        # Batch size and threads; the kernel for them, for each thread; and the threads' barrier.
+        self._fit: tuple[tuple[int, int], list[Call], NDArray[np.int64]] | None = None
+
+    @property
+    def threads(self) -> int | None:
+        """Number of threads of a call, or None. It may be set, and is not saved."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, threads: int | None) -> None:
+        if threads is not None:
+            threads = check_integer("threads", threads, 1, thread_pool.MAX_THREADS)
+        self._threads = threads
 
     @property
     def config(self) -> Config:
-        """Settings of the network.
-
-        Setting another Config changes the schedules. ValueError if a field differs that is fixed, see
-        `herfast.config.CHANGEABLE`.
-        """
+        """The settings. Some may be changed, see `herfast.config.CHANGEABLE`."""
         return self._config
 
     @config.setter
@@ -118,10 +131,12 @@ class QNetwork(FixedAttributes):
         """Return sizes and flat vectors for copy and pickle, without their views."""
         sizes = (self.n_state_bits, self.n_goal_bits, self.n_actions)
         flats = {name: flat.copy() for name, flat in self._flats().items()}  # consistent with `updates`
-        return {"sizes": sizes, "config": self.config, "updates": self.updates, "flats": flats}
+        settings = {"sizes": sizes, "config": self.config, "threads": self.threads}
+        return {**settings, "updates": self.updates, "flats": flats}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         n_state_bits, n_goal_bits, n_actions = state["sizes"]
+        self.threads = state["threads"]
         self._allocate(n_state_bits, n_goal_bits, n_actions, state["config"])
         self.updates = state["updates"]
         for which, flat in self._flats().items():
@@ -193,7 +208,7 @@ class QNetwork(FixedAttributes):
         """Recompute derived values after `parameters` were modified in place."""
         if self.config.dueling:
             for network in (self._online, self._target):
-                entry_points.update_dueling_head.bind(network, self._shape)()
+                entry_points.update_dueling_head.bind(network, self._shape)(self._count)
 
     @synchronized
     def sync_target(self) -> None:
@@ -235,7 +250,7 @@ class QNetwork(FixedAttributes):
         if n_envs != len(goals):
             raise ValueError(f"states and goals must have the same length, got {n_envs} and {len(goals)}")
         policy = self._policies.get(which)
-        if policy is None or policy.n_envs != n_envs:
+        if policy is None or (policy.n_envs, policy.threads) != (n_envs, self.threads):
             policy = self._policies[which] = self.greedy_policy(n_envs, which)
         policy.restart()
         actions = np.zeros(n_envs, np.uint16)
@@ -246,7 +261,7 @@ class QNetwork(FixedAttributes):
         check_choice("which", which, ("online", "target"))
         n_envs = check_integer("n_envs", n_envs, 0, 2**31 - 1)
         network = {"online": self._online, "target": self._target}[which]
-        return GreedyPolicy(network, self._shape, n_envs)
+        return GreedyPolicy(network, self._shape, n_envs, self.threads)
 
     @synchronized
     def fit(self, batches: Minibatches) -> NDArray[np.float64]:
@@ -260,22 +275,22 @@ class QNetwork(FixedAttributes):
         """
         batches = inputs.checked_minibatches(batches, self.n_state_bits, self.n_goal_bits, self.n_actions)
         n_updates, batch_size = batches.actions.shape
-        if self._fit is None or self._fit[0] != batch_size:
-            self._fit = (batch_size, self._fit_call(batch_size))
-        _, fit = self._fit
+        n_threads = thread_pool.n_threads_for(self.threads, batch_size * self._shape.n_parameters)
+        if self._fit is None or self._fit[0] != (batch_size, n_threads):
+            work = workspace(batch_size, self._shape, with_gap=self.config.advantage_gap > 0)
+            networks = (self._online, self._target, self._shape, self._adam, self._options)
+            calls = [entry_points.fit.bind(*networks, part) for part in workspaces(work, n_threads)]
+            self._fit = ((batch_size, n_threads), calls, work.barrier)
+        _, calls, barrier = self._fit
         losses = np.empty(n_updates)
         rates = self.config.learning_rates(self.updates, n_updates)
         chunk_size = max(1, MAX_CALL_OPERATIONS // (batch_size * self._online.params.size))
         for start in range(0, n_updates, chunk_size):
             chunk = slice(start, start + chunk_size)
             arrays = [array[chunk] for array in batches]
-            fit(*arrays, len(arrays[0]), rates[chunk], self._count, losses[chunk])
+            rest = (len(arrays[0]), rates[chunk], self._count, losses[chunk])
+            thread_pool.run(calls, barrier, *arrays, *rest)
         return losses
-
-    def _fit_call(self, batch_size: int) -> Call:
-        """Return the kernel for updates on this number of samples."""
-        work = workspace(batch_size, self._shape, with_gap=self.config.advantage_gap > 0)
-        return entry_points.fit.bind(self._online, self._target, self._shape, self._adam, self._options, work)
 
     def _network(self, params: Floats) -> Network:
         """Return a Network on `params`, with a head of its own if dueling."""

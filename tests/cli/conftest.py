@@ -36,8 +36,11 @@ class FakeAgent:
     event_cycle = 15
     fails = False
 
-    def __init__(self, env: Any, preset: str, seed: int, **config_fields: Any) -> None:
+    def __init__(
+        self, env: Any, preset: str, seed: int, *, threads: int | None = None, **config_fields: Any
+    ) -> None:
         self.env, self.preset, self.seed, self.config = env, preset, seed, Config(**config_fields)
+        self.threads = threads
         self.history = History()
         self.solved = False
         self.calls: list[Any] = []  # the arguments of `learn` and `evaluate`
@@ -100,12 +103,16 @@ class FakeAgent:
         path.write_text(json.dumps([settings, dataclasses.asdict(self.config), state]))
 
     @classmethod
-    def load(cls, path: Path, *, replay: bool = True, **config_fields: Any) -> FakeAgent:
+    def load(
+        cls, path: Path, *, replay: bool = True, threads: int | None = None, **config_fields: Any
+    ) -> FakeAgent:
         try:
             (n_bits, max_steps, preset, seed), fields, state = json.loads(path.read_text())
         except ValueError:
             raise ValueError(f"{path} is not a readable herfast file") from None
-        agent = cls(herfast.BitFlip(n_bits, max_steps), preset, seed, **fields, **config_fields)
+        agent = cls(
+            herfast.BitFlip(n_bits, max_steps), preset, seed, threads=threads, **fields, **config_fields
+        )
         if replay and state:
             agent.history.load_state_dict(
                 {name: np.array(column) for name, column in state["history"].items()}

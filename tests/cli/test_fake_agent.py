@@ -13,7 +13,7 @@ from herfast import Agent, BitFlip
 from herfast.common.history import HISTORY_SCHEMA
 
 METHODS = ["__init__", "learn", "evaluate", "predict", "diagnose", "save", "load"]
-ATTRIBUTES = ["history", "cycles", "solved", "env", "preset", "seed", "config"]
+ATTRIBUTES = ["history", "cycles", "solved", "env", "preset", "seed", "config", "threads"]
 FOR_TESTS = {"PAUSE", "instances", "events", "event_cycle", "fails", "calls"}  # not in herfast.Agent
 
 

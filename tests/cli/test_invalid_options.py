@@ -24,6 +24,7 @@ WRONG_TYPE = {  # values of another type: a usage error that names option and va
         "--max-steps": ("nine", "9.5", "True"),
         "--preset": ("quick", "Fast", "3"),
         "--seed": ("1.5", "nan", "True", "x"),
+        "--threads": ("2.5", "all"),
         "--strategy": ("first", "Future"),
         "--init": ("zero",),
         "--epsilon": ("cosine", "0.2"),
@@ -62,6 +63,7 @@ OUT_OF_RANGE = {  # one line that names field, value and allowed range
     TRAIN: {
         "--max-steps": ("0", "-1", "70000"),
         "--seed": ("-1",),
+        "--threads": ("0", "1025"),
         "--hidden": ("0", "-8", "65537"),
         "--k": ("-1", "1000001"),
         "--gamma": ("1", "-0.1", "nan", "inf"),

@@ -27,10 +27,11 @@ from herfast.plotting.run_plots import PLOT_FILES
 def test_train_creates_the_agent_with_the_given_options(
     agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = "train --n-bits 9 --max-steps 12 --preset paper --seed 5 --gamma 0.7"
+    argv = "train --n-bits 9 --max-steps 12 --preset paper --seed 5 --threads 3 --gamma 0.7"
     assert run_command(argv.split(), capsys)[0] == 0
     (agent,) = agents
     assert (agent.env.n_bits, agent.env.max_steps, agent.preset, agent.seed) == (9, 12, "paper", 5)
+    assert agent.threads == 3
     assert agent.config == Config.preset("paper", options._EnvSize(9, 12), gamma=0.7)
     assert (Path("runs") / "bitflip-9-paper-seed5" / AGENT_FILE).exists()
 

@@ -108,11 +108,11 @@ def test_the_error_names_the_field_to_lower(monkeypatch):
     Agent(BitFlip(4), **SMALL_SETTINGS, capacity=1000)
 
 
-@pytest.mark.parametrize(("available", "text"), [(0, "0 bytes"), (640_000, "640 kB"), (860_000, "860 kB")])
+@pytest.mark.parametrize(("available", "text"), [(0, "0 bytes"), (640_000, "640 kB"), (880_000, "880 kB")])
 def test_the_error_shows_small_sizes(monkeypatch, available, text):
     monkeypatch.setattr(memory_budget, "available_memory", lambda: available)
     with pytest.raises(
-        MemoryError, match=rf"^{text} of memory is available and the agent needs 870 kB, of which 670 kB "
+        MemoryError, match=rf"^{text} of memory is available and the agent needs 887 kB, of which 688 kB "
     ):
         Agent(BitFlip(50), preset="notebook", capacity=500, hidden=(128,))
 

@@ -10,7 +10,7 @@ SHAPE = layout(10, 9, (40, 70), 11, dueling=False)
 
 def test_a_layout_has_the_places_of_all_parameters():
     """Widths are padded to 64 and 96."""
-    assert (SHAPE.n_inputs, SHAPE.width, SHAPE.last_width, SHAPE.stride) == (19, 64, 96, 96)
+    assert (SHAPE.n_inputs, SHAPE.width, SHAPE.last_width, SHAPE.stride) == (19, 64, 96, 96 + 16)
     assert SHAPE.biases == 19 * 64
     weights = 20 * 64
     assert SHAPE.dense.tolist() == [[64, 96, weights, weights + 64 * 96]]
@@ -66,7 +66,7 @@ def test_gradients_share_memory_with_the_next_state_activations():
 
 def test_only_an_advantage_gap_needs_the_target_activations_at_the_state():
     assert workspace(9, SHAPE, with_gap=False).h_target is None
-    assert workspace(9, SHAPE, with_gap=True).h_target.shape == (2, 9, 96)
+    assert workspace(9, SHAPE, with_gap=True).h_target.shape == (2, 9, 96 + 16)
 
 
 def test_aligned_arrays_start_at_cache_lines_and_are_apart_from_each_other():

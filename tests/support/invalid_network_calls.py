@@ -9,14 +9,16 @@ SHORT_BIAS = {"online.output.bias": np.zeros(8, np.float32)}
 
 NETWORK_CASES = {
     "QNetwork": (
-        lambda api, v: QNetwork(N, config=v),
-        ("config dict", TypeError, "^config must be a Config, got {'k': 1}$", {"k": 1}),
-        ("config str", TypeError, "^config must be a Config, got 'fast'$", "fast"),
+        lambda api, v: QNetwork(N, **v),
+        ("threads", ValueError, "^threads must be from 1 to 1,024, got 1,025$", {"threads": 1025}),
+        ("threads float", TypeError, "^threads must be an integer from 1 .*, got 2.0$", {"threads": 2.0}),
+        ("config dict", TypeError, "^config must be a Config, got {'k': 1}$", {"config": {"k": 1}}),
+        ("config str", TypeError, "^config must be a Config, got 'fast'$", {"config": "fast"}),
         (
             "config class",
             TypeError,
             "^config must be a Config, got <class 'herfast.config.Config'>$",
-            Config,
+            {"config": Config},
         ),
     ),
     "QNetwork.act": (

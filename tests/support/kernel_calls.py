@@ -7,16 +7,21 @@ from herfast.networks.compiled.native_code import Function, address, flattened
 _functions = {}
 
 
-def call(kernel, *arguments):
-    """Call a kernel with arrays, numbers, and tuples of them.
+def compiled(kernel, *arguments):
+    """Return a function that calls a kernel with arrays, numbers, and tuples of them.
 
-    It is compiled as an entry point. The arrays must be C-contiguous. A result is ignored.
+    The kernel is compiled as an entry point. The arrays must be C-contiguous. A result is ignored.
     """
     key = (kernel, tuple(map(numba_type, arguments)))
     if key not in _functions:
         _functions[key] = Function(compile_kernel(kernel, "kernel", arguments, []), "kernel", 1)
     slots = flattened(arguments)
-    _functions[key].call(address(slots))
+    return lambda: _functions[key].call(address(slots))
+
+
+def call(kernel, *arguments):
+    """Call a kernel, see `compiled`."""
+    compiled(kernel, *arguments)()
 
 
 def after_each_call(monkeypatch, entry_point, action):

@@ -91,25 +91,37 @@ class Call:
         self._slots = flattened(bound)
         self._address = address(self._slots)
         self._function: Function | None = None
-        self._dtypes: list[np.dtype[Any] | None] = []  # of the arguments, None for integers
+        self._dtypes: list[tuple[int, np.dtype[Any]]] = []  # position and type of each array
 
     def __call__(self, *arguments: Any) -> None:
         """Call the kernel, without the GIL, with C-contiguous arrays and integers.
 
+        Raises the errors of `prepare`.
+        """
+        self.run(self.prepare(arguments))
+
+    def prepare(self, arguments: Sequence[Any]) -> list[int]:
+        """Return the arguments as `run` needs them.
+
+        They must be kept alive until it has ended.
+
         Raises TypeError if the dtype of an array is not that of the first call.
         """
         if self._function is None:
-            self._dtypes = [getattr(value, "dtype", None) for value in arguments]
+            arrays = [(i, value) for i, value in enumerate(arguments) if isinstance(value, np.ndarray)]
+            self._dtypes = [(i, array.dtype) for i, array in arrays]
             self._function = self.entry_point.function(self._bound, arguments)
-        numbers = []
-        for value, dtype in zip(arguments, self._dtypes, strict=True):
-            if dtype is None:
-                numbers.append(value)
-            elif value.dtype == dtype:
-                numbers.append(id(value))
-            else:
-                raise TypeError(f"an array must have dtype {dtype} as in the first call, got {value.dtype}")
-        self._function.call(self._address, *numbers)
+        numbers = list(arguments)
+        for i, dtype in self._dtypes:
+            array = arguments[i]
+            if array.dtype != dtype:
+                raise TypeError(f"an array must have dtype {dtype} as in the first call, got {array.dtype}")
+            numbers[i] = id(array)
+        return numbers
+
+    def run(self, numbers: Sequence[int]) -> None:
+        """Call the kernel with prepared arguments. Nothing can fail here."""
+        self._function.call(self._address, *numbers)  # type: ignore[union-attr]
 
 
 def _signature(arguments: Sequence[Any]) -> str:

@@ -15,6 +15,7 @@ from herfast.networks.arrays import (
     Integers,
     Layout,
     Network,
+    Team,
     Workspace,
 )
 from herfast.networks.kernels.dense_layer import dots, matmul
@@ -31,6 +32,7 @@ from herfast.networks.kernels.simd import (
     store,
     where_positive,
 )
+from herfast.networks.kernels.team import share, wait
 
 
 @inlined
@@ -69,7 +71,7 @@ def first_layer_d_z(
 
 @inner
 def dense_gradients(
-    dense: Integers | None, online: Network, shape: Layout, work: Workspace, adam: Adam
+    dense: Integers | None, online: Network, shape: Layout, work: Workspace, adam: Adam, team: Team
 ) -> None:
     """Compute the gradients of the hidden layers after the first.
 
@@ -80,40 +82,54 @@ def dense_gradients(
         rows, stride, layer_size = work.scratch.rows, shape.stride, work.scratch.rows * shape.stride
         last_h = offset(work.scratch.h, shape.n_dense * layer_size)
         last_d_z = offset(work.d_z, shape.n_dense * layer_size)
+        start, end = share(shape.last_width, team)
         for b in range(rows):
-            for column in range(0, shape.last_width, LANES):
+            for column in range(start, end, LANES):
                 d_z_b = output_gradient(online, shape, column, b, last_h, work, adam)
                 store(last_d_z, b * stride + column, d_z_b)
         for layer in range(shape.n_dense - 1, -1, -1):
             terms, width = dense[4 * layer], dense[4 * layer + 1]
             weights, biases = dense[4 * layer + 2], dense[4 * layer + 3]
             h, below = offset(work.scratch.h, layer * layer_size), offset(work.d_z, layer * layer_size)
-            d_z, d_weights = offset(below, layer_size), offset(adam.d_params, weights)
-            for column in range(0, width, LANES):
+            d_z = offset(below, layer_size)
+            start, end = share(width, team)
+            for column in range(start, end, LANES):
                 total = splat(np.float32(0.0))
                 for b in range(rows):
                     total = add(total, load(d_z, b * stride + column))
                 store(adam.d_params, biases + column, total)
-            for i in range(0, terms * width, LANES):
-                store(d_weights, i, splat(np.float32(0.0)))
-            matmul(h, np.int64(1), stride, d_z, stride, d_weights, width, terms, rows, width)
-            dots(offset(online.params, weights), width, terms, d_z, stride, rows, width, below, stride)
+                for i in range(terms):
+                    store(adam.d_params, weights + i * width + column, splat(np.float32(0.0)))
+            part, d_weights = offset(d_z, start), offset(adam.d_params, weights + start)
+            matmul(h, np.int64(1), stride, part, stride, d_weights, width, terms, rows, end - start)
+            wait(team)
+            start, end = share(terms, team)
+            part, rows_of_w = offset(below, start), offset(online.params, weights + start * width)
+            dots(rows_of_w, width, end - start, d_z, stride, rows, width, part, stride)
             for b in range(rows):
-                for row in range(b * stride, b * stride + terms, LANES):
+                for row in range(b * stride + start, b * stride + end, LANES):
                     store(below, row, where_positive(load(h, row), load(below, row)))
 
 
 @inner
-def backward(dense: Integers | None, online: Network, shape: Layout, work: Workspace, adam: Adam) -> None:
+def backward(
+    dense: Integers | None, online: Network, shape: Layout, work: Workspace, adam: Adam, team: Team
+) -> None:
     """Compute the gradient of the loss by all parameters, from work.d_q."""
-    rows, end = work.scratch.rows, shape.last_width * shape.n_actions
-    for i in range(end + shape.n_actions):
-        adam.d_head[i] = np.float32(0.0)
-    for b in range(rows):
-        adam.d_head[end + np.int64(work.taken[b])] += work.d_q[b]
-    dense_gradients(dense, online, shape, work, adam)
+    rows, n_weights = work.scratch.rows, shape.last_width * shape.n_actions
+    start, end = share(shape.last_width, team)
+    for a in range(shape.n_actions):
+        for column in range(a * shape.last_width + start, a * shape.last_width + end, LANES):
+            store(adam.d_head, column, splat(np.float32(0.0)))
+    if team.thread == 0:
+        for a in range(shape.n_actions):
+            adam.d_head[n_weights + a] = np.float32(0.0)
+        for b in range(rows):
+            adam.d_head[n_weights + np.int64(work.taken[b])] += work.d_q[b]
+    dense_gradients(dense, online, shape, work, adam, team)
     words = work.column_words
-    for column in range(0, shape.width, LANES):
+    start, end = share(shape.width, team)
+    for column in range(start, end, LANES):
         d_bias = splat(np.float32(0.0))
         for w in range(words):
             first = w * 4 * CODES
@@ -134,7 +150,7 @@ def backward(dense: Integers | None, online: Network, shape: Layout, work: Works
 
 
 @inner
-def dueling_forward(value: int | None, params: Floats, shape: Layout, head: Floats) -> None:
+def dueling_forward(value: int | None, params: Floats, shape: Layout, head: Floats, team: Team) -> None:
     """Compute the output layer of a dueling network: head_a = A_a + (V - mean_a A).
 
     The formula holds for weights and biases. `value` is shape.value; without it nothing is done.
@@ -143,21 +159,23 @@ def dueling_forward(value: int | None, params: Floats, shape: Layout, head: Floa
         terms, n_actions, weights = shape.last_width, shape.n_actions, shape.output
         biases = weights + n_actions * terms
         minus_share = np.float32(-1.0 / n_actions)
-        for column in range(0, terms, LANES):
+        start, end = share(terms, team)
+        for column in range(start, end, LANES):
             shift = load(params, value + column)
             for a in range(n_actions):
                 shift = fma(splat(minus_share), load(params, weights + a * terms + column), shift)
             for a in range(n_actions):
                 store(head, a * terms + column, add(shift, load(params, weights + a * terms + column)))
-        bias_shift = params[value + terms]
-        for a in range(n_actions):
-            bias_shift += minus_share * params[biases + a]
-        for a in range(n_actions):
-            head[n_actions * terms + a] = params[biases + a] + bias_shift
+        if team.thread == 0:
+            bias_shift = params[value + terms]
+            for a in range(n_actions):
+                bias_shift += minus_share * params[biases + a]
+            for a in range(n_actions):
+                head[n_actions * terms + a] = params[biases + a] + bias_shift
 
 
 @inner
-def dueling_backward(value: int | None, d_head: Floats, shape: Layout, d_params: Floats) -> None:
+def dueling_backward(value: int | None, d_head: Floats, shape: Layout, d_params: Floats, team: Team) -> None:
     """Compute the gradient of `dueling_forward`.
 
     d_V = sum_a d_head_a and d_A_a = d_head_a - d_V / A, A being the number of actions.
@@ -166,7 +184,8 @@ def dueling_backward(value: int | None, d_head: Floats, shape: Layout, d_params:
         terms, n_actions, weights = shape.last_width, shape.n_actions, shape.output
         biases = weights + n_actions * terms
         minus_share = np.float32(-1.0 / n_actions)
-        for column in range(0, terms, LANES):
+        start, end = share(terms, team)
+        for column in range(start, end, LANES):
             total = splat(np.float32(0.0))
             for a in range(n_actions):
                 total = add(total, load(d_head, a * terms + column))
@@ -174,15 +193,16 @@ def dueling_backward(value: int | None, d_head: Floats, shape: Layout, d_params:
             mean = mul(splat(minus_share), total)
             for a in range(n_actions):
                 store(d_params, weights + a * terms + column, add(mean, load(d_head, a * terms + column)))
-        bias_total = np.float32(0.0)
-        for a in range(n_actions):
-            bias_total += d_head[n_actions * terms + a]
-        d_params[value + terms] = bias_total
-        for a in range(n_actions):
-            d_params[biases + a] = d_head[n_actions * terms + a] + minus_share * bias_total
+        if team.thread == 0:
+            bias_total = np.float32(0.0)
+            for a in range(n_actions):
+                bias_total += d_head[n_actions * terms + a]
+            d_params[value + terms] = bias_total
+            for a in range(n_actions):
+                d_params[biases + a] = d_head[n_actions * terms + a] + minus_share * bias_total
 
 
 @inner
-def update_dueling_head(network: Network, shape: Layout) -> None:
+def update_dueling_head(network: Network, shape: Layout, barrier: Integers) -> None:
     """Compute network.head from network.params, for dueling networks."""
-    dueling_forward(shape.value, network.params, shape, network.head)
+    dueling_forward(shape.value, network.params, shape, network.head, Team(0, 1, barrier))

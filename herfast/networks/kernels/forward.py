@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from herfast.common.batches import Words
-from herfast.networks.arrays import LANES, NARROW, Actions, Floats, Integers, Layout, Network, Scratch
+from herfast.networks.arrays import LANES, NARROW, Actions, Floats, Integers, Layout, Network, Scratch, Team
 from herfast.networks.kernels.dense_layer import dots, matmul
 from herfast.networks.kernels.packed_layer import encode, first_layer, preactivation, relu
 from herfast.networks.kernels.simd import (
@@ -28,24 +28,38 @@ from herfast.networks.kernels.simd import (
     store_sums,
     where_greater,
 )
+from herfast.networks.kernels.team import share, wait
 
 
 @inner
 def preactivate(
-    params: Floats, shape: Layout, states: Words, goals: Words, rows: int, work: Scratch, z: Floats
+    params: Floats,
+    shape: Layout,
+    states: Words,
+    goals: Words,
+    start: int,
+    end: int,
+    work: Scratch,
+    z: Floats,
 ) -> None:
-    """Compute the first layer's pre-activations z [rows, width]."""
-    encode(states, goals, rows, shape, work)
+    """Compute the first layer's pre-activations z[b] [width], start <= b < end."""
+    encode(states, goals, start, end, shape, work)
     for column in range(0, shape.width, LANES):
-        n_tables = first_layer(params, shape, column, rows, work)
+        n_tables = first_layer(params, shape, column, start, end, work)
         bias = load(params, shape.biases + column)
-        for b in range(rows):
+        for b in range(start, end):
             store(z, b * shape.width + column, preactivation(bias, b, n_tables, work))
 
 
 @inner
 def hidden_layers(
-    dense: Integers | None, params: Floats, shape: Layout, h: Floats, layer_size: int, rows: int
+    dense: Integers | None,
+    params: Floats,
+    shape: Layout,
+    h: Floats,
+    layer_size: int,
+    rows: int,
+    team: Team,
 ) -> None:
     """Compute h[l] = relu(h[l - 1] W_l + b_l) for the layers after the first.
 
@@ -56,13 +70,16 @@ def hidden_layers(
         for layer in range(shape.n_dense):
             terms, width = dense[4 * layer], dense[4 * layer + 1]
             weights, biases = dense[4 * layer + 2], dense[4 * layer + 3]
-            x, out = offset(h, layer * layer_size), offset(h, (layer + 1) * layer_size)
+            start, end = share(width, team)
+            x, out = offset(h, layer * layer_size), offset(h, (layer + 1) * layer_size + start)
             for b in range(rows):
-                for column in range(0, width, LANES):
-                    store(out, b * stride + column, load(params, biases + column))
-            matmul(x, stride, np.int64(1), offset(params, weights), width, out, stride, rows, terms, width)
+                for column in range(start, end, LANES):
+                    store(out, b * stride + column - start, load(params, biases + column))
+            w = offset(params, weights + start)
+            wait(team)
+            matmul(x, stride, np.int64(1), w, width, out, stride, rows, terms, end - start)
             for b in range(rows):
-                for column in range(b * stride, b * stride + width, LANES):
+                for column in range(b * stride, b * stride + end - start, LANES):
                     store(out, column, relu(load(out, column)))
 
 
@@ -94,10 +111,13 @@ def add_products(
 
 @inner
 def all_products(
-    h: Floats, network: Network, shape: Layout, actions: Actions, rows: int, products: Floats
+    h: Floats, network: Network, shape: Layout, actions: Actions, start: int, end: int, products: Floats
 ) -> None:
-    """Compute products[b] = h_b head_a over all columns, for a = actions[b]."""
-    for b in range(rows):
+    """Compute products[b] = h_b head_a over all columns, for a = actions[b].
+
+    It is done for start <= b < end, also in the following functions.
+    """
+    for b in range(start, end):
         for column in range(0, shape.last_width, LANES):
             activations = load(h, b * shape.stride + column)
             add_products(activations, network, shape, np.int64(actions[b]), column, products, b)
@@ -105,16 +125,30 @@ def all_products(
 
 @inner
 def values_of(
-    actions: Actions, rows: int, products: Floats, network: Network, shape: Layout, out: Floats
+    actions: Actions, start: int, end: int, products: Floats, network: Network, shape: Layout, out: Floats
 ) -> None:
     """Compute out[b] = h_b . head_a + bias_a for a = actions[b], from products[b]."""
-    for b in range(0, rows, 4):
+    for b in range(start, end, 4):
         first = b * NARROW
         one, two = load_narrow(products, first), load_narrow(products, first + NARROW)
         three, four = load_narrow(products, first + 2 * NARROW), load_narrow(products, first + 3 * NARROW)
         store_sums(out, b, one, two, three, four)
-    for b in range(rows):
+    for b in range(start, end):
         out[b] += network.head[shape.n_actions * shape.last_width + np.int64(actions[b])]
+
+
+@inner
+def best_actions(
+    h: Floats, network: Network, shape: Layout, start: int, end: int, work: Scratch, out_values: Floats
+) -> None:
+    """Compute the values of all actions, the highest one, and the action that has it.
+
+    Sets work.q, `out_values` and work.best of the samples from `start` to `end`, with the activations h.
+    """
+    rows, q_row, q = end - start, work.padded_rows, offset(work.q, start)
+    all_values(offset(h, start * shape.stride), rows, network, shape, q, q_row)
+    best = offset(work.best, start)
+    max_and_argmax(q, q_row, shape.n_actions, rows, offset(out_values, start), best)
 
 
 @inner

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from herfast.common.batches import Words
-from herfast.networks.arrays import LANES, SUMS, Floats, Layout, Scratch
+from herfast.networks.arrays import LANES, SUMS, Floats, Layout, Scratch, Team
 from herfast.networks.kernels.simd import (
     add,
     fma,
@@ -55,19 +55,21 @@ def extract_bits(
 
 
 @inner
-def encode(states: Words, goals: Words, rows: int, shape: Layout, work: Scratch) -> None:
+def encode(states: Words, goals: Words, start: int, end: int, shape: Layout, work: Scratch) -> None:
     """Write the 4-bit codes of the states, then of the goals, to codes[b].
 
-    All words but the last hold the same number of codes. The first code is in the lowest bits.
+    It is done for start <= b < end. All words but the last hold the same number of codes. The first code is
+    in the lowest bits.
     """
     mask = ~np.uint64(0) >> np.uint64(64 - 4 * work.codes_per_word)
-    for i in range(rows * work.code_words):
+    states, goals = offset(states, start * shape.state_words), offset(goals, start * shape.goal_words)
+    for i in range(start * work.code_words, end * work.code_words):
         work.codes[i] = np.uint64(0)
     for c in range(work.code_words):
-        start, codes = 4 * work.codes_per_word * c, offset(work.codes, c)
-        extract_bits(states, shape.state_words, rows, start, mask, codes, work.code_words)
-        start -= 4 * shape.state_codes
-        extract_bits(goals, shape.goal_words, rows, start, mask, codes, work.code_words)
+        bit, codes = 4 * work.codes_per_word * c, offset(work.codes, start * work.code_words + c)
+        extract_bits(states, shape.state_words, end - start, bit, mask, codes, work.code_words)
+        bit -= 4 * shape.state_codes
+        extract_bits(goals, shape.goal_words, end - start, bit, mask, codes, work.code_words)
 
 
 @inlined
@@ -140,9 +142,10 @@ def tabulate_weights(params: Floats, shape: Layout, column: int, c: int, work: S
 
 
 @inner
-def first_layer(params: Floats, shape: Layout, column: int, rows: int, work: Scratch) -> Any:
+def first_layer(params: Floats, shape: Layout, column: int, start: Any, end: int, work: Scratch) -> Any:
     """Compute 32 columns of b1 + x W1, except for the last word of codes.
 
+    It is done for the samples start <= b < end.
     Each sample adds one tabulated sum for every 4 inputs, instead of 4 products.
     The partial sums are written to work.block. `preactivation` adds the last word of codes. Its tables are
     left in work.tables, and their number is returned.
@@ -151,7 +154,7 @@ def first_layer(params: Floats, shape: Layout, column: int, rows: int, work: Scr
     for c in range(words - 1):
         n_tables = tabulate_weights(params, shape, column, c, work)
         bias = load(params, shape.biases + column)
-        for b in range(rows):
+        for b in range(start, end):
             total = bias if c == 0 else load(work.block, b * LANES)
             total = sum_lookup(total, work.codes[b * words + c], work.tables, n_tables)
             store(work.block, b * LANES, total)
@@ -195,14 +198,21 @@ def apply_flips(z: Any, params: Floats, shape: Layout, column: int, old: Words, 
 
 @inner
 def transpose_bits(
-    words: Words, n_bits: int, row_words: int, rows: int, column_words: int, square: Words, columns: Words
+    words: Words,
+    n_bits: int,
+    row_words: int,
+    rows: int,
+    column_words: int,
+    team: Team,
+    square: Words,
+    columns: Words,
 ) -> None:
     """Transpose packed bits: bit b of columns[i] = bit i of words[b].
 
     Blocks of 64 x 64 bits are transposed by swapping halves six times.
     """
     for w in range(row_words):
-        for block in range(column_words):
+        for block in range(team.thread, column_words, team.n_threads):
             for b in range(64):
                 row = 64 * block + b
                 square[b] = words[row * row_words + w] if row < rows else np.uint64(0)

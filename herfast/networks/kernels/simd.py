@@ -13,6 +13,7 @@ checked.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -64,7 +65,8 @@ class _Vector(types.Type):
 register_model(_Vector)(lambda manager, vector: models.PrimitiveModel(manager, vector, vector.ir))
 
 
-_wide, _narrow = _Vector(LANES), _Vector(NARROW)
+_vectors = {lanes: _Vector(lanes) for lanes in (LANES, 16, NARROW)}
+_wide, _narrow = _vectors[LANES], _vectors[NARROW]
 
 
 def _pointer(builder: Any, args: Any, element: Any) -> Any:
@@ -93,8 +95,8 @@ def _loads(vector: Any) -> Any:
     return intrinsic(lambda typingctx, array, index: (vector(array, types.intp), codegen))
 
 
-# array[index : index + 32] and array[index : index + 8]
-load, load_narrow = _loads(_wide), _loads(_narrow)
+# array[index : index + 32], array[index : index + 16] and array[index : index + 8]
+load, load_16, load_narrow = map(_loads, _vectors.values())
 
 
 @intrinsic
@@ -135,14 +137,20 @@ def splat(typingctx: Any, x: Any) -> Any:
 
 
 @intrinsic
-def narrowed(typingctx: Any, x: Any) -> Any:
-    """Return the sum of the four quarters of a wide vector, a narrow vector."""
+def halved(typingctx: Any, x: Any) -> Any:
+    """Return the sum of the two halves of a vector."""
+    half = x.ir.count // 2
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        half = _folded(builder, args[0], args[0], range(16), range(16, 32))
-        return _folded(builder, half, half, range(8), range(8, 16))
+        return _folded(builder, args[0], args[0], range(half), range(half, 2 * half))
 
-    return _narrow(x), codegen
+    return _vectors[half](x), codegen
+
+
+@inlined
+def narrowed(x: Any) -> Any:
+    """Return the sum of the four quarters of a wide vector, a narrow vector."""
+    return halved(halved(x))
 
 
 def _arithmetic(instruction: str) -> Any:
@@ -223,3 +231,45 @@ def lowest_bit(typingctx: Any, word: Any) -> Any:
     return types.int64(types.uint64), lambda context, builder, signature, args: builder.cttz(
         args[0], cgutils.true_bit
     )
+
+
+@intrinsic
+def atomic_load(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return array[index], int64, as other threads have stored it."""
+    return types.int64(array, types.intp), lambda context, builder, signature, args: builder.load_atomic(
+        builder.gep(args[0], [args[1]]), "acquire", 8
+    )
+
+
+@intrinsic
+def atomic_store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Set array[index], int64, after all that this thread has stored before."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], builder.gep(args[0], [args[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def atomic_add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Add to array[index], int64, and return what it was before."""
+    return types.int64(
+        array, types.intp, types.int64
+    ), lambda context, builder, signature, args: builder.atomic_rmw(
+        "add", builder.gep(args[0], [args[1]]), args[2], "acq_rel"
+    )
+
+
+@intrinsic
+def yield_processor(typingctx: Any) -> Any:
+    """Let another thread run that waits for this processor."""
+    name = "SwitchToThread" if os.name == "nt" else "sched_yield"
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INDEX, []), name)
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Minibatches, Words
-from herfast.networks.arrays import LANES, Adam, Floats, Integers, Layout, Network, UpdateOptions, Workspace
+from herfast.networks.arrays import (
+    LANES,
+    Adam,
+    Floats,
+    Integers,
+    Layout,
+    Network,
+    Team,
+    UpdateOptions,
+    Workspace,
+)
 from herfast.networks.kernels.backward import backward, dueling_backward, dueling_forward
-from herfast.networks.kernels.packed_layer import transpose_bits
+from herfast.networks.kernels.packed_layer import encode, transpose_bits
 from herfast.networks.kernels.simd import (
     add,
     divide,
@@ -25,12 +33,13 @@ from herfast.networks.kernels.simd import (
     sub,
 )
 from herfast.networks.kernels.td_error import online_pass, target_pass, temporal_difference
+from herfast.networks.kernels.team import share, wait
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 
 
 @inner
-def adam_step(params: Floats, size: int, adam: Adam, learning_rate: float, step: int) -> None:
+def adam_step(params: Floats, size: int, adam: Adam, learning_rate: float, step: int, team: Team) -> None:
     """Make one step of Adam (Kingma and Ba 2015, algorithm 1).
 
     `step` is t below and counts from 1.
@@ -43,7 +52,8 @@ def adam_step(params: Floats, size: int, adam: Adam, learning_rate: float, step:
     beta1, beta2 = splat(np.float32(BETA1)), splat(np.float32(BETA2))
     share1 = splat(np.float32(1.0) - np.float32(BETA1))
     share2 = splat(np.float32(1.0) - np.float32(BETA2))
-    for i in range(0, size, LANES):
+    start, end = share(size, team)
+    for i in range(start, end, LANES):
         d = load(adam.d_params, i)
         m = fma(beta1, load(adam.moment1, i), mul(share1, d))
         v = fma(beta2, load(adam.moment2, i), mul(mul(share2, d), d))
@@ -54,10 +64,11 @@ def adam_step(params: Floats, size: int, adam: Adam, learning_rate: float, step:
 
 
 @inner
-def polyak_update(target: Network, online: Network, size: int, polyak: float) -> None:
+def polyak_update(target: Network, online: Network, size: int, polyak: float, team: Team) -> None:
     """Set target = polyak target + (1 - polyak) online."""
     keep, take = splat(np.float32(polyak)), splat(np.float32(1.0 - polyak))
-    for i in range(0, size, LANES):
+    start, end = share(size, team)
+    for i in range(start, end, LANES):
         new = mul(take, load(online.params, i))
         if polyak > 0.0:
             new = fma(keep, load(target.params, i), new)
@@ -75,32 +86,49 @@ def update(
     learning_rate: float,
     count: int,
     work: Workspace,
-) -> Any:
-    """Make one update on `batch` and return the loss before it.
+    team: Team,
+) -> None:
+    """Make one update on `batch`.
 
+    The squared errors before it are left in work.squares.
     `count` is the number of this update, from 1. It determines when the target network is updated.
 
     The order of the passes matters. The target pass uses the codes and, with double_q, the best actions of
     the online pass. The backward pass overwrites the activations at the next states with gradients.
     """
-    rows = work.scratch.rows
-    for b in range(rows):
-        work.taken[b] = np.int32(batch.actions[b])
-    words, columns = work.column_words, work.columns
-    transpose_bits(batch.states, shape.n_state_bits, shape.state_words, rows, words, work.square, columns)
-    columns = offset(columns, shape.n_state_bits * words)
-    transpose_bits(batch.goals, shape.n_goal_bits, shape.goal_words, rows, words, work.square, columns)
-    online_pass(online, shape, batch, options, work)
-    target_pass(work.h_target, shape.dense, target, shape, batch, options, work)
-    loss = temporal_difference(batch, options, work)
-    backward(shape.dense, online, shape, work, adam)
-    dueling_backward(shape.value, adam.d_head, shape, adam.d_params)
-    adam_step(online.params, shape.n_parameters, adam, learning_rate, count)
-    dueling_forward(shape.value, online.params, shape, online.head)
+    size = shape.n_parameters
+    prepare(shape, batch, work, team)
+    wait(team)
+    online_pass(online, shape, batch, options, work, team)
+    target_pass(work.h_target, shape.dense, target, shape, batch, options, work, team)
+    temporal_difference(batch, options, work, team)
+    wait(team)
+    backward(shape.dense, online, shape, work, adam, team)
+    dueling_backward(shape.value, adam.d_head, shape, adam.d_params, team)
+    wait(team)
+    adam_step(online.params, size, adam, learning_rate, count, team)
     if count % options.target_update == 0:
-        polyak_update(target, online, shape.n_parameters, options.polyak)
-        dueling_forward(shape.value, target.params, shape, target.head)
-    return loss
+        polyak_update(target, online, size, options.polyak, team)
+    if shape.value is not None:
+        wait(team)
+        dueling_forward(shape.value, online.params, shape, online.head, team)
+        if count % options.target_update == 0:
+            dueling_forward(shape.value, target.params, shape, target.head, team)
+
+
+@inner
+def prepare(shape: Layout, batch: Minibatches, work: Workspace, team: Team) -> None:
+    """Set work.taken, work.columns, and the codes of s."""
+    words, columns = work.column_words, work.columns
+    start, end = share(work.scratch.rows, team)
+    for b in range(start, end):
+        work.taken[b] = np.int32(batch.actions[b])
+    n_bits, row_words, rows = shape.n_state_bits, shape.state_words, work.scratch.rows
+    transpose_bits(batch.states, n_bits, row_words, rows, words, team, work.square, columns)
+    columns = offset(columns, n_bits * words)
+    n_bits, row_words = shape.n_goal_bits, shape.goal_words
+    transpose_bits(batch.goals, n_bits, row_words, rows, words, team, work.square, columns)
+    encode(batch.states, batch.goals, start, end, shape, work.scratch)
 
 
 @inner
@@ -122,14 +150,19 @@ def fit(
     learning_rates: NDArray[np.float64],
     count: Integers,
     out_losses: NDArray[np.float64],
+    thread: int,
+    n_threads: int,
 ) -> None:
     """Make one update per minibatch and set the loss of each in `out_losses`.
 
+    `n_threads` threads make each update together. They call this function at the same time, each with its
+    number `thread` and with `work` of its own.
     The arrays of the minibatches are those of `Minibatches`, [U, B, ...]. The target network is updated every
     `options.target_update` updates. `count` [1] is the number of updates so far. It is increased here, so
     that no interrupt can come between an update and its count.
     """
-    rows = work.scratch.rows
+    team = Team(thread, n_threads, work.barrier)
+    rows, first_count = work.scratch.rows, count[0]
     state_size, goal_size = rows * shape.state_words, rows * shape.goal_words
     for u in range(n_updates):
         batch = Minibatches(
@@ -141,7 +174,12 @@ def fit(
             offset(terminated, u * rows),
             offset(steps_to_goal, u * rows),
         )
-        out_losses[u] = update(
-            online, target, shape, adam, batch, options, learning_rates[u], count[0] + 1, work
-        )
-        count[0] += 1
+        number = first_count + u + 1
+        update(online, target, shape, adam, batch, options, learning_rates[u], number, work, team)
+        wait(team)  # the next update begins where this one has ended
+        if thread == 0:
+            loss = 0.0
+            for b in range(rows):
+                loss += work.squares[b]
+            out_losses[u] = loss / rows
+            count[0] = number

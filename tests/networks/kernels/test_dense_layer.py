@@ -36,7 +36,7 @@ def test_matmul_equals_numpy(terms, transposed):
         np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("terms", [8, 16, 32, 40, 128, 1000])
+@pytest.mark.parametrize("terms", [16, 32, 48, 128, 1008])
 def test_dots_equal_numpy(terms):
     rng = np.random.default_rng(terms)
     for a_rows in ROWS:

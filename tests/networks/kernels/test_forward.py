@@ -44,8 +44,8 @@ def test_values_of_all_actions_and_of_one_equal_numpy(rows, n_actions):
     actions = rng.integers(0, n_actions, rows).astype(np.int32)
     products = np.full((padded_rows, NARROW), np.nan, np.float32)
     out = np.full(padded_rows + 1, SENTINEL, np.float32)
-    call(forward.all_products, h, network, shape, actions, rows, products)
-    call(forward.values_of, actions, rows, products, network, shape, out)
+    call(forward.all_products, h, network, shape, actions, 0, rows, products)
+    call(forward.values_of, actions, 0, rows, products, network, shape, out)
     np.testing.assert_array_equal(out[:rows], expected[actions, np.arange(rows)])
     assert out[padded_rows] == SENTINEL
 

@@ -10,7 +10,7 @@ from support.exact_arithmetic import SENTINEL, random_integers
 from support.kernel_calls import call
 
 from herfast import pack_bits
-from herfast.networks.arrays import CODES, LANES, SUMS, layout, scratch
+from herfast.networks.arrays import CODES, LANES, SUMS, Team, layout, scratch
 from herfast.networks.kernels import packed_layer
 from herfast.networks.kernels.simd import inner, load, splat, store
 
@@ -34,7 +34,7 @@ def _sum_lookup(codes, tables, n_tables, out):
 
 @inner
 def _first_layer(params, shape, column, rows, work, z):
-    n_tables = packed_layer.first_layer(params, shape, column, rows, work)
+    n_tables = packed_layer.first_layer(params, shape, column, np.int64(0), rows, work)
     bias = load(params, shape.biases + column)
     for b in range(rows):
         store(z, b * LANES, packed_layer.preactivation(bias, b, n_tables, work))
@@ -89,7 +89,8 @@ def scratch_of(rows, shape):
 def encoded(state_bits, goal_bits, shape):
     """Return scratch memory with the codes of states and goals."""
     work = scratch_of(len(state_bits), shape)
-    call(packed_layer.encode, pack_bits(state_bits), pack_bits(goal_bits), len(state_bits), shape, work)
+    rows = (0, len(state_bits))
+    call(packed_layer.encode, pack_bits(state_bits), pack_bits(goal_bits), *rows, shape, work)
     return work
 
 
@@ -191,7 +192,8 @@ def test_transposed_bits_equal_the_reference(n_bits):
         columns = np.full((n_bits + 5, -(-rows // 64)), SENTINEL, np.uint64)
         words, square = pack_bits(bits), np.full(64, SENTINEL, np.uint64)
         sizes = (n_bits, words.shape[1], rows, columns.shape[1])
-        call(packed_layer.transpose_bits, words, *sizes, square, columns[2:])
+        team = Team(0, 1, np.zeros(16, np.int64))
+        call(packed_layer.transpose_bits, words, *sizes, team, square, columns[2:])
         np.testing.assert_array_equal(columns[2:-3], reference.transposed(bits))
         assert (columns[[0, 1, -3, -2, -1]] == SENTINEL).all()
 

@@ -1,0 +1,183 @@
+"""Tests of the threads that run a kernel together, with calls that only record."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from herfast.networks.compiled import processors, thread_pool
+from herfast.networks.compiled.thread_pool import MIN_OPERATIONS, n_threads_for
+
+BARRIER = np.zeros(16, np.int64)
+
+
+class Recorder:
+    """A call that records its arguments and waits until all threads have made it."""
+
+    def __init__(self):
+        self.found = []
+        self.arrived = threading.Condition()
+
+    def __call__(self, *arguments):
+        self.run(self.prepare(arguments))
+
+    def prepare(self, arguments):
+        return arguments
+
+    def run(self, arguments):
+        with self.arrived:
+            self.found.append(arguments)
+            self.arrived.notify_all()
+            self.arrived.wait_for(lambda: len(self.found) >= arguments[-1], timeout=60)
+
+
+def found_in(n_calls, *arguments):
+    """Return the arguments that reach each of the calls, sorted."""
+    recorder = Recorder()
+    thread_pool.run([recorder] * n_calls, BARRIER, *arguments)
+    return sorted(recorder.found)
+
+
+@pytest.fixture(autouse=True)
+def pool(monkeypatch):
+    """Return a new pool on a machine with 4 processors."""
+    pool = thread_pool._Pool()
+    monkeypatch.setattr(thread_pool, "_pool", pool)
+    monkeypatch.setattr(thread_pool, "n_processors", lambda: 4)
+    return pool
+
+
+@pytest.mark.parametrize("n_calls", [1, 2, 3, 7])
+def test_all_threads_get_the_arguments_and_their_number(n_calls):
+    assert found_in(n_calls, "a", "b") == [("a", "b", i, n_calls) for i in range(n_calls)]
+
+
+def test_workers_are_used_again(pool):
+    for n_calls in (2, 3, 2, 3):
+        found_in(n_calls)
+    assert (len(pool._free), pool._n_running) == (2, 0)
+
+
+def test_calls_at_the_same_time_share_the_processors(pool):
+    """Three threads of another call run, so one of 4 processors is left."""
+    claimed = pool.claim(3)
+    assert found_in(4) == [(0, 1)]
+    pool.release(claimed, 1.0, stalled=False)
+    assert len(found_in(4)) == 4
+
+
+def test_an_error_before_the_call_begins_starts_no_worker(pool):
+    class Failing(Recorder):
+        def prepare(self, arguments):
+            raise TypeError("wrong dtype")
+
+    with pytest.raises(TypeError, match="wrong dtype"):
+        thread_pool.run([Recorder(), Failing()], BARRIER)
+    assert (len(pool._free), pool._n_running) == (1, 0)
+    assert len(found_in(2)) == 2
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_signal_while_workers_begin_lets_the_call_end(at, pool, monkeypatch):
+    """The exception is raised before or after the first worker has its job."""
+    interrupts = [KeyboardInterrupt()]
+
+    class InterruptedQueue(thread_pool.SimpleQueue):
+        def put(self, job):
+            if at == 1:
+                super().put(job)
+            if interrupts:
+                raise interrupts.pop()
+            if at == 0:
+                super().put(job)
+
+    monkeypatch.setattr(thread_pool, "SimpleQueue", InterruptedQueue)
+    recorder = Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        thread_pool.run([recorder] * 3, BARRIER)
+    assert sorted(recorder.found) == [(i, 3) for i in range(3)]
+    assert (len(pool._free), pool._n_running) == (2, 0)
+    assert len(found_in(3)) == 3
+
+
+def test_after_two_stalls_calls_have_one_thread_for_a_while(pool, monkeypatch):
+    """Another process uses a processor. The time doubles each time."""
+    now = [100.0]
+    monkeypatch.setattr(thread_pool.time, "monotonic", lambda: now[0])
+
+    def n_threads(stalls, seconds=0.0):
+        """Return the number of threads of a call that takes so long, with so many stalls."""
+
+        class Stalled(Recorder):
+            def run(self, arguments):
+                super().run(arguments)
+                if arguments[-2] == 0:
+                    BARRIER[thread_pool.STALLS] = stalls
+                    now[0] += seconds
+
+        recorder = Stalled()
+        thread_pool.run([recorder] * 2, BARRIER)
+        return len(recorder.found)
+
+    pause = thread_pool.LEAST_PAUSE
+    for expected in (pause, 1.8 * pause, 1.8**2 * pause):
+        assert n_threads(stalls=1) == 2
+        assert n_threads(stalls=0) == 2
+        assert n_threads(stalls=1) == 2
+        now[0] += 0.99 * expected
+        assert n_threads(stalls=0) == 1
+        now[0] += 0.02 * expected
+    for _ in range(30):
+        assert n_threads(stalls=0) == 2
+    for _ in range(2):
+        assert n_threads(stalls=1, seconds=1.0) == 2
+    now[0] += 0.99 * thread_pool.LEAST_PAUSE_IN_CALLS
+    assert n_threads(stalls=0) == 1
+    now[0] += 0.02 * thread_pool.LEAST_PAUSE_IN_CALLS
+    assert n_threads(stalls=0) == 2
+
+
+def test_small_work_has_one_thread_unless_a_number_is_set():
+    assert n_threads_for(None, MIN_OPERATIONS - 1) == 1
+    assert n_threads_for(None, MIN_OPERATIONS) == 4
+    assert n_threads_for(3, 1) == 3
+
+
+V1 = "4:cpu,cpuacct:/job\n3:memory:/other\n"
+V1_MOUNTS = "40 30 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+V2 = "0::/job/part\n"
+V2_MOUNTS = "41 30 0:32 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "files", "expected"),
+    [
+        ("", "", {}, 64),
+        (V2, V2_MOUNTS, {"job/part/cpu.max": "300000 100000\n"}, 3),
+        (V2, V2_MOUNTS, {"job/cpu.max": "250000 100000\n", "job/part/cpu.max": "max 100000\n"}, 2),
+        (V2, V2_MOUNTS, {"job/part/cpu.max": "50000 100000\n"}, 1),
+        (V2, V2_MOUNTS, {"job/part/cpu.max": "damaged\n"}, 64),
+        (V1, V1_MOUNTS, {"cpu/job/cpu.cfs_quota_us": "400000", "cpu/job/cpu.cfs_period_us": "100000"}, 4),
+        (V1, V1_MOUNTS, {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"}, 64),
+    ],
+)
+def test_a_quota_of_control_groups_counts(groups, mounts, files, expected, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(processors.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda pid: range(64), raising=False)
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    files |= {"proc/self/cgroup": groups, "proc/self/mountinfo": mounts}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert processors.n_processors(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [("3", 3), ("2,4", 2), ("100", 8), ("0", 1), ("many", 8), ("", 8)]
+)
+def test_omp_num_threads_and_the_affinity_mask_count(setting, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", setting)
+    monkeypatch.setattr(processors.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    assert processors.n_processors(tmp_path) == expected
