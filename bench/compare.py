@@ -1,7 +1,8 @@
 """Compare herfast with other implementations on one task and one protocol.
 
 The protocol is in peers/protocol.py. The peers run one after another, each in its own process, on one core
-with one thread. Peers that are not installed are skipped with a message. Nothing else should run meanwhile.
+with one thread, or on as many as --threads says. Peers that are not installed are skipped with a message.
+Nothing else should run meanwhile.
 
 From a clone: `pip install ".[bench]"`, then `python bench/compare.py --out bench/results/compare.json`.
 """
@@ -34,26 +35,19 @@ MIN_SUCCESS = (
     0.9  # in the last epoch at 20 bits; with less, the task is not solved and the time is meaningless
 )
 MIN_BUSY = 0.97  # with less, something else ran on the core
-ONE_THREAD = {
-    **dict.fromkeys(
-        (
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "VECLIB_MAXIMUM_THREADS",
-            "NUMBA_NUM_THREADS",
-        ),
-        "1",
-    ),
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-    "JAX_PLATFORMS": "cpu",
-    "CUDA_VISIBLE_DEVICES": "",
-}
+THREADS = (  # settings of the number of threads, which herfast reads the first of
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 
 
 def main():
     args = arguments()
-    core = pin_to_one_core()
+    cores = pin(args.threads)
+    os.environ.update(settings(args.threads))
     skipped, rows, buffers = [], [], []
     for n_bits in args.bits:
         for name in args.peers:
@@ -69,7 +63,7 @@ def main():
             buffers += collect(skipped, BUFFERS[name], measure_buffer, name, n_bits)
     measured = {
         "date": datetime.date.today().isoformat(),
-        "machine": machine() | {"threads": 1, "core": core},
+        "machine": machine() | {"threads": args.threads, "pinned": cores is not None},
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in VERSIONS if version(name)},
         "rows": rows,
@@ -88,6 +82,7 @@ def arguments():
     )
     parser.add_argument("--bits", type=int, nargs="+", default=[20, 50])
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--threads", type=int, default=1, help="number of threads and cores")
     parser.add_argument("--repeats", type=int, default=3, help="number of seeds of each peer: 0, 1, ...")
     parser.add_argument(
         "--quick",
@@ -103,16 +98,27 @@ def is_slow(name):
     return not PEERS[name][2]
 
 
-def pin_to_one_core():
-    """Pin this process and its children to one core, and return its number.
+def pin(threads):
+    """Pin this process and its children to as many cores, and return their numbers.
 
     Returns None if the system does not support it.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
-    return core
+    cores = sorted(os.sched_getaffinity(0))[-threads:]
+    os.sched_setaffinity(0, cores)
+    return cores
+
+
+def settings(threads):
+    """Return the environment of processes with this number of threads, without a GPU."""
+    multi_threaded = str(threads > 1).lower()
+    return {
+        **dict.fromkeys(THREADS, str(threads)),
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={multi_threaded}",
+        "JAX_PLATFORMS": "cpu",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
 
 
 def collect(skipped, package, function, name, *args):
@@ -129,12 +135,12 @@ def collect(skipped, package, function, name, *args):
 
 
 def run(script, *args, **environment):
-    """Run a peer's script in a process with one thread.
+    """Run a peer's script in a process.
 
     Returns the JSON value that it printed in its last line.
     """
     command = [sys.executable, str(Path(__file__).parent / "peers" / script), *map(str, args)]
-    environment = {**os.environ, **ONE_THREAD, **environment}
+    environment = {**os.environ, **environment}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     finished = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(finished.stdout.splitlines()[-1])
@@ -164,7 +170,8 @@ def measure(name, n_bits, repeats):
     busy = sum(one["processor_seconds"][-1] for one in runs) / sum(warm)
     success = [statistics.median(epoch) for epoch in zip(*(one["success"] for one in runs), strict=True)]
     is_judged = n_bits == 20 and epochs >= EPOCHS[20]
-    assert all(one["threads"] in (1, None) for one in runs), f"{name} used several threads"
+    threads = int(os.environ[THREADS[0]])
+    assert all(one["threads"] in (None, *range(threads + 1)) for one in runs), f"{name} used more threads"
     return {
         "peer": name,
         "bits": n_bits,

@@ -170,10 +170,13 @@ def provenance(measured):
     machine = measured["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     seeds = ", ".join(dict.fromkeys(f"{row['peer']} {row['seeds']}" for row in measured["rows"]))
-    pinned = "" if machine["core"] is None else ", pinned to one core"
+    n_threads = machine["threads"]
+    threads = "one thread" if n_threads == 1 else f"{n_threads} threads"
+    cores = "one core" if n_threads == 1 else f"{n_threads} cores"
+    pinned = f", pinned to {cores}" if machine["pinned"] else ""
     return (
         f"Measured by `bench/compare.py` on {measured['date']}: {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['ram_gib']:g} GiB, {machine['system']}; one thread{pinned}; {versions}. "
+        f"{machine['ram_gib']:g} GiB, {machine['system']}; {threads}{pinned}; {versions}. "
         f"Medians over seeds, their range in brackets; number of seeds: {seeds}."
         + "".join(f" {sentence}" for sentence in measured["skipped"])
     )

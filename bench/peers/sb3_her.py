@@ -8,6 +8,8 @@ It follows the protocol as closely as possible. These differences remain:
 - Exactly half of each minibatch is relabelled, instead of each row with probability 1/2.
 """
 
+import os
+
 import gymnasium
 import torch
 from protocol import Clock, Result, main
@@ -66,7 +68,7 @@ class EpisodeLog(BaseCallback):
 
 
 def train(protocol, seed):
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=protocol.n_bits, disable_env_checker=True)
     model = NotebookDQN(
         "MultiInputPolicy",

@@ -1,7 +1,9 @@
-"""PyTorch in eager mode, with one thread and fused Adam.
+"""PyTorch in eager mode, with fused Adam.
 
 16 episodes are played in lockstep. The minibatches and target values of a cycle are computed at once.
 """
+
+import os
 
 import numpy as np
 import torch
@@ -69,7 +71,7 @@ def fit(network, target, optimizer, gamma, batches):
 
 
 def train(protocol, seed):
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     rng, clock = np.random.default_rng(seed), Clock()
     parameters = protocol.initial_parameters(rng)
     network, target = network_of(parameters), network_of(parameters)

@@ -29,7 +29,8 @@ def row(peer, **fields):
 
 
 def measurement(*rows, buffers=(), **fields):
-    machine = {"cpu": "a processor", "cores": 2, "ram_gib": 16.0, "system": "Linux", "core": 1}
+    machine = {"cpu": "a processor", "cores": 2, "ram_gib": 16.0, "system": "Linux"}
+    machine |= {"threads": 1, "pinned": True}
     whole = {"date": "2025-01-31", "machine": machine, "versions": {"numpy": "2.0.0"}, "skipped": []}
     return {**whole, "rows": rows, "buffers": buffers, **fields}
 
