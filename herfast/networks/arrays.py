@@ -69,7 +69,7 @@ class Team(NamedTuple):
 
     thread: int  # 0 to n_threads - 1
     n_threads: int
-    barrier: Integers  # [16]: threads that have arrived at a barrier, barriers passed, and long waits
+    barrier: Integers  # [16]: threads that have arrived, barriers passed, long waits, 1 while a call runs
 
 
 class Scratch(NamedTuple):
@@ -109,7 +109,6 @@ class Workspace(NamedTuple):
     gap: Floats  # [B'], max_a Q_target(s, a) - Q_target(s, a_t)
     d_q: Floats  # [B'], gradient of the loss with respect to q_taken
     squares: NDArray[np.float64]  # [B'], squared errors
-    barrier: Integers  # [16], see Team
     column_words: int  # words per row of `columns`
     columns: Words  # [S + G, words of B bits], states and goals transposed: one row per input
     square: Words  # [64], a block of 64 x 64 bits during the transposition
@@ -246,7 +245,6 @@ def workspace(rows: int, shape: Layout, with_gap: bool) -> Workspace:
         gap=gap,
         d_q=d_q,
         squares=np.zeros(acting.padded_rows),
-        barrier=acting.barrier,
         column_words=column_words,
         columns=np.zeros((shape.n_inputs, column_words), np.uint64),
         square=np.zeros(64, np.uint64),

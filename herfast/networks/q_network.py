@@ -208,7 +208,7 @@ class QNetwork(FixedAttributes):
         """Recompute derived values after `parameters` were modified in place."""
         if self.config.dueling:
             for network in (self._online, self._target):
-                entry_points.update_dueling_head.bind(network, self._shape)(self._count)
+                entry_points.update_dueling_head.bind(network, self._shape)(np.zeros(16, np.int64))
 
     @synchronized
     def sync_target(self) -> None:
@@ -280,7 +280,7 @@ class QNetwork(FixedAttributes):
             work = workspace(batch_size, self._shape, with_gap=self.config.advantage_gap > 0)
             networks = (self._online, self._target, self._shape, self._adam, self._options)
             calls = [entry_points.fit.bind(*networks, part) for part in workspaces(work, n_threads)]
-            self._fit = ((batch_size, n_threads), calls, work.barrier)
+            self._fit = ((batch_size, n_threads), calls, work.scratch.barrier)
         _, calls, barrier = self._fit
         losses = np.empty(n_updates)
         rates = self.config.learning_rates(self.updates, n_updates)

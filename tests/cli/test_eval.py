@@ -13,8 +13,11 @@ from support.command_line import run_command
 def test_eval_prints_the_results(
     path: str, finished_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = run_command(["eval", path, "--episodes", "1234", "--seed", "9"], capsys)
+    code, out, err = run_command(
+        ["eval", path, "--episodes", "1234", "--seed", "9", "--threads", "3"], capsys
+    )
     assert (code, err) == (0, "")
+    assert agents[0].threads == 3
     assert agents[0].calls == [(1234, 9)]
     assert out.splitlines() == [
         "1,234 episodes of 8 bits in at most 8 steps, seed 9",

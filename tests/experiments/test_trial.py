@@ -83,3 +83,21 @@ def test_a_trial_with_a_damaged_checkpoint_is_trained_from_the_start(tmp_path):
     for folder in (damaged, whole):
         trial.train_trial(planned, folder)
     assert without_time(trial.trial_rows(damaged)) == without_time(trial.trial_rows(whole))
+
+
+def test_a_trial_has_one_thread_when_it_begins_and_when_it_resumes(tmp_path, monkeypatch):
+    """Other trials use the other processors."""
+    (planned,) = plan(3)
+    found = []
+
+    def train(agent, folder, callbacks):
+        found.append(agent.threads)
+        agent.learn(epochs=1)
+        agent.save(folder / run.CHECKPOINT_FILE, replay=True)
+        raise OSError("the end")
+
+    monkeypatch.setattr(trial, "train_in_folder", train)
+    for _ in range(2):
+        with pytest.raises(OSError, match="the end"):
+            trial.train_trial(planned, tmp_path / "trial")
+    assert found == [1, 1]

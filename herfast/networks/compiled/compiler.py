@@ -33,7 +33,7 @@ from herfast.networks.compiled.native_code import OPTIMISATION, target_machine
 types: Any = numba_types
 _SLOT = ir.IntType(64)
 # Functions that object files may need, besides those that LLVM adds, such as memset.
-_SYMBOLS = {"pow", "sqrt", "sched_yield", "SwitchToThread"}
+_SYMBOLS = {"pow", "sqrt", "sched_yield"}
 
 
 class _KernelLibrary(JITCodeLibrary):

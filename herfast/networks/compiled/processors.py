@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from herfast.common.control_groups import control_groups, read_lines
 
 
-@cache
 def n_processors(root: Path = Path("/")) -> int:
     """Return the number of processors that this process may use.
 
@@ -23,20 +21,23 @@ def n_processors(root: Path = Path("/")) -> int:
     counts = [os.cpu_count() or 1]
     if hasattr(os, "sched_getaffinity"):
         counts.append(len(os.sched_getaffinity(0)))
-    with suppress(ValueError, IndexError):  # a file in an unknown format
-        counts.extend(_quotas(root))
+    counts.extend(_quotas(root))
     with suppress(ValueError):  # not a number, or a list of them
         counts.append(int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))
     return max(1, min(counts))
 
 
-def _quotas(root: Path) -> Iterator[int]:
-    """Yield the whole processors that each control group with a quota leaves."""
-    for folder in control_groups(root, "cpu"):
-        for line in read_lines(folder / "cpu.max"):
-            quota, period = line.split()
-            if quota != "max":
-                yield int(quota) // int(period)
-        for line in read_lines(folder / "cpu.cfs_quota_us"):
-            if int(line) > 0:
-                yield int(line) // int(read_lines(folder / "cpu.cfs_period_us")[0])
+@cache
+def _quotas(root: Path) -> list[int]:
+    """Return the whole processors that each control group with a quota leaves."""
+    quotas = []
+    with suppress(ValueError, IndexError):  # a file in an unknown format
+        for folder in control_groups(root, "cpu"):
+            for line in read_lines(folder / "cpu.max"):
+                quota, period = line.split()
+                if quota != "max":
+                    quotas.append(int(quota) // int(period))
+            for line in read_lines(folder / "cpu.cfs_quota_us"):
+                if int(line) > 0:
+                    quotas.append(int(line) // int(read_lines(folder / "cpu.cfs_period_us")[0]))
+    return quotas

@@ -13,7 +13,6 @@ checked.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -66,7 +65,7 @@ register_model(_Vector)(lambda manager, vector: models.PrimitiveModel(manager, v
 
 
 _vectors = {lanes: _Vector(lanes) for lanes in (LANES, 16, NARROW)}
-_wide, _narrow = _vectors[LANES], _vectors[NARROW]
+_wide = _vectors[LANES]
 
 
 def _pointer(builder: Any, args: Any, element: Any) -> Any:
@@ -265,10 +264,9 @@ def atomic_add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 @intrinsic
 def yield_processor(typingctx: Any) -> Any:
     """Let another thread run that waits for this processor."""
-    name = "SwitchToThread" if os.name == "nt" else "sched_yield"
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INDEX, []), name)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INDEX, []), "sched_yield")
         builder.call(function, [])
         return context.get_dummy_value()
 

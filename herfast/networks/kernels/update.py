@@ -161,7 +161,7 @@ def fit(
     `options.target_update` updates. `count` [1] is the number of updates so far. It is increased here, so
     that no interrupt can come between an update and its count.
     """
-    team = Team(thread, n_threads, work.barrier)
+    team = Team(thread, n_threads, work.scratch.barrier)
     rows, first_count = work.scratch.rows, count[0]
     state_size, goal_size = rows * shape.state_words, rows * shape.goal_words
     for u in range(n_updates):

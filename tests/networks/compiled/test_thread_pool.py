@@ -29,6 +29,8 @@ class Recorder:
             self.found.append(arguments)
             self.arrived.notify_all()
             self.arrived.wait_for(lambda: len(self.found) >= arguments[-1], timeout=60)
+        if arguments[-2] == 0:
+            BARRIER[thread_pool.PASSED] += 1
 
 
 def found_in(n_calls, *arguments):
@@ -55,12 +57,13 @@ def test_all_threads_get_the_arguments_and_their_number(n_calls):
 def test_workers_are_used_again(pool):
     for n_calls in (2, 3, 2, 3):
         found_in(n_calls)
-    assert (len(pool._free), pool._n_running) == (2, 0)
+    assert (len(pool._free), pool._claims) == (2, {})
 
 
 def test_calls_at_the_same_time_share_the_processors(pool):
     """Three threads of another call run, so one of 4 processors is left."""
-    claimed = pool.claim(3)
+    claimed = []
+    pool.claim(3, claimed)
     assert found_in(4) == [(0, 1)]
     pool.release(claimed, 1.0, stalled=False)
     assert len(found_in(4)) == 4
@@ -73,7 +76,7 @@ def test_an_error_before_the_call_begins_starts_no_worker(pool):
 
     with pytest.raises(TypeError, match="wrong dtype"):
         thread_pool.run([Recorder(), Failing()], BARRIER)
-    assert (len(pool._free), pool._n_running) == (1, 0)
+    assert (len(pool._free), pool._claims) == (1, {})
     assert len(found_in(2)) == 2
 
 
@@ -96,8 +99,52 @@ def test_a_signal_while_workers_begin_lets_the_call_end(at, pool, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         thread_pool.run([recorder] * 3, BARRIER)
     assert sorted(recorder.found) == [(i, 3) for i in range(3)]
-    assert (len(pool._free), pool._n_running) == (2, 0)
+    assert (len(pool._free), pool._claims) == (2, {})
     assert len(found_in(3)) == 3
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_signal_at_the_own_share_lets_the_call_end(after, pool):
+    """The exception is raised before or after the thread's own share."""
+    interrupts = [KeyboardInterrupt()]
+
+    class Interrupted(Recorder):
+        def run(self, arguments):
+            if arguments[-2] or after:
+                super().run(arguments)
+            if arguments[-2] == 0 and interrupts:
+                raise interrupts.pop()
+            if arguments[-2] == 0:
+                super().run(arguments)
+
+    recorder = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        thread_pool.run([recorder] * 3, BARRIER)
+    assert sorted(recorder.found) == [(i, 3) for i in range(3)]
+    assert len(found_in(3)) == 3
+
+
+def test_a_call_in_the_middle_of_another_one_is_rejected(pool):
+    """A signal handler may run before the own share has begun."""
+
+    class Nested(Recorder):
+        def prepare(self, arguments):
+            with pytest.raises(RuntimeError, match=r"^a signal handler must not use a network in the middle"):
+                thread_pool.run([self] * 2, BARRIER)
+            return arguments
+
+    recorder = Nested()
+    thread_pool.run([recorder] * 2, BARRIER)
+    assert len(recorder.found) == 2
+
+
+def test_without_more_threads_of_the_system_the_call_has_fewer(pool, monkeypatch):
+    class NoThread(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(thread_pool.threading, "Thread", NoThread)
+    assert found_in(3) == [(0, 1)]
 
 
 def test_after_two_stalls_calls_have_one_thread_for_a_while(pool, monkeypatch):
