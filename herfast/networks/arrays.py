@@ -69,7 +69,7 @@ class Team(NamedTuple):
 
     thread: int  # 0 to n_threads - 1
     n_threads: int
-    barrier: Integers  # [16]: threads that have arrived, barriers passed, long waits, 1 while a call runs
+    barrier: Integers  # [16]: threads that have arrived, barriers passed, 1 while a call runs
 
 
 class Scratch(NamedTuple):

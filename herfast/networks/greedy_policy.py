@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from herfast.common.batches import Words
 from herfast.networks.arrays import Floats, Layout, Network, aligned, for_threads, scratch
 from herfast.networks.compiled import entry_points, thread_pool
+from herfast.networks.compiled.thread_pool import SharedCall
 
 MAX_CALL_OPERATIONS = 2**29  # samples times parameters per call of a kernel; signals wait up to 0.1 s
 # Steps after which the pre-activations are recomputed, so that rounding errors cannot add up.
@@ -34,7 +35,9 @@ class GreedyPolicy:
         self._scratch = scratch(self._chunk, shape)
         n_threads = thread_pool.n_threads_for(threads, self._chunk * self._n_parameters)
         works = for_threads(self._scratch, n_threads)
-        self._calls = [entry_points.act.bind(network, shape, work) for work in works]
+        calls = [entry_points.act.bind(network, shape, work) for work in works]
+        self._act = SharedCall(calls, self._scratch.barrier)
+        self._n_threads = n_threads
         self._z = aligned((n_envs, shape.width))[0]  # the first layer's pre-activations
         self._steps = 0
         self._previous: Words | None = None
@@ -92,9 +95,9 @@ class GreedyPolicy:
         out_actions: NDArray[np.uint16],
     ) -> Floats:
         """Call the kernel for some of the episodes, and return the values."""
-        calls = self._calls
-        if len(calls) > 1:  # few episodes may be left
-            calls = calls[: thread_pool.n_threads_for(self.threads, len(active) * self._n_parameters)]
+        n_threads = self._n_threads
+        if n_threads > 1:  # few episodes may be left
+            n_threads = thread_pool.n_threads_for(self.threads, len(active) * self._n_parameters)
         arrays = (states, goals, previous, len(states), active, len(active), int(rebuild), z, out_actions)
-        thread_pool.run(calls, self._scratch.barrier, *arrays)
+        self._act(n_threads, len(active), *arrays)
         return self._scratch.q

@@ -25,7 +25,7 @@ from herfast.networks.arrays import (
     workspaces,
 )
 from herfast.networks.compiled import entry_points, thread_pool
-from herfast.networks.compiled.entry_points import Call
+from herfast.networks.compiled.thread_pool import SharedCall
 from herfast.networks.greedy_policy import MAX_CALL_OPERATIONS, GreedyPolicy
 from herfast.networks.initial_weights import draw_weights
 from herfast.networks.parameter_views import parameter_views
@@ -102,8 +102,7 @@ class QNetwork(FixedAttributes):
         self._target = self._network(target)
         self._adam = Adam(d_params, self._network(d_params).head, moment1, moment2)
         self._options = UpdateOptions(*[getattr(config, name) for name in UpdateOptions._fields])
-        # Batch size and threads; the kernel for them, for each thread; and the threads' barrier.
-        self._fit: tuple[tuple[int, int], list[Call], NDArray[np.int64]] | None = None
+        self._fit: tuple[tuple[int, int], SharedCall] | None = None  # batch size and threads; the kernel
 
     @property
     def threads(self) -> int | None:
@@ -280,8 +279,8 @@ class QNetwork(FixedAttributes):
             work = workspace(batch_size, self._shape, with_gap=self.config.advantage_gap > 0)
             networks = (self._online, self._target, self._shape, self._adam, self._options)
             calls = [entry_points.fit.bind(*networks, part) for part in workspaces(work, n_threads)]
-            self._fit = ((batch_size, n_threads), calls, work.scratch.barrier)
-        _, calls, barrier = self._fit
+            self._fit = ((batch_size, n_threads), SharedCall(calls, work.scratch.barrier))
+        _, fit = self._fit
         losses = np.empty(n_updates)
         rates = self.config.learning_rates(self.updates, n_updates)
         chunk_size = max(1, MAX_CALL_OPERATIONS // (batch_size * self._online.params.size))
@@ -289,7 +288,7 @@ class QNetwork(FixedAttributes):
             chunk = slice(start, start + chunk_size)
             arrays = [array[chunk] for array in batches]
             rest = (len(arrays[0]), rates[chunk], self._count, losses[chunk])
-            thread_pool.run(calls, barrier, *arrays, *rest)
+            fit(n_threads, len(arrays[0]), *arrays, *rest)
         return losses
 
     def _network(self, params: Floats) -> Network:

@@ -36,7 +36,7 @@ def pool(monkeypatch):
     pool = thread_pool._Pool()
     monkeypatch.setattr(thread_pool, "_pool", pool)
     monkeypatch.setattr(thread_pool, "n_processors", lambda: 100)
-    monkeypatch.setattr(thread_pool, "MANY_STALLS", thread_pool.LAST_CALLS + 1)
+    monkeypatch.setattr(thread_pool.SharedCall, "_is_next_shared", lambda self: True)
     return pool
 
 

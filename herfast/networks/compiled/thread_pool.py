@@ -24,13 +24,10 @@ from herfast.networks.compiled.processors import n_processors
 
 MIN_OPERATIONS = 2**22  # samples times parameters of an update or a step, below which threads do not pay
 MAX_THREADS = 1_024
-PASSED, STALLS, IS_RUNNING = 1, 2, 3  # numbers in a barrier, see `Team`
-# A thread had to wait long for another in two of the last four calls, mostly since another process uses a
-# processor. Then calls have one thread for a while, at least and usually at most as many seconds. Each time
-# this doubles, and each call without a long wait makes it a tenth shorter.
-LAST_CALLS, MANY_STALLS = 4, 2
-LEAST_PAUSE, LONGEST_PAUSE = 0.05, 1.6
-LEAST_PAUSE_IN_CALLS = 20  # the least pause, if it is longer, as a multiple of the time of the call
+PASSED, IS_RUNNING = 1, 2  # numbers in a barrier, see `Team`
+# Calls after which the slower one of one thread and several is tried again, by whether several are faster.
+RETRY_EVERY = {False: 16, True: 64}
+LAST_TIMES = 3  # the shortest of these counts
 
 _getcpu: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)  # not on macOS
 
@@ -95,9 +92,6 @@ class _Pool:
         self._lock = threading.RLock()  # a signal handler may make a call
         self._free: list[SimpleQueue[_Job]] = []
         self._claims: dict[int, list[SimpleQueue[_Job]]] = {}  # workers of each running call, by id
-        self._stalled: deque[bool] = deque(maxlen=LAST_CALLS)
-        self._pause = LEAST_PAUSE
-        self._paused_until = 0.0
 
     def claim(self, n_threads: int, claimed: list[SimpleQueue[_Job]]) -> None:
         """Add the queues of at most n_threads - 1 workers to `claimed`.
@@ -107,29 +101,17 @@ class _Pool:
         with self._lock:
             n_running = sum(1 + len(workers) for workers in self._claims.values())
             self._claims[id(claimed)] = claimed
-            if time.monotonic() < self._paused_until:
-                return
             limit = max(n_threads, n_processors()) - n_running
             while len(claimed) < min(n_threads, limit) - 1:
                 if not (self._free or self._start_worker()):
                     return
                 claimed.append(self._free.pop())
 
-    def release(self, claimed: list[SimpleQueue[_Job]], seconds: float, stalled: bool) -> None:
-        """Give workers back after a call that took so long."""
+    def release(self, claimed: list[SimpleQueue[_Job]]) -> None:
+        """Give workers back."""
         with self._lock:
             self._claims.pop(id(claimed), None)
-            if not claimed:
-                return
             self._free += claimed
-            self._stalled.append(stalled)
-            if not stalled:
-                self._pause = max(0.9 * self._pause, LEAST_PAUSE)
-            elif sum(self._stalled) >= MANY_STALLS:
-                pause = max(self._pause, LEAST_PAUSE_IN_CALLS * seconds)
-                self._paused_until = time.monotonic() + pause
-                self._pause = min(2 * self._pause, LONGEST_PAUSE)
-                self._stalled.clear()
 
     def _start_worker(self) -> bool:
         """Start another worker. Return False if the system has no more threads."""
@@ -160,33 +142,69 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def run(calls: Sequence[Call], barrier: NDArray[np.int64], *arguments: Any) -> None:
-    """Run a kernel in at most len(calls) threads, the calling one included.
+class SharedCall:
+    """A kernel that several threads run together, the calling one included.
+
+    Several threads may be slower than one: another process may use a processor, or data may take long from
+    one to another. So calls are timed, and run as those that were faster lately. Results are the same.
 
     Args:
         calls: the kernel with the memory of each thread.
         barrier: int64[16], the barrier of the threads.
-        arguments: its other arguments, without the last two: the number of the thread, and of all threads.
     """
-    if len(calls) == 1:
-        calls[0](*arguments, 0, 1)
-        return
-    if barrier[IS_RUNNING]:
-        raise RuntimeError("a signal handler must not use a network in the middle of a call of it")
-    pool = _pool
-    claimed: list[SimpleQueue[_Job]] = []
-    started = time.monotonic()
-    try:
-        barrier[IS_RUNNING], barrier[STALLS] = 1, 0
-        pool.claim(len(calls), claimed)
-        n_threads = 1 + len(claimed)
-        prepared = [calls[i].prepare((*arguments, i, n_threads)) for i in range(n_threads)]
-        processors = _other_processors()
-        jobs = [_Job(calls[i], prepared[i], processors) for i in range(1, n_threads)]
-        _run_together(calls[0], prepared[0], dict(zip(claimed, jobs, strict=True)), barrier)
-    finally:
-        barrier[IS_RUNNING] = 0
-        pool.release(claimed, time.monotonic() - started, stalled=bool(barrier[STALLS]))
+
+    def __init__(self, calls: Sequence[Call], barrier: NDArray[np.int64]) -> None:
+        self._calls = calls
+        self._barrier = barrier
+        self._n_calls = 0
+        # The last seconds per unit of work, with one thread and with several.
+        self._seconds: list[deque[float]] = [deque(maxlen=LAST_TIMES), deque(maxlen=LAST_TIMES)]
+
+    def __call__(self, n_threads: int, work: int, *arguments: Any) -> None:
+        """Run the kernel in at most `n_threads` threads.
+
+        Args:
+            n_threads: 1 to the number of calls.
+            work: the amount of work, to compare the times of calls.
+            arguments: the other arguments, without the last two, the thread's number and that of threads.
+        """
+        if n_threads == 1:
+            self._calls[0](*arguments, 0, 1)
+            return
+        if self._barrier[IS_RUNNING]:
+            raise RuntimeError("a signal handler must not use a network in the middle of a call of it")
+        is_shared = self._is_next_shared()
+        started = time.perf_counter()
+        if is_shared:
+            self._share(n_threads, arguments)
+        else:
+            self._calls[0](*arguments, 0, 1)
+        if self._n_calls > 1:  # the first one has started threads, and may have compiled
+            self._seconds[is_shared].append((time.perf_counter() - started) / max(1, work))
+
+    def _is_next_shared(self) -> bool:
+        """Return True if the next call is to have several threads."""
+        self._n_calls += 1
+        if self._n_calls <= 4:
+            return self._n_calls != 3  # threads, twice; one thread; threads
+        is_faster = min(self._seconds[True]) < min(self._seconds[False])
+        return is_faster != (self._n_calls % RETRY_EVERY[is_faster] == 0)
+
+    def _share(self, n_threads: int, arguments: Sequence[Any]) -> None:
+        """Run the kernel in at most `n_threads` threads."""
+        pool = _pool
+        claimed: list[SimpleQueue[_Job]] = []
+        try:
+            self._barrier[IS_RUNNING] = 1
+            pool.claim(n_threads, claimed)
+            calls = self._calls[: 1 + len(claimed)]
+            prepared = [call.prepare((*arguments, i, len(calls))) for i, call in enumerate(calls)]
+            processors = _other_processors()
+            jobs = [_Job(call, prepared[i], processors) for i, call in enumerate(calls)]
+            _run_together(calls[0], prepared[0], dict(zip(claimed, jobs[1:], strict=True)), self._barrier)
+        finally:
+            self._barrier[IS_RUNNING] = 0
+            pool.release(claimed)
 
 
 def _run_together(

@@ -19,7 +19,6 @@ from herfast.networks.kernels.simd import (
 )
 
 SPINS = 100_000  # before a waiting thread offers its processor to others, about 0.1 ms
-STALL = 2_000  # offers after which another thread probably has no processor, about 1 ms
 
 
 @inlined
@@ -45,5 +44,3 @@ def wait(team: Team) -> None:
                 spins += 1
                 if spins > SPINS:
                     yield_processor()
-            if spins > SPINS + STALL:
-                atomic_add(team.barrier, 2, 1)

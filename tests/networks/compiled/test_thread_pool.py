@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from herfast.networks.compiled import processors, thread_pool
-from herfast.networks.compiled.thread_pool import MIN_OPERATIONS, n_threads_for
+from herfast.networks.compiled.thread_pool import MIN_OPERATIONS, SharedCall, n_threads_for
 
 BARRIER = np.zeros(16, np.int64)
 
@@ -36,7 +36,7 @@ class Recorder:
 def found_in(n_calls, *arguments):
     """Return the arguments that reach each of the calls, sorted."""
     recorder = Recorder()
-    thread_pool.run([recorder] * n_calls, BARRIER, *arguments)
+    SharedCall([recorder] * n_calls, BARRIER)(n_calls, 1, *arguments)
     return sorted(recorder.found)
 
 
@@ -65,7 +65,7 @@ def test_calls_at_the_same_time_share_the_processors(pool):
     claimed = []
     pool.claim(3, claimed)
     assert found_in(4) == [(0, 1)]
-    pool.release(claimed, 1.0, stalled=False)
+    pool.release(claimed)
     assert len(found_in(4)) == 4
 
 
@@ -75,7 +75,7 @@ def test_an_error_before_the_call_begins_starts_no_worker(pool):
             raise TypeError("wrong dtype")
 
     with pytest.raises(TypeError, match="wrong dtype"):
-        thread_pool.run([Recorder(), Failing()], BARRIER)
+        SharedCall([Recorder(), Failing()], BARRIER)(2, 1)
     assert (len(pool._free), pool._claims) == (1, {})
     assert len(found_in(2)) == 2
 
@@ -97,7 +97,7 @@ def test_a_signal_while_workers_begin_lets_the_call_end(at, pool, monkeypatch):
     monkeypatch.setattr(thread_pool, "SimpleQueue", InterruptedQueue)
     recorder = Recorder()
     with pytest.raises(KeyboardInterrupt):
-        thread_pool.run([recorder] * 3, BARRIER)
+        SharedCall([recorder] * 3, BARRIER)(3, 1)
     assert sorted(recorder.found) == [(i, 3) for i in range(3)]
     assert (len(pool._free), pool._claims) == (2, {})
     assert len(found_in(3)) == 3
@@ -119,7 +119,7 @@ def test_a_signal_at_the_own_share_lets_the_call_end(after, pool):
 
     recorder = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        thread_pool.run([recorder] * 3, BARRIER)
+        SharedCall([recorder] * 3, BARRIER)(3, 1)
     assert sorted(recorder.found) == [(i, 3) for i in range(3)]
     assert len(found_in(3)) == 3
 
@@ -130,11 +130,12 @@ def test_a_call_in_the_middle_of_another_one_is_rejected(pool):
     class Nested(Recorder):
         def prepare(self, arguments):
             with pytest.raises(RuntimeError, match=r"^a signal handler must not use a network in the middle"):
-                thread_pool.run([self] * 2, BARRIER)
+                shared(2, 1)
             return arguments
 
     recorder = Nested()
-    thread_pool.run([recorder] * 2, BARRIER)
+    shared = SharedCall([recorder] * 2, BARRIER)
+    shared(2, 1)
     assert len(recorder.found) == 2
 
 
@@ -147,41 +148,56 @@ def test_without_more_threads_of_the_system_the_call_has_fewer(pool, monkeypatch
     assert found_in(3) == [(0, 1)]
 
 
-def test_after_two_stalls_calls_have_one_thread_for_a_while(pool, monkeypatch):
-    """Another process uses a processor. The time doubles each time."""
-    now = [100.0]
-    monkeypatch.setattr(thread_pool.time, "monotonic", lambda: now[0])
+@pytest.mark.parametrize("faster", [1, 2])
+def test_calls_have_the_number_of_threads_that_was_faster(faster, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(thread_pool.time, "perf_counter", lambda: now[0])
 
-    def n_threads(stalls, seconds=0.0):
-        """Return the number of threads of a call that takes so long, with so many stalls."""
+    class Timed(Recorder):
+        def run(self, arguments):
+            super().run(arguments)
+            if arguments[-2] == 0:
+                now[0] += work * (arguments[-1] if faster == 1 else 10 / arguments[-1])
 
-        class Stalled(Recorder):
-            def run(self, arguments):
-                super().run(arguments)
-                if arguments[-2] == 0:
-                    BARRIER[thread_pool.STALLS] = stalls
-                    now[0] += seconds
+    recorder = Timed()
+    shared = SharedCall([recorder] * 2, BARRIER)
+    used = []
+    for work in [1, 5] * 100:  # times are compared per unit of work
+        recorder.found.clear()
+        shared(2, work)
+        used.append(len(recorder.found))
+    assert used[:4] == [2, 2, 1, 2]
+    others = [i for i in range(4, 200) if used[i] != faster]
+    every = thread_pool.RETRY_EVERY[faster == 2]
+    assert others == [i for i in range(4, 200) if (i + 1) % every == 0]
 
-        recorder = Stalled()
-        thread_pool.run([recorder] * 2, BARRIER)
-        return len(recorder.found)
 
-    pause = thread_pool.LEAST_PAUSE
-    for expected in (pause, 1.8 * pause, 1.8**2 * pause):
-        assert n_threads(stalls=1) == 2
-        assert n_threads(stalls=0) == 2
-        assert n_threads(stalls=1) == 2
-        now[0] += 0.99 * expected
-        assert n_threads(stalls=0) == 1
-        now[0] += 0.02 * expected
-    for _ in range(30):
-        assert n_threads(stalls=0) == 2
-    for _ in range(2):
-        assert n_threads(stalls=1, seconds=1.0) == 2
-    now[0] += 0.99 * thread_pool.LEAST_PAUSE_IN_CALLS
-    assert n_threads(stalls=0) == 1
-    now[0] += 0.02 * thread_pool.LEAST_PAUSE_IN_CALLS
-    assert n_threads(stalls=0) == 2
+def test_calls_adapt_to_a_processor_that_becomes_busy(monkeypatch):
+    now, seconds = [0.0], {1: 10.0, 2: 5.0}
+    monkeypatch.setattr(thread_pool.time, "perf_counter", lambda: now[0])
+
+    class Timed(Recorder):
+        def run(self, arguments):
+            super().run(arguments)
+            if arguments[-2] == 0:
+                now[0] += seconds[arguments[-1]]
+
+    recorder = Timed()
+    shared = SharedCall([recorder] * 2, BARRIER)
+
+    def threads_of_calls(n):
+        used = []
+        for _ in range(n):
+            recorder.found.clear()
+            shared(2, 1)
+            used.append(len(recorder.found))
+        return used
+
+    assert threads_of_calls(20)[4:] == [2] * 16
+    seconds[2] = 20.0
+    assert threads_of_calls(20)[3:].count(2) <= 2
+    seconds[2] = 5.0
+    assert threads_of_calls(300)[-20:].count(1) <= 1
 
 
 def test_small_work_has_one_thread_unless_a_number_is_set():
