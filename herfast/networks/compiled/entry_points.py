@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from threading import RLock
-from typing import Any
+from typing import Any, TextIO, cast
 
 import numpy as np
 
-from herfast.common.console import print_to_stderr
+from herfast.common.console import LossyStream, print_to_stderr
 from herfast.networks.compiled import kernel_cache
 from herfast.networks.compiled.native_code import Function, address, flattened
 
@@ -73,10 +75,11 @@ class EntryPoint:
         if not _notice_printed:
             _notice_printed = True
             print_to_stderr(NOTICE)
-        from herfast.networks.compiled.compiler import compile_kernel
+        with redirect_stderr(cast(TextIO, LossyStream(sys.stderr))):  # NumPy 2.0 needs one to import f2py
+            from herfast.networks.compiled.compiler import compile_kernel
 
-        module = importlib.import_module(f"herfast.networks.kernels.{self._module}")
-        return compile_kernel(getattr(module, self._name), self._name, bound, others)
+            module = importlib.import_module(f"herfast.networks.kernels.{self._module}")
+            return compile_kernel(getattr(module, self._name), self._name, bound, others)
 
 
 class Call:
