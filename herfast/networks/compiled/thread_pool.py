@@ -187,7 +187,8 @@ class SharedCall:
         self._n_calls += 1
         if self._n_calls <= 4:
             return self._n_calls != 3  # threads, twice; one thread; threads
-        is_faster = min(self._seconds[True]) < min(self._seconds[False])
+        # A time is unknown if calls ended with exceptions.
+        is_faster = min(self._seconds[True], default=0.0) < min(self._seconds[False], default=1.0)
         return is_faster != (self._n_calls % RETRY_EVERY[is_faster] == 0)
 
     def _share(self, n_threads: int, arguments: Sequence[Any]) -> None:

@@ -172,6 +172,27 @@ def test_calls_have_the_number_of_threads_that_was_faster(faster, monkeypatch):
     assert others == [i for i in range(4, 200) if (i + 1) % every == 0]
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_calls_that_end_with_exceptions_have_no_time(failing):
+    class Failing(Recorder):
+        def run(self, arguments):
+            super().run(arguments)
+            if arguments[-2:] == (0, failing):
+                raise KeyboardInterrupt
+
+    shared = SharedCall([Failing()] * 2, BARRIER)
+    ended = []
+    for _ in range(8):
+        shared._calls[0].found.clear()
+        try:
+            shared(2, 1)
+            ended.append(len(shared._calls[0].found))
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+    assert "interrupted" in ended
+    assert len(ended) == 8
+
+
 def test_calls_adapt_to_a_processor_that_becomes_busy(monkeypatch):
     now, seconds = [0.0], {1: 10.0, 2: 5.0}
     monkeypatch.setattr(thread_pool.time, "perf_counter", lambda: now[0])
