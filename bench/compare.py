@@ -35,7 +35,7 @@ MIN_SUCCESS = (
     0.9  # in the last epoch at 20 bits; with less, the task is not solved and the time is meaningless
 )
 MIN_BUSY = 0.97  # with less, something else ran on the core
-THREADS = (  # settings of the number of threads, which herfast reads the first of
+THREADS = (  # environment variables of the number of threads; herfast reads the first one
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -12,6 +12,7 @@ from herfast.common.batches import n_words
 from herfast.common.control_groups import control_groups, read_lines
 from herfast.config import Config
 from herfast.envs.base import GoalEnv
+from herfast.networks.arrays import layout
 from herfast.replay.hindsight_replay import check_capacity
 
 _REMEDIES = {
@@ -53,29 +54,22 @@ def estimate_memory(env: GoalEnv, config: Config) -> dict[str, int]:
 
 def _network_bytes(env: GoalEnv, config: Config) -> int:
     """Return the bytes of parameters and work arrays, most of which are float32."""
-    n_inputs = env.n_state_bits + env.n_goal_bits
-    widths = [-(-width // 32) * 32 for width in config.hidden]  # padded as in the kernels
     batch_size = config.batch_size
     n_envs = config.episodes_per_cycle
-
-    layer_inputs = n_inputs
-    n_hidden_parameters = 0
-    for width in widths:
-        n_hidden_parameters += (layer_inputs + 1) * width
-        layer_inputs = width
-    n_output_parameters = (layer_inputs + 1) * env.n_actions
+    shape = layout(env.n_state_bits, env.n_goal_bits, config.hidden, env.n_actions, config.dueling)
+    n_output_parameters = (shape.last_width + 1) * env.n_actions
 
     # Online and target network, gradient, and Adam's two moments.
-    parameters = 5 * (n_hidden_parameters + n_output_parameters)
+    parameters = 5 * (shape.output + n_output_parameters)
     if config.dueling:
         parameters += 3 * n_output_parameters  # output layers derived from the value and advantage layers
     # For minibatches the activations of two passes, or three with an advantage gap; for acting those of one
     # and the first pre-activations.
     passes = 2 + (config.advantage_gap > 0)
-    activations = (max(widths) + 16) * len(widths) * (passes * batch_size + n_envs) + widths[0] * n_envs
+    activations = shape.stride * len(config.hidden) * (passes * batch_size + n_envs) + shape.width * n_envs
     # Q values, and 32 pre-activations.
     values = (env.n_actions + 32) * (batch_size + n_envs)
-    first_layer_gradient = n_inputs * (128 + 8 * n_words(batch_size))
+    first_layer_gradient = shape.n_inputs * (128 + 8 * n_words(batch_size))
     per_sample = 64 * batch_size
     lookup_tables = 2**16
     return 4 * (parameters + activations + values) + first_layer_gradient + per_sample + lookup_tables

@@ -17,6 +17,7 @@ Actions: TypeAlias = NDArray[np.int32]
 LANES = 32  # floats of a wide vector, see kernels/simd.py
 NARROW = 8  # floats of a narrow vector
 SUMS = 16 * LANES  # floats in a table: the 16 signed sums of 4 rows, in 32 columns
+ARRIVED, PASSED, IS_RUNNING = 0, 1, 2  # numbers in a barrier, see `Team`
 CODES = 16  # 4-bit codes per word, and tables in use at once: 32 KB, which stay in the L1 and L2 caches
 
 
@@ -65,7 +66,7 @@ class Adam(NamedTuple):
 
 
 class Team(NamedTuple):
-    """One of the threads that make an update together, see kernels/team.py."""
+    """A thread among those that make an update together, see kernels/team.py."""
 
     thread: int  # 0 to n_threads - 1
     n_threads: int
@@ -252,7 +253,7 @@ def workspace(rows: int, shape: Layout, with_gap: bool) -> Workspace:
     )
 
 
-def for_threads(work: Scratch, n_threads: int) -> list[Scratch]:
+def scratches(work: Scratch, n_threads: int) -> list[Scratch]:
     """Return a Scratch for each thread, the first one being `work`.
 
     The threads share all arrays but those that each uses for its own columns.
@@ -265,9 +266,9 @@ def for_threads(work: Scratch, n_threads: int) -> list[Scratch]:
 
 
 def workspaces(work: Workspace, n_threads: int) -> list[Workspace]:
-    """Return a Workspace for each thread, as `for_threads` does."""
+    """Return a Workspace for each thread, as `scratches` does."""
     found = []
-    for scratch_of_thread in for_threads(work.scratch, n_threads):
+    for scratch_of_thread in scratches(work.scratch, n_threads):
         sums = aligned(work.sums.shape)[0]
         square = np.zeros(64, np.uint64)
         found.append(work._replace(scratch=scratch_of_thread, sums=sums, square=square))

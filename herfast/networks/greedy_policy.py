@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Words
-from herfast.networks.arrays import Floats, Layout, Network, aligned, for_threads, scratch
+from herfast.networks.arrays import Floats, Layout, Network, aligned, scratch, scratches
 from herfast.networks.compiled import entry_points, thread_pool
 from herfast.networks.compiled.thread_pool import SharedCall
 
@@ -34,10 +34,9 @@ class GreedyPolicy:
         self._chunk = max(1, min(n_envs, MAX_CALL_OPERATIONS // network.params.size))  # episodes per call
         self._scratch = scratch(self._chunk, shape)
         n_threads = thread_pool.n_threads_for(threads, self._chunk * self._n_parameters)
-        works = for_threads(self._scratch, n_threads)
+        works = scratches(self._scratch, n_threads)
         calls = [entry_points.act.bind(network, shape, work) for work in works]
         self._act = SharedCall(calls, self._scratch.barrier)
-        self._n_threads = n_threads
         self._z = aligned((n_envs, shape.width))[0]  # the first layer's pre-activations
         self._steps = 0
         self._previous: Words | None = None
@@ -95,9 +94,7 @@ class GreedyPolicy:
         out_actions: NDArray[np.uint16],
     ) -> Floats:
         """Call the kernel for some of the episodes, and return the values."""
-        n_threads = self._n_threads
-        if n_threads > 1:  # few episodes may be left
-            n_threads = thread_pool.n_threads_for(self.threads, len(active) * self._n_parameters)
+        n_threads = thread_pool.n_threads_for(self.threads, len(active) * self._n_parameters)
         arrays = (states, goals, previous, len(states), active, len(active), int(rebuild), z, out_actions)
         self._act(n_threads, len(active), *arrays)
         return self._scratch.q

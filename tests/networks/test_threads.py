@@ -128,9 +128,9 @@ settings = dict(hidden=(100,), cycles_per_epoch=1, updates_per_cycle=4)
 agent = Agent(BitFlip(9), "notebook", 0, threads=2, **settings).learn(epochs=1)
 child = os.fork()
 loss = agent.learn(epochs=1).history["loss"].tolist()
-print(loss, flush=True)
 if child:
-    assert os.waitpid(child, 0)[1] == 0
+    assert os.waitpid(child, 0)[1] == 0  # so that the lines do not mix
+print(loss, flush=True)
 """
     lines = run_python(code, tmp_path).stdout.splitlines()
     assert len(lines) == 2

@@ -123,7 +123,7 @@ class Call:
         return numbers
 
     def run(self, numbers: Sequence[int]) -> None:
-        """Call the kernel with prepared arguments. Nothing can fail here."""
+        """Call the kernel with prepared arguments."""
         self._function.call(self._address, *numbers)  # type: ignore[union-attr]
 
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from herfast.networks.arrays import IS_RUNNING, PASSED
 from herfast.networks.compiled.entry_points import Call
 from herfast.networks.compiled.processors import n_processors
 
 MIN_OPERATIONS = 2**22  # samples times parameters of an update or a step, below which threads do not pay
 MAX_THREADS = 1_024
-PASSED, IS_RUNNING = 1, 2  # numbers in a barrier, see `Team`
 # Calls after which the slower one of one thread and several is tried again, by whether several are faster.
 RETRY_EVERY = {False: 16, True: 64}
 LAST_TIMES = 3  # the shortest of these counts
@@ -164,10 +164,11 @@ class SharedCall:
         """Run the kernel in at most `n_threads` threads.
 
         Args:
-            n_threads: 1 to the number of calls.
+            n_threads: at least 1. No more threads are used than there are calls.
             work: the amount of work, to compare the times of calls.
             arguments: the other arguments, without the last two, the thread's number and that of threads.
         """
+        n_threads = min(n_threads, len(self._calls))
         if n_threads == 1:
             self._calls[0](*arguments, 0, 1)
             return

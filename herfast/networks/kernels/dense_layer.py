@@ -14,7 +14,6 @@ from herfast.networks.compiled.native_code import processor
 from herfast.networks.kernels.simd import (
     fma,
     halved,
-    inlined,
     inner,
     load,
     load_16,
@@ -62,12 +61,6 @@ load_terms = load_16 if HAS_REGISTERS_OF_16 else load_narrow
 zero_sum_of = halved if HAS_REGISTERS_OF_16 else narrowed
 
 
-@inlined
-def narrow_sum(x: Any) -> Any:
-    """Return a sum as a narrow vector."""
-    return halved(x) if HAS_REGISTERS_OF_16 else x
-
-
 @inner
 def dots(
     a: Floats,
@@ -106,12 +99,6 @@ def dots(
                 s10, s11, s12 = fma(a1, b0, s10), fma(a1, b1, s11), fma(a1, b2, s12)
                 s20, s21, s22 = fma(a2, b0, s20), fma(a2, b1, s21), fma(a2, b2, s22)
                 s30, s31, s32 = fma(a3, b0, s30), fma(a3, b1, s31), fma(a3, b2, s32)
-            store_four(out, j * out_row + i, s00, s10, s20, s30)
-            store_four(out, j1 * out_row + i, s01, s11, s21, s31)
-            store_four(out, j2 * out_row + i, s02, s12, s22, s32)
-
-
-@inlined
-def store_four(out: Floats, index: int, a: Any, b: Any, c: Any, d: Any) -> None:
-    """Set out[index : index + 4] to the lane sums of four sums."""
-    store_sums(out, index, narrow_sum(a), narrow_sum(b), narrow_sum(c), narrow_sum(d))
+            store_sums(out, j * out_row + i, s00, s10, s20, s30)
+            store_sums(out, j1 * out_row + i, s01, s11, s21, s31)
+            store_sums(out, j2 * out_row + i, s02, s12, s22, s32)

@@ -31,13 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 FASTMATH = ("contract", "nsz")
 
 
-def inner(function: F, **options: Any) -> F:
+def inner(function: F, forceinline: bool = False) -> F:
     """Compile a function for other kernels, or as an entry point.
 
     It cannot be called from Python and cannot allocate memory. The setting NUMBA_DISABLE_JIT has no effect.
     """
-    options |= {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy", "boundscheck": False}
-    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+    options = {"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy", "boundscheck": False}
+    options |= {"forceinline": forceinline, "_nrt": False}
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     compiled: F = CPUDispatcher(function, {}, options, KernelCompiler)
     return compiled
 
@@ -77,6 +78,11 @@ def _folded(builder: Any, a: Any, b: Any, lanes: Any, others: Any) -> Any:
     """Concatenate a and b, then add the lanes with indices `lanes` and `others`."""
     masks = (ir.Constant(ir.VectorType(_INDEX, len(chosen)), list(chosen)) for chosen in (lanes, others))
     return builder.fadd(*(builder.shuffle_vector(a, b, mask) for mask in masks), flags=FASTMATH)
+
+
+def _half(builder: Any, vector: Any, lanes: int) -> Any:
+    """Add the two halves of a vector."""
+    return _folded(builder, vector, vector, range(lanes // 2), range(lanes // 2, lanes))
 
 
 @intrinsic
@@ -138,12 +144,8 @@ def splat(typingctx: Any, x: Any) -> Any:
 @intrinsic
 def halved(typingctx: Any, x: Any) -> Any:
     """Return the sum of the two halves of a vector."""
-    half = x.ir.count // 2
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _folded(builder, args[0], args[0], range(half), range(half, 2 * half))
-
-    return _vectors[half](x), codegen
+    lanes = x.ir.count
+    return _vectors[lanes // 2](x), lambda context, builder, signature, args: _half(builder, args[0], lanes)
 
 
 @inlined
@@ -206,7 +208,10 @@ def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
 
 @intrinsic
 def store_sums(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Set array[index : index + 4] to the lane sums of the narrow vectors a, b, c, d."""
+    """Set array[index : index + 4] to the lane sums of the vectors a, b, c, d.
+
+    They have 8 or 16 lanes.
+    """
     # each half of the result has lanes of a first, then lanes of b
     even, odd = (
         (0, 2, 8, 10, 4, 6, 12, 14),
@@ -214,7 +219,10 @@ def store_sums(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d
     )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        ab, cd = (_folded(builder, args[i], args[i + 1], even, odd) for i in (2, 4))
+        vectors = args[2:]
+        if a.ir.count > NARROW:
+            vectors = [_half(builder, vector, a.ir.count) for vector in vectors]
+        ab, cd = (_folded(builder, vectors[i], vectors[i + 1], even, odd) for i in (0, 2))
         sums = _folded(builder, ab, cd, even, odd)
         pointer = _pointer(builder, args, ir.VectorType(_FLOAT, 4))
         builder.store(_folded(builder, sums, sums, range(4), range(4, 8)), pointer, align=4)

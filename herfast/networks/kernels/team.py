@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from herfast.networks.arrays import LANES, Team
+from herfast.networks.arrays import ARRIVED, LANES, PASSED, Team
 from herfast.networks.kernels.simd import (
     atomic_add,
     atomic_load,
@@ -34,13 +34,13 @@ def share(size: int, team: Team) -> Any:
 def wait(team: Team) -> None:
     """Wait until all threads have arrived here, and see what they have written."""
     if team.n_threads > 1:
-        passed = atomic_load(team.barrier, 1)
-        if atomic_add(team.barrier, 0, 1) == team.n_threads - 1:
-            atomic_store(team.barrier, 0, 0)
-            atomic_store(team.barrier, 1, passed + 1)
+        passed = atomic_load(team.barrier, PASSED)
+        if atomic_add(team.barrier, ARRIVED, 1) == team.n_threads - 1:
+            atomic_store(team.barrier, ARRIVED, 0)
+            atomic_store(team.barrier, PASSED, passed + 1)
         else:
             spins = 0
-            while atomic_load(team.barrier, 1) == passed:
+            while atomic_load(team.barrier, PASSED) == passed:
                 spins += 1
                 if spins > SPINS:
                     yield_processor()

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from herfast.networks.arrays import PASSED
 from herfast.networks.compiled import processors, thread_pool
 from herfast.networks.compiled.thread_pool import MIN_OPERATIONS, SharedCall, n_threads_for
 
@@ -30,7 +31,7 @@ class Recorder:
             self.arrived.notify_all()
             self.arrived.wait_for(lambda: len(self.found) >= arguments[-1], timeout=60)
         if arguments[-2] == 0:
-            BARRIER[thread_pool.PASSED] += 1
+            BARRIER[PASSED] += 1
 
 
 def found_in(n_calls, *arguments):
@@ -52,6 +53,13 @@ def pool(monkeypatch):
 @pytest.mark.parametrize("n_calls", [1, 2, 3, 7])
 def test_all_threads_get_the_arguments_and_their_number(n_calls):
     assert found_in(n_calls, "a", "b") == [("a", "b", i, n_calls) for i in range(n_calls)]
+
+
+def test_no_more_threads_are_used_than_have_memory():
+    """The affinity mask may have become wider since the memory was allocated."""
+    recorder = Recorder()
+    SharedCall([recorder] * 2, BARRIER)(4, 1)
+    assert sorted(recorder.found) == [(0, 2), (1, 2)]
 
 
 def test_workers_are_used_again(pool):
