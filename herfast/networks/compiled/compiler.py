@@ -157,6 +157,7 @@ def compile_kernel(function: Any, name: str, bound: Sequence[Any], others: Seque
                 part.linkage = llvm.Linkage.internal
         module.verify()
         options = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION)
+        options.loop_unrolling = False  # unrolled loops read more from the stack, and take longer to compile
         passes = llvm.create_pass_builder(machine, options)
         passes.getModulePassManager().run(module, passes)
         unknown = {part.name for part in module.functions if part.is_declaration} - _SYMBOLS

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from herfast.common.batches import Words
 from herfast.networks.arrays import LANES, Floats, Integers, Layout, Network, Scratch, Team
 from herfast.networks.kernels.forward import best_actions, hidden_layers, preactivate
-from herfast.networks.kernels.packed_layer import apply_flips, relu
-from herfast.networks.kernels.simd import inner, load, offset, store
+from herfast.networks.kernels.packed_layer import apply_flips
+from herfast.networks.kernels.simd import inner, load, offset, relu, store
 from herfast.networks.kernels.team import share, wait
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from herfast.common.batches import Words
 from herfast.networks.arrays import LANES, NARROW, Actions, Floats, Integers, Layout, Network, Scratch, Team
 from herfast.networks.kernels.dense_layer import dots, matmul
-from herfast.networks.kernels.packed_layer import encode, first_layer, preactivation, relu
+from herfast.networks.kernels.packed_layer import encode, first_layer, preactivation
 from herfast.networks.kernels.simd import (
     add,
     inlined,
@@ -22,6 +22,7 @@ from herfast.networks.kernels.simd import (
     mul,
     narrowed,
     offset,
+    relu,
     splat,
     store,
     store_integers,
@@ -118,9 +119,12 @@ def all_products(
     It is done for start <= b < end, also in the following functions.
     """
     for b in range(start, end):
-        for column in range(0, shape.last_width, LANES):
-            activations = load(h, b * shape.stride + column)
-            add_products(activations, network, shape, np.int64(actions[b]), column, products, b)
+        row, weights = b * shape.stride, np.int64(actions[b]) * shape.last_width
+        total = narrowed(mul(load(h, row), load(network.head, weights)))
+        for column in range(LANES, shape.last_width, LANES):
+            part = mul(load(h, row + column), load(network.head, weights + column))
+            total = add(narrowed(part), total)
+        store(products, b * NARROW, total)
 
 
 @inner

@@ -195,11 +195,17 @@ def where_greater(typingctx: Any, x: Any, y: Any, value: Any, other: Any) -> Any
 
 
 @intrinsic
-def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
-    """Return 0 if x <= 0, else value.
+def relu(typingctx: Any, x: Any) -> Any:
+    """Return 0 if x < 0, else x, so that NaN stays NaN. Most processors have an instruction for it."""
+    zero = ir.Constant(x.ir, [ir.Constant(_FLOAT, 0.0)] * x.ir.count)
+    return x(x), lambda context, builder, signature, args: builder.select(
+        builder.fcmp_ordered("<", args[0], zero), zero, args[0]
+    )
 
-    `where_positive(x, x)` is relu(x) and keeps NaN. With another value it is the gradient of relu.
-    """
+
+@intrinsic
+def where_positive(typingctx: Any, x: Any, value: Any) -> Any:
+    """Return 0 if x <= 0, else value: the gradient of relu, if x is relu's result."""
     zero = ir.Constant(x.ir, [ir.Constant(_FLOAT, 0.0)] * x.ir.count)
     return x(x, value), lambda context, builder, signature, args: builder.select(
         builder.fcmp_ordered("<=", args[0], zero), zero, args[1]

@@ -18,9 +18,8 @@ from herfast.networks.kernels.packed_layer import (
     encode,
     first_layer,
     preactivation,
-    relu,
 )
-from herfast.networks.kernels.simd import inner, load, offset, store
+from herfast.networks.kernels.simd import inner, load, offset, relu, store
 from herfast.networks.kernels.team import share, wait
 
 
@@ -134,20 +133,28 @@ def temporal_difference(batch: Minibatches, options: UpdateOptions, work: Worksp
     - hindsight_bound: y is at least -(1 - gamma^(j - 1)) / (1 - gamma), if j = steps_to_goal > 0.
     - advantage_gap: y is reduced by advantage_gap times work.gap.
     """
-    rows = work.scratch.rows
+    rows, targets = work.scratch.rows, work.squares
     worst = -1.0 / (1.0 - options.gamma)
     start, end = share(rows, team)
+    masked = 0.0 if options.mask_terminal else options.gamma
     for b in range(start, end):
-        discount = 0.0 if batch.terminated[b] and options.mask_terminal else options.gamma
-        y = batch.rewards[b] + discount * work.q_next[b]
-        if options.clip_targets:
+        discount = masked if batch.terminated[b] else options.gamma
+        targets[b] = batch.rewards[b] + discount * work.q_next[b]
+    if options.clip_targets:
+        for b in range(start, end):
+            y = targets[b]
             y = worst if y < worst else y
-            y = 0.0 if y > 0.0 else y
-        if options.hindsight_bound and batch.steps_to_goal[b] > 0:
-            bound = worst * (1.0 - options.gamma ** np.float64(batch.steps_to_goal[b] - 1))
-            y = bound if y < bound else y
-        if options.advantage_gap > 0.0:
-            y -= options.advantage_gap * work.gap[b]
-        error = work.q_taken[b] - y
+            targets[b] = 0.0 if y > 0.0 else y
+    if options.hindsight_bound:
+        for b in range(start, end):
+            if batch.steps_to_goal[b] > 0:
+                bound = worst * (1.0 - options.gamma ** np.float64(batch.steps_to_goal[b] - 1))
+                if targets[b] < bound:
+                    targets[b] = bound
+    if options.advantage_gap > 0.0:
+        for b in range(start, end):
+            targets[b] -= options.advantage_gap * work.gap[b]
+    for b in range(start, end):
+        error = work.q_taken[b] - targets[b]
         work.d_q[b] = np.float32(2.0 * error / rows)
         work.squares[b] = error * error
