@@ -92,6 +92,20 @@ static void test_bitflip(bitgen_t *rng, size_t n) {
     free(states), free(goals), free(before);
 }
 
+static void test_exploration(bitgen_t *rng, size_t n) {
+    int64_t *active = allocate(n, 8), *explorers = allocate(n, 8);
+    uint16_t *actions = allocate(2 * n, 2);
+    for (size_t i = 0; i < n; i++) active[i] = (int64_t)(2 * i);
+    for (int step = 0; step < 3; step++) {
+        const uint32_t n_actions = step == 2 ? 65536 : (uint32_t)n;
+        memset(actions, 0xff, 2 * n * 2);
+        hf_explore(rng, step / 2.0, n_actions, n, active, explorers, actions);
+        for (size_t i = 0; i < 2 * n; i++)
+            assert(actions[i] == 0xffff || (step > 0 && i % 2 == 0 && actions[i] < n_actions));
+    }
+    free(active), free(explorers), free(actions);
+}
+
 /* Append episodes of 1 to T steps until a small ring has been overwritten several times. Then sample from a
  * ring of random words, which must not cause an invalid read or write. */
 static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t capacity) {
@@ -138,13 +152,15 @@ static void test_failures(bitgen_t *rng) {
 
 int main(void) {
     uint64_t seed = 1;
-    bitgen_t rng = {.state = &seed, .next_uint64 = splitmix64};
+    bitgen_t rng = {
+        .state = &seed, .next_uint64 = splitmix64, .next_uint32 = splitmix32, .next_double = splitmix_double};
     test_draws(&rng);
     test_failures(&rng);
     for (size_t s = 0; s < N_SIZES; s++) {
         const size_t n = SIZES[s];
         test_bits(&rng, n);
         test_bitflip(&rng, n);
+        test_exploration(&rng, n);
         test_ring(&rng, n, n, 7);
         test_ring(&rng, n, n / 2 + 1, 23);
         test_ring(&rng, n, 1, 1000);

@@ -12,6 +12,7 @@
 #include "bitflip.h"
 #include "bits.h"
 #include "draw.h"
+#include "exploration.h"
 #include "hindsight.h"
 #include "replay.h"
 
@@ -21,6 +22,9 @@ static inline uint64_t splitmix64(void *state) { /* Steele, Lea, Flood 2014 */
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
+
+static inline uint32_t splitmix32(void *state) { return (uint32_t)splitmix64(state); }
+static inline double splitmix_double(void *state) { return (double)(splitmix64(state) >> 11) * 0x1p-53; }
 
 static inline bool never(void) { return false; }
 static inline bool always(void) { return true; }

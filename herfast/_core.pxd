@@ -1,6 +1,6 @@
 """Declarations of the C functions in csrc/ for _core.pyx."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept  # leaves the exception of a signal handler set
@@ -27,6 +27,10 @@ cdef extern from "bitflip.h" nogil:
     void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
                          const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
                          c_bool *out_terminated) noexcept
+
+cdef extern from "exploration.h" nogil:
+    void hf_explore(bitgen_t *rng, double epsilon, uint32_t n_actions, size_t n_active, const int64_t *active,
+                    int64_t *explorers, uint16_t *out_actions) noexcept
 
 cdef extern from "replay.h" nogil:
     ctypedef c_bool (*hf_poll)() noexcept nogil

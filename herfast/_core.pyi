@@ -23,6 +23,13 @@ def bitflip_step(
     out_states: Words,
     out_terminated: _Bools,
 ) -> None: ...
+def explore(
+    bit_generator: np.random.BitGenerator,
+    epsilon: float,
+    n_actions: int,
+    active: NDArray[np.int64],
+    out_actions: NDArray[np.uint16],
+) -> None: ...
 def ring_add(
     records: Words,
     cursor: _Cursor,

@@ -7,6 +7,7 @@ Functions release the GIL and, if they draw random numbers, hold the lock of the
 may therefore share a bit generator, but not a ring.
 """
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.exc cimport PyErr_Occurred
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
@@ -152,6 +153,24 @@ def bitflip_step(
             raise ValueError(f"actions[{e}] must be from 0 to {n_bits - 1}, got {actions[e]}")
         name = "goals" if hf_is_clean(&states[e, 0], n_bits) else "states"
         raise ValueError(f"{name}[{e}] must be a string of {n_bits} bits, got a 1 at or past bit {n_bits}")
+
+
+def explore(bit_generator, double epsilon, Py_ssize_t n_actions, const int64_t[::1] active not None,
+            uint16_t[::1] out_actions not None):
+    """Draw random actions for some of the episodes in `active`, as csrc/exploration.h states."""
+    cdef bitgen_t *rng = bitgen(bit_generator)
+    cdef Py_ssize_t n_active = active.shape[0], i
+    if not 1 <= n_actions <= 65_536:
+        raise ValueError(f"n_actions must be from 1 to 65,536, got {n_actions:,}")
+    for i in range(n_active):
+        if not 0 <= active[i] < out_actions.shape[0]:
+            raise ValueError(f"active[{i}] must be from 0 to {out_actions.shape[0] - 1}, got {active[i]}")
+    if n_active == 0:
+        return
+    cdef bytearray explorers = bytearray(8 * n_active)
+    with bit_generator.lock:
+        hf_explore(rng, epsilon, n_actions, n_active, &active[0],
+                   <int64_t *>PyByteArray_AS_STRING(explorers), &out_actions[0])
 
 
 cdef hf_ring open_ring(const uint64_t[:, ::1] records, const int64_t[::1] cursor, Py_ssize_t n_state_bits,

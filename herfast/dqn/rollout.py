@@ -1,12 +1,7 @@
 """Rollout of episodes in lockstep.
 
-The order of random draws is a contract:
-
-1. The environment stream resets all episodes.
-2. At each step the exploration stream draws one uniform number in [0, 1) per active episode, in order.
-3. It then draws one action for each episode whose number is below epsilon.
-
-Without exploration only the reset draws random numbers.
+The order of random draws is a contract. The environment stream resets all episodes. At each step the
+exploration stream draws as csrc/exploration.h states. Without exploration only the reset draws numbers.
 """
 
 from __future__ import annotations
@@ -17,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Trajectories, n_words
+from herfast.common.bits import _core
 from herfast.config import Evaluator
 from herfast.envs.base import GoalEnv
 from herfast.networks.arrays import Floats
@@ -70,9 +66,8 @@ def rollout(
         if taken is not None:
             actions[t, active] = _best_untaken(values[:, : active.size], taken, active)
         if exploration is not None and epsilon_at is not None:
-            explorers = active[exploration.random(active.size) < epsilon_at(env_steps)]
-            if explorers.size:
-                actions[t, explorers] = exploration.integers(env.n_actions, size=explorers.size)
+            bits, epsilon = exploration.bit_generator, epsilon_at(env_steps)
+            _core.explore(bits, epsilon, env.n_actions, active, actions[t])
         env.step(states[t], goals, actions[t], active, states[t + 1], terminated)
         env_steps += active.size
         done: NDArray[np.bool_] = terminated[active]

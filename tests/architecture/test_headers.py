@@ -9,6 +9,7 @@ HEADERS_MAY_INCLUDE = {
     "bits.h": "",
     "draw.h": "numpy/random/bitgen.h",
     "bitflip.h": "bits.h draw.h",
+    "exploration.h": "draw.h",
     "replay.h": "bits.h draw.h",
     "hindsight.h": "bits.h draw.h bitflip.h replay.h",
 }

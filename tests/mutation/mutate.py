@@ -61,8 +61,8 @@ MUTATIONS = [
     ),
     Mutation(
         "herfast/networks/kernels/td_error.py",
-        "y = batch.rewards[b] + discount * work.q_next[b]",
-        "y = batch.rewards[b] - discount * work.q_next[b]",
+        "targets[b] = batch.rewards[b] + discount * work.q_next[b]",
+        "targets[b] = batch.rewards[b] - discount * work.q_next[b]",
         "the bootstrapped value has the wrong sign",
     ),
     Mutation(
