@@ -68,10 +68,8 @@ def checked_words(name: str, words: Words, n_bits: int, ndim: int) -> Words:
             f"{name} must have {n_words(n_bits)} words per row for {n_bits} bits, got {words.shape}"
         )
     if n_bits % 64:
-        last_words = words[..., -1]
-        invalid = last_words[last_words >> np.uint64(n_bits % 64) > 0]
-        if invalid.size:
-            word = int(invalid[0])
+        word = int(words[..., -1].max(initial=0))
+        if word >> n_bits % 64:
             raise ValueError(f"{name} must have no bits set past bit {n_bits - 1}, got the word {word:#x}")
     return as_contiguous(words)
 

@@ -14,9 +14,9 @@ def compiled(kernel, *arguments):
     """
     key = (kernel, tuple(map(numba_type, arguments)))
     if key not in _functions:
-        _functions[key] = Function(compile_kernel(kernel, "kernel", arguments, []), "kernel", 1)
+        _functions[key] = Function(compile_kernel(kernel, "kernel", arguments, []), "kernel")
     slots = flattened(arguments)
-    return lambda: _functions[key].call(address(slots))
+    return lambda: _functions[key].call(address(slots), b"")
 
 
 def call(kernel, *arguments):

@@ -80,7 +80,7 @@ def package_copy(tmp_path_factory):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("simd", 'builder.fcmp_ordered("<=", args[0]', 'builder.fcmp_ordered(">=", args[0]'),
+        ("simd", 'builder.fcmp_ordered("<", args[0]', 'builder.fcmp_ordered(">", args[0]'),
         ("packed_layer", "add(sum3, row2)", "add(sum3, row1)"),
         ("dense_layer", "fma(a0, b0, s00)", "fma(a0, b1, s00)"),
         ("forward", "where_greater(values, highest, values,", "where_greater(highest, values, values,"),

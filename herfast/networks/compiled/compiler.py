@@ -139,10 +139,10 @@ def compile_kernel(function: Any, name: str, bound: Sequence[Any], others: Seque
 
     Args:
         function: the entry point, as returned by `inner`.
-        name: the name of the symbol. It is a C function without result. Its first argument is the address of
-            the slots of 8 bytes that `flattened` returns. The others have 8 bytes each.
+        name: the name of the symbol. It is a C function of two addresses, without result. They are those of
+            the slots of 8 bytes that `flattened` returns, and of the other arguments, 8 bytes each.
         bound: examples of the arguments in the slots.
-        others: examples of the other arguments, arrays or integers.
+        others: examples of the other arguments: integers, or arrays, which are passed as Python objects.
     """
     with global_compiler_lock, _no_garbage_collection():
         signature = tuple(map(numba_type, [*bound, *others]))
@@ -187,18 +187,17 @@ def _exported(result: Any, name: str, n_bound: int) -> Any:
     callee = ir.Function(
         module, context.call_conv.get_function_type(kernel.restype, kernel.argtypes), kernel.llvm_func_name
     )
-    n_others = len(kernel.argtypes) - n_bound
-    parameters = [_SLOT.as_pointer(), *[_SLOT] * n_others]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), parameters), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_SLOT.as_pointer()] * 2), name)
     builder = ir.IRBuilder(function.append_basic_block())
-    slots = _Slots(context, builder, function.args[0])
-    arguments = [slots.next(argument) for argument in kernel.argtypes[:n_bound]]
-    for argument, value in zip(kernel.argtypes[n_bound:], function.args[1:], strict=True):
+    bound, others = (_Slots(context, builder, address) for address in function.args)
+    arguments = [bound.next(argument) for argument in kernel.argtypes[:n_bound]]
+    for argument in kernel.argtypes[n_bound:]:
+        value = others.next(types.int64)
         if isinstance(argument, types.CPointer):
             # A NumPy array has the fields of a Python object, then the address of its data.
             place = builder.add(value, ir.Constant(_SLOT, object.__basicsize__))
             value = builder.load(builder.inttoptr(place, _SLOT.as_pointer()))
-        arguments.append(slots.converted(value, argument))
+        arguments.append(others.converted(value, argument))
     context.call_conv.call_function(builder, callee, kernel.restype, kernel.argtypes, arguments)
     builder.ret_void()
     return module

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from struct import Struct
 from threading import RLock
 from typing import Any, TextIO, cast
 
@@ -58,7 +59,7 @@ class EntryPoint:
         signature = f"{_signature(bound)}, {_signature(others)}"
 
         def loaded(code: bytes) -> Function:
-            return Function(code, self._name, 1 + len(others))
+            return Function(code, self._name)
 
         with _lock:
             function = self._functions.get(signature) or kernel_cache.load(self._name, signature, loaded)
@@ -94,6 +95,7 @@ class Call:
         self._slots = flattened(bound)
         self._address = address(self._slots)
         self._function: Function | None = None
+        self._pack: Callable[..., bytes] = Struct("").pack
         self._dtypes: list[tuple[int, np.dtype[Any]]] = []  # position and type of each array
 
     def __call__(self, *arguments: Any) -> None:
@@ -103,8 +105,8 @@ class Call:
         """
         self.run(self.prepare(arguments))
 
-    def prepare(self, arguments: Sequence[Any]) -> list[int]:
-        """Return the arguments as `run` needs them.
+    def prepare(self, arguments: Sequence[Any]) -> bytes:
+        """Return the arguments as `run` needs them, 8 bytes each.
 
         They must be kept alive until it has ended.
 
@@ -114,17 +116,18 @@ class Call:
             arrays = [(i, value) for i, value in enumerate(arguments) if isinstance(value, np.ndarray)]
             self._dtypes = [(i, array.dtype) for i, array in arrays]
             self._function = self.entry_point.function(self._bound, arguments)
+            self._pack = Struct(f"{len(arguments)}q").pack
         numbers = list(arguments)
         for i, dtype in self._dtypes:
             array = arguments[i]
             if array.dtype != dtype:
                 raise TypeError(f"an array must have dtype {dtype} as in the first call, got {array.dtype}")
             numbers[i] = id(array)
-        return numbers
+        return self._pack(*numbers)
 
-    def run(self, numbers: Sequence[int]) -> None:
+    def run(self, prepared: bytes) -> None:
         """Call the kernel with prepared arguments."""
-        self._function.call(self._address, *numbers)  # type: ignore[union-attr]
+        self._function.call(self._address, prepared)  # type: ignore[union-attr]
 
 
 def _signature(arguments: Sequence[Any]) -> str:

@@ -48,18 +48,17 @@ def target_machine() -> Any:
 
 
 class Function:
-    """A C function of an object file. It has integers as arguments and no result.
+    """A C function of an object file, as `compile_kernel` describes it.
 
     Args:
         code: the object file.
         name: the name of the function.
-        n_arguments: number of arguments of 8 bytes.
 
     Raises:
         ValueError: the object file is invalid, or has no such function.
     """
 
-    def __init__(self, code: bytes, name: str, n_arguments: int) -> None:
+    def __init__(self, code: bytes, name: str) -> None:
         machine = target_machine()
         empty = llvm.parse_assembly(f'target triple = "{machine.triple}"')
         self._engine = llvm.create_mcjit_compiler(empty, machine)
@@ -71,7 +70,8 @@ class Function:
         address = self._engine.get_function_address(name)
         if not address:
             raise ValueError(f"no function {name}")
-        self.call: Callable[..., None] = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * n_arguments)(address)
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_char_p)
+        self.call: Callable[[int, bytes], None] = prototype(address)
 
 
 def address(array: np.ndarray[Any, Any]) -> int:

@@ -51,13 +51,13 @@ class _Job:
 
     Args:
         call: the call.
-        numbers: its prepared arguments.
+        prepared: its prepared arguments.
         processors: the processors to use, empty if the system cannot choose them.
     """
 
-    def __init__(self, call: Call, numbers: Sequence[int], processors: set[int]) -> None:
+    def __init__(self, call: Call, prepared: bytes, processors: set[int]) -> None:
         self._call = call
-        self._numbers = numbers
+        self._prepared = prepared
         self._processors = processors
         self._is_taken = False
 
@@ -67,7 +67,7 @@ class _Job:
             if self._processors:
                 with suppress(OSError):  # the processors of the process have changed
                     os.sched_setaffinity(0, self._processors)
-            self._call.run(self._numbers)
+            self._call.run(self._prepared)
 
 
 def _other_processors() -> set[int]:
@@ -210,7 +210,7 @@ class SharedCall:
 
 
 def _run_together(
-    own: Call, numbers: Sequence[int], jobs: Mapping[SimpleQueue[_Job], _Job], barrier: NDArray[np.int64]
+    own: Call, prepared: bytes, jobs: Mapping[SimpleQueue[_Job], _Job], barrier: NDArray[np.int64]
 ) -> None:
     """Give the workers their jobs and make the own call.
 
@@ -225,7 +225,7 @@ def _run_together(
         try:
             for queue, job in jobs.items():
                 queue.put(job)
-            own.run(numbers)
+            own.run(prepared)
         except BaseException as error:
             interrupt = error
     if interrupt is not None:
