@@ -6,7 +6,7 @@ Each field is an option of `herfast train`, and the docstring below the field is
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
@@ -21,7 +21,7 @@ from herfast.schedules import EpsilonSchedule, exploration_rate, learning_rates
 
 CHECKPOINT_EVERY = 10  # epochs from one checkpoint of a run or trial to the next, by default
 
-Init: TypeAlias = Literal["dense", "sparse_pairs"]
+Init: TypeAlias = Literal["dense", "sparse"]
 Evaluator: TypeAlias = Literal["online", "target"]
 
 
@@ -111,9 +111,8 @@ class Config:
     """Share of max_a Q(s, a) - Q(s, a_t) that is subtracted from the target
     (advantage learning, Bellemare et al. 2016)."""
     init: Init = "dense"
-    """Initial weights of the first layer: uniform (dense) or sparse_pairs.
-    With sparse_pairs each unit has weights for three random state bits and the opposite weights for the same
-    goal bits."""
+    """Initial weights of the first layer: uniform (dense) or sparse.
+    With sparse each unit has a single weight, +-1, and each input is used equally often."""
     epsilon: EpsilonSchedule = "hyperbola"
     """Schedule of the exploration rate over environment steps.
     The constant schedule is epsilon_start. The hyperbola is
@@ -175,11 +174,12 @@ class Config:
 
                 - "notebook": the bit-flip notebook, Double DQN with final goals.
                 - "paper": Andrychowicz et al. 2017, section 3.1 and appendix A.
-                - "fast": herfast's own, based on "notebook". It adds gamma 0.999, the hindsight bound, an
-                  advantage gap, about 13 hidden units per bit, more exploration and a decaying learning rate.
-                  The target network is copied twice as often, and training stops once the environment is
-                  solved. The initial weights are sparse pairs, which already pair each state bit with its
-                  goal bit.
+                - "fast": herfast's own, based on "notebook". It adds future goals, gamma 0.999, the hindsight
+                  bound and an advantage gap. About 8 hidden units per bit start from sparse weights. There
+                  is more exploration, and the learning rate decays. The target network is copied four times
+                  as often, and training stops once the environment is solved.
+                  HER itself must know the goal that a state achieves. The network does not know which
+                  bits of state and goal correspond.
             env: an environment with `n_state_bits` and `max_steps`.
             fields: values that override those of the preset.
 
@@ -226,6 +226,18 @@ class Config:
 def config_fields() -> tuple[str, ...]:
     """Return the names of the fields of Config, in order."""
     return tuple(field.name for field in dataclasses.fields(Config))
+
+
+def saved_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a Config that a file contains, with values that exist.
+
+    The initial weights "sparse_pairs" of herfast 0.1.0 no longer do. The weights of such a file are kept.
+    Only an agent that begins again starts from others.
+    """
+    fields = {**config}
+    if fields.get("init") == "sparse_pairs":
+        fields["init"] = "sparse"
+    return fields
 
 
 def check_field(name: str, value: object) -> object:

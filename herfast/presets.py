@@ -47,31 +47,30 @@ def _paper(env: Sized) -> dict[str, Any]:
 
 
 def _fast(env: Sized) -> dict[str, Any]:
-    # The values that depend on n_bits were found with bench/beyond.py. docs/beyond.md shows the effect of
-    # each: the width matters most, then the decay of the learning rate.
+    # docs/beyond.md shows the effect of each value. About 3,200 steps are enough for the updates of a cycle.
     n_bits = env.n_state_bits
-    width = 64 * min(64, max(4, math.ceil(n_bits / 5)))
-    # About 3,200 steps are enough for the updates of a cycle.
-    episodes_per_cycle = min(64, max(16, 3_200 // env.max_steps))
-    until = 0.99
-    if n_bits > 100:
-        until = 0.98
+    width = 64 * min(64, max(2, math.ceil(n_bits / 8)))
+    episodes_per_cycle = min(64, max(32, 3_200 // env.max_steps))
+    # All units of the last layer change a value together, so the step size falls as the width grows.
+    learning_rate = min(4e-3, max(2e-5, 0.1 / n_bits))
     return {
+        "strategy": "future",
         "hidden": (width,),
         "gamma": 0.999,
         "hindsight_bound": True,
         "advantage_gap": 0.5,
-        "init": "sparse_pairs",
+        "init": "sparse",
         "epsilon": "constant",
-        "epsilon_start": 0.35,
-        "target_update": 20,
+        "epsilon_start": 0.5,
+        "target_update": 10,
+        "learning_rate": learning_rate,
         "learning_rate_end": 2e-5,
         "learning_rate_decay_updates": 150 * max(100, n_bits),
         "episodes_per_cycle": episodes_per_cycle,
         "capacity": max(200_000, env.max_steps + 1),
-        "cycles_per_epoch": 10,
+        "cycles_per_epoch": max(2, n_bits // 20),
         "epochs": 500,
-        "until": until,
+        "until": 0.99,
     }
 
 

@@ -14,7 +14,7 @@ NAN = math.nan
 INF = math.inf
 CHOICES = {
     "strategy": ("future", "final", "episode", "random"),
-    "init": ("dense", "sparse_pairs"),
+    "init": ("dense", "sparse"),
     "epsilon": ("constant", "hyperbola", "linear"),
     "evaluate_with": ("online", "target"),
 }

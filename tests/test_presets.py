@@ -50,19 +50,21 @@ PAPER = {  # Andrychowicz et al. 2017, section 3.1 and appendix A
 }
 FAST = {
     **NOTEBOOK,
-    "hidden": {20: (256,), 50: (640,)},
+    "strategy": "future",
+    "hidden": {20: (192,), 50: (448,)},
     "gamma": 0.999,
     "hindsight_bound": True,
     "advantage_gap": 0.5,
-    "init": "sparse_pairs",
+    "init": "sparse",
     "epsilon": "constant",
-    "epsilon_start": 0.35,
-    "target_update": 20,
+    "epsilon_start": 0.5,
+    "target_update": 10,
+    "learning_rate": {20: 4e-3, 50: 2e-3},
     "learning_rate_end": 2e-5,
     "learning_rate_decay_updates": 15_000,
     "capacity": 200_000,
     "episodes_per_cycle": 64,
-    "cycles_per_epoch": 10,
+    "cycles_per_epoch": 2,
     "epochs": 500,
     "until": 0.99,
 }
@@ -95,22 +97,22 @@ def test_the_capacity_of_presets_holds_an_episode_of_any_size(name, n_bits):
 
 
 @pytest.mark.parametrize(
-    ("n_bits", "max_steps", "hidden", "decay", "episodes", "until"),
+    ("n_bits", "max_steps", "hidden", "learning_rate", "decay", "episodes", "cycles"),
     [
-        (1, 1, 256, 15_000, 64, 0.99),
-        (21, 21, 320, 15_000, 64, 0.99),
-        (50, 100, 640, 15_000, 32, 0.99),
-        (100, 100, 1280, 15_000, 32, 0.99),
-        (128, 128, 1664, 19_200, 25, 0.98),
-        (256, 256, 3328, 38_400, 16, 0.98),
-        (65_535, 65_535, 4096, 9_830_250, 16, 0.98),
+        (1, 1, 128, 4e-3, 15_000, 64, 2),
+        (21, 21, 192, 4e-3, 15_000, 64, 2),
+        (50, 100, 448, 2e-3, 15_000, 32, 2),
+        (100, 100, 832, 1e-3, 15_000, 32, 5),
+        (128, 128, 1024, 0.1 / 128, 19_200, 32, 6),
+        (256, 256, 2048, 0.1 / 256, 38_400, 32, 12),
+        (65_535, 65_535, 4096, 2e-5, 9_830_250, 32, 3_276),
     ],
 )
-def test_fast_depends_on_the_size(n_bits, max_steps, hidden, decay, episodes, until):
+def test_fast_depends_on_the_size(n_bits, max_steps, hidden, learning_rate, decay, episodes, cycles):
     config = Config.preset("fast", env_of_size(n_bits, max_steps))
     assert config.hidden == (hidden,)
-    assert config.learning_rate_decay_updates == decay
-    assert (config.episodes_per_cycle, config.until) == (episodes, until)
+    assert (config.learning_rate, config.learning_rate_decay_updates) == (learning_rate, decay)
+    assert (config.episodes_per_cycle, config.cycles_per_epoch) == (episodes, cycles)
 
 
 def test_fields_override_a_preset():

@@ -17,7 +17,7 @@ from herfast.common.history import History
 from herfast.common.seeding import MAX_SEED, Streams
 from herfast.common.tensor_file import TensorFile, TensorFileError, Tensors
 from herfast.common.validation import check_bool, check_integer, check_matches, check_names, one_line
-from herfast.config import Config
+from herfast.config import Config, saved_fields
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
 from herfast.networks.inputs import changed_config
@@ -76,7 +76,7 @@ def settings(metadata: dict[str, Any]) -> tuple[GoalEnv, Preset, int, Config]:
     required = {
         field.name: config[field.name] for field in dataclasses.fields(Config)
     }  # KeyError if one is missing
-    fields = config | required  # unknown fields remain, so that Config rejects them
+    fields = saved_fields(config | required)  # unknown fields remain, so that Config rejects them
     seed = check_integer("seed", metadata["seed"], 0, MAX_SEED)
     env = make_env(metadata["environment"])
     return env, metadata["preset"], seed, Config.preset(metadata["preset"], env, **fields)

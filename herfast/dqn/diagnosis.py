@@ -252,7 +252,7 @@ def _gap_advice(env: GoalEnv, network: QNetwork, config: Config, diagnosis: Diag
     elif not config.mask_terminal:
         means = "mask_terminal"
     elif config.init == "dense" and env.n_goal_bits > 30:
-        means = "init 'sparse_pairs', which pairs each state bit with the same goal bit"
+        means = "init 'sparse', with a single input per hidden unit"
     if math.isnan(diagnosis.action_gap):
         return f"more updates help, and so does {means}"
     return (

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from herfast.callbacks.text_logs import read_csv_log
 from herfast.common.atomic_file import check_not_special, write_file
+from herfast.config import saved_fields
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
 from herfast.experiments.sweep_folder import is_sweep_folder
@@ -103,7 +104,8 @@ def load_run(folder: Path) -> Agent:
     description = read_config(folder) or {}
     try:
         env = make_env(description["environment"])
-        return Agent(env, description["preset"], description["seed"], **description["config"])
+        fields = saved_fields(description["config"])
+        return Agent(env, description["preset"], description["seed"], **fields)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG_FILE} does not describe a run: {error}") from error
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from herfast.callbacks.text_logs import read_csv_log
 from herfast.common.atomic_file import locked, write_file
 from herfast.common.history import columns_by
-from herfast.config import CHECKPOINT_EVERY, Config, config_fields
+from herfast.config import CHECKPOINT_EVERY, Config, config_fields, saved_fields
 from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.registry import env_label, make_env
@@ -131,7 +131,9 @@ def _trial_of(description: Mapping[str, Any]) -> Trial | None:
     """Return the trial that config.json describes, or None if it is invalid."""
     try:
         env = make_env(description["environment"])
-        return Trial(env, description["preset"], description["seed"], Config(**description["config"]))
+        return Trial(
+            env, description["preset"], description["seed"], Config(**saved_fields(description["config"]))
+        )
     except (KeyError, TypeError, ValueError):
         return None
 

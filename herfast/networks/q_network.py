@@ -41,8 +41,7 @@ class QNetwork(FixedAttributes):
 
     It includes the target network and Adam's moments. The inputs are the S state bits, then the G goal bits,
     each as +-1. Initial weights are uniform in +-1/sqrt(inputs); the HER paper, appendix A, specifies none.
-    With config.init "sparse_pairs", each unit of the first layer has weights +-1/sqrt(6) on 3 state bits and
-    the opposite weights on the same goal bits. So the pairs of state and goal bits are given, not learned.
+    With config.init "sparse", each unit of the first layer has a single weight, +-1.
 
     Threads may share a network: their calls take turns. Views of the parameters are not protected.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import herfast
+from herfast import presets
 from herfast.callbacks.base import Callback, combine
 from herfast.cli import main
 from herfast.common.history import History
@@ -121,11 +122,17 @@ class FakeAgent:
         return agent
 
 
+def with_ten_cycles(preset: Callable[[presets.Sized], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return the preset with ten cycles per epoch, whatever its value is."""
+    return lambda env: {**preset(env), "cycles_per_epoch": 10}
+
+
 @pytest.fixture
 def fake_agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeAgent]:
     """The class FakeAgent, which replaces herfast.Agent; the working folder is empty."""
     FakeAgent.instances = []
     monkeypatch.setattr("herfast.dqn.agent.Agent", FakeAgent)
+    monkeypatch.setitem(presets._PRESETS, "fast", with_ten_cycles(presets._PRESETS["fast"]))
     monkeypatch.chdir(tmp_path)
     return FakeAgent
 

@@ -51,9 +51,9 @@ def test_options_override_the_preset() -> None:
 @pytest.mark.parametrize(
     ("argv", "hidden", "epochs"),
     [
-        ("--n-bits 20", 256, 500),
-        ("--n-bits 50", 640, 500),
-        ("--n-bits 200", 2560, 500),
+        ("--n-bits 20", 192, 500),
+        ("--n-bits 50", 448, 500),
+        ("--n-bits 200", 1600, 500),
         ("--preset paper", 256, 200),
     ],
 )

@@ -47,7 +47,7 @@ def test_train_writes_the_run_folder(agents: list[Any], capsys: pytest.CaptureFi
         "environment": {"id": "BitFlip", "n_bits": 8, "max_steps": 8},
         "preset": "fast",
         "seed": 0,
-        "config": {**dataclasses.asdict(agent.config), "hidden": [256]},
+        "config": {**dataclasses.asdict(agent.config), "hidden": [128]},
     }
     columns = text_logs.read_csv_log(Path("a/b", PROGRESS_FILE))
     assert list(columns) == list(agent.history)

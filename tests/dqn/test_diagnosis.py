@@ -243,9 +243,9 @@ def test_large_environments_are_diagnosed_with_fewer_episodes(monkeypatch):
     assert part.action_gap != whole.action_gap
 
 
-def test_advice_for_many_bits_names_sparse_pairs():
+def test_advice_for_many_bits_names_sparse_weights():
     agent = Agent(BitFlip(40), "notebook", 0, **SMALL_SETTINGS).learn(epochs=1)
-    assert "sparse_pairs" in advice_for(agent, WEAK._replace(loop_share=0.5))
+    assert "init 'sparse'" in advice_for(agent, WEAK._replace(loop_share=0.5))
 
 
 @pytest.mark.slow

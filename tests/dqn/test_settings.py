@@ -59,9 +59,7 @@ def changed(value):
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
-        return {"final": "future", "dense": "sparse_pairs", "sparse_pairs": "dense", "online": "target"}[
-            value
-        ]
+        return {"final": "future", "dense": "sparse", "sparse": "dense", "online": "target"}[value]
     if isinstance(value, tuple):
         return (8,)
     return value / 2 if isinstance(value, float) else value + 1

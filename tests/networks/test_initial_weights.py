@@ -5,22 +5,46 @@ import pytest
 
 from herfast import Config, QNetwork
 
+BITS = [*range(1, 10), 63, 64, 65, 127, 128, 129]
+
+
+def parameters(n_bits, hidden, init, seed=0):
+    return QNetwork(n_bits, config=Config(hidden=hidden, init=init), seed=seed).parameters()
+
 
 @pytest.mark.parametrize("hidden", [(256,), (100,)])
-def test_initial_weights_have_the_specified_distributions(hidden):
-    n = 50
-    dense = QNetwork(n, config=Config(hidden=hidden), seed=0).parameters()
-    for name, fan_in in (("hidden1.weight", 2 * n), ("hidden1.bias", 2 * n), ("output.weight", hidden[0])):
-        bound = 1 / np.sqrt(fan_in)
-        assert np.abs(dense[name]).max() <= bound
-        assert dense[name].std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
-    pairs = QNetwork(n, config=Config(hidden=hidden, init="sparse_pairs"), seed=0).parameters()[
-        "hidden1.weight"
-    ]
-    assert (pairs[:n] == -pairs[n:]).all()
-    assert ((pairs[:n] != 0).sum(axis=0) == 3).all()
-    np.testing.assert_allclose(np.unique(np.abs(pairs)), [0, 1 / np.sqrt(6)], rtol=1e-6)
-    assert len(np.unique(np.sign(pairs[:n]), axis=1).T) > hidden[0] // 2  # units differ
-    assert (
-        QNetwork(2, config=Config(init="sparse_pairs"), seed=0).parameters()["hidden1.weight"][:2] != 0
-    ).all()
+@pytest.mark.parametrize("init", ["dense", "sparse"])
+def test_dense_layers_are_uniform(hidden, init):
+    found = parameters(50, hidden, init)
+    fan_in = {"hidden1.weight": 100, "hidden1.bias": 100, "output.weight": hidden[0]}
+    if init == "sparse":
+        del fan_in["hidden1.weight"]
+    for name, inputs in fan_in.items():
+        bound = 1 / np.sqrt(inputs)
+        assert np.abs(found[name]).max() <= bound
+        assert found[name].std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
+
+
+@pytest.mark.parametrize("units", [1, 7, 128, 300])
+@pytest.mark.parametrize("n_bits", BITS)
+def test_sparse_units_have_one_input_and_inputs_are_used_equally_often(n_bits, units):
+    weights = parameters(n_bits, (units, 5), "sparse")["hidden1.weight"]
+    assert set(np.unique(weights)) <= {-1, 0, 1}
+    assert (np.count_nonzero(weights, axis=0) == 1).all()
+    uses = np.count_nonzero(weights, axis=1)
+    assert uses.max() - uses.min() <= 1
+    assert (np.abs(weights.sum(axis=1)) == uses % 2).all(), "the signs of an input do not alternate"
+
+
+def test_sparse_weights_do_not_pair_state_and_goal():
+    """Bit i of the goal follows bit i of the state as rarely as others do."""
+    n_bits, pairs = 50, 0
+    for seed in range(200):
+        inputs = np.abs(parameters(n_bits, (2 * n_bits,), "sparse", seed)["hidden1.weight"]).argmax(axis=0)
+        pairs += np.count_nonzero(np.diff(inputs) == n_bits)
+    assert pairs == pytest.approx(200 * 99 * 50 / (100 * 99), rel=0.3)
+
+
+def test_signs_are_random():
+    weights = parameters(200, (400,), "sparse")["hidden1.weight"]
+    assert 0.4 < np.mean(weights.sum(axis=1) > 0) < 0.6

@@ -35,8 +35,8 @@ def initial(n_bits, config, rng):
         params[name] = (rng.uniform(-1, 1, shape) / np.sqrt(fan_in)).astype(np.float32).astype(np.float64)
 
     for layer, width in enumerate(config["hidden"], 1):
-        if layer == 1 and config["init"] == "sparse_pairs":
-            params["hidden1.weight"] = sparse_pairs(n_bits, width, rng)
+        if layer == 1 and config["init"] == "sparse":
+            params["hidden1.weight"] = sparse(2 * n_bits, width, rng)
         else:
             draw(f"hidden{layer}.weight", fan_in, width)
         draw(f"hidden{layer}.bias", width)
@@ -50,19 +50,18 @@ def initial(n_bits, config, rng):
     return params
 
 
-def sparse_pairs(n_bits, units, rng):
-    """Draw first-layer weights with min(3, n_bits) pairs of bits per unit.
+def sparse(n_inputs, units, rng):
+    """Draw first-layer weights: one input per unit, in random orders of all inputs.
 
-    The weight of a state bit has a random sign, and that of the same goal bit the opposite sign.
+    In the first of these orders each input has a random sign, and in each order the opposite of the last one.
     """
-    weights = np.zeros((2 * n_bits, units), np.float32)
-    bits = min(3, n_bits)
+    weights = np.zeros((n_inputs, units))
+    inputs = [i for _ in range(0, units, n_inputs) for i in rng.permutation(n_inputs)]
+    signs = rng.choice([-1.0, 1.0], n_inputs)
     for unit in range(units):
-        chosen = rng.choice(n_bits, bits, replace=False)
-        signs = rng.choice([-1.0, 1.0], bits)
-        weights[chosen, unit] = signs / np.sqrt(2 * bits)
-        weights[n_bits + chosen, unit] = -signs / np.sqrt(2 * bits)
-    return weights.astype(np.float64)
+        weights[inputs[unit], unit] = signs[inputs[unit]]
+        signs[inputs[unit]] *= -1
+    return weights
 
 
 def depth(params):

@@ -125,9 +125,9 @@ def test_dueling():
 def test_init():
     weights = small_agent(init="dense").network.parameters()["hidden1.weight"]
     assert weights.all()
-    weights = small_agent(init="sparse_pairs").network.parameters()["hidden1.weight"]
-    assert ((weights[:6] != 0).sum(axis=0) == 3).all()
-    assert (weights[6:] == -weights[:6]).all()
+    weights = small_agent(init="sparse").network.parameters()["hidden1.weight"]
+    assert (np.abs(weights).sum(axis=0) == 1).all()
+    assert ((weights != 0).sum(axis=0) == 1).all()
 
 
 # --- targets ---

@@ -34,22 +34,28 @@ def older(request, tmp_path):
     return Path(shutil.copytree(DATA / request.param, tmp_path / "older"))
 
 
+@pytest.fixture(params=["run", "sparse_pairs"])
+def older_run(older, request):
+    """Return the copy of the folder of a run."""
+    return older / request.param
+
+
 def read_csv(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def test_an_agent_loads_and_evaluates(older):
-    agent = Agent.load(older / "run" / "agent.safetensors")
+def test_an_agent_loads_and_evaluates(older_run):
+    agent = Agent.load(older_run / "agent.safetensors")
     assert (agent.env, agent.preset, agent.seed) == (BitFlip(4), "notebook", 0)
-    tensors, _ = read_tensors(older / "run" / "agent.safetensors")
+    tensors, _ = read_tensors(older_run / "agent.safetensors")
     np.testing.assert_array_equal(agent.network.parameters()["output.bias"], tensors["online.output.bias"])
     assert agent.evaluate(20, seed=1).n_episodes == 20
 
 
-def test_a_checkpoint_loads_completely_and_trains(older):
-    agent = Agent.load(older / "run" / "checkpoint.safetensors")
-    rows = read_csv(older / "run" / "progress.csv")
+def test_a_checkpoint_loads_completely_and_trains(older_run):
+    agent = Agent.load(older_run / "checkpoint.safetensors")
+    rows = read_csv(older_run / "progress.csv")
     assert list(agent.history) == list(HISTORY_SCHEMA) == list(rows[0])
     assert (agent.cycles, agent.network.updates, len(agent.replay) > 0) == (len(rows), 8, True)
     for name, column in agent.history.items():
@@ -57,16 +63,31 @@ def test_a_checkpoint_loads_completely_and_trains(older):
     assert agent.learn(epochs=1).network.updates == 12
 
 
-def test_a_run_resumes_and_plots(older, capsys):
-    before = read_csv(older / "run" / "progress.csv")
-    assert main(["train", "--resume", str(older / "run"), "--epochs", "3"]) == 0
-    after = read_csv(older / "run" / "progress.csv")
+def test_a_run_resumes_and_plots(older_run, capsys):
+    before = read_csv(older_run / "progress.csv")
+    assert main(["train", "--resume", str(older_run), "--epochs", "3"]) == 0
+    after = read_csv(older_run / "progress.csv")
     assert (after[: len(before)], len(after)) == (before, 6)
-    assert main(["plot", str(older / "run")]) == 0
-    assert all((older / "run" / name).exists() for name in PLOT_FILES)
+    assert main(["plot", str(older_run)]) == 0
+    assert all((older_run / name).exists() for name in PLOT_FILES)
     for command in ("eval", "play", "doctor"):
-        assert main([command, str(older / "run")]) == 0
+        assert main([command, str(older_run)]) == 0
     assert capsys.readouterr().err.count("error") == 0
+
+
+def test_the_weights_of_a_kind_that_no_longer_exists_are_kept(older):
+    agent = Agent.load(older / "sparse_pairs" / "agent.safetensors")
+    weights = agent.network.parameters()["hidden1.weight"]
+    assert agent.config.init == "sparse"
+    assert (np.count_nonzero(weights, axis=0) > 1).all()
+
+
+def test_a_run_without_files_begins_with_weights_that_exist(older):
+    for path in (older / "sparse_pairs").iterdir():
+        if path.name != "config.json":
+            path.unlink()
+    assert main(["resume", str(older / "sparse_pairs")]) == 0
+    assert Agent.load(older / "sparse_pairs" / "agent.safetensors").config.init == "sparse"
 
 
 def test_a_sweep_resumes_its_unfinished_trial(older):
