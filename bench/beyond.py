@@ -1,176 +1,120 @@
-"""Measure preset `fast` beyond the sizes of the HER paper, up to 128 bits.
+"""Measure preset `fast` beyond the sizes of the HER paper, up to 256 bits.
 
-- `python bench/beyond.py results --jobs 1`: updates, steps and seconds to solve 10 to 128 bits, three seeds.
-- `python bench/beyond.py ablation`: the preset without each of its ingredients, at 50 and 100 bits.
-- `python bench/beyond.py search`: 100 bits with settings drawn around those of the preset.
-- `python bench/beyond.py report`: the tables of docs/beyond.md.
+- `python bench/beyond.py results`: updates, steps and seconds to solve 5 to 256 bits.
+- `python bench/beyond.py ablation`: the preset with one ingredient changed at a time, at 50 and 100 bits.
+- `python bench/beyond.py report`: the tables of docs/beyond.md, from all finished trials.
+- `python bench/beyond.py plot`: the figure of docs/beyond.md.
 
-Each run adds a row to --out (by default bench/results/beyond.csv). Runs that already have a row are skipped.
-A run ends when the task is solved, after MAX_UPDATES, or after ten minutes. Seconds are comparable only with
---jobs 1 on an idle machine.
+The trials are those of `herfast.sweep`, in folders under --out. Finished ones are not trained again. After
+a change of the preset, choose another folder, since the tables show all trials in it.
+
+Each trial uses one thread. Its seconds are those of `learn`, with its test games, progress.csv and
+checkpoints. They are comparable only with one job on an idle machine.
 """
 
 import argparse
-import csv
-import json
-import multiprocessing
-import os
-import time
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
+from beyond_report import ablation_table, finished, plot, results_table
 
-from herfast import Agent, BitFlip, Config
+from herfast import BitFlip, Config, sweep
 
-OUT = Path(__file__).parent / "results" / "beyond.csv"
-COLUMNS = ("group", "variant", "n_bits", "seed", "fields", "solved", "updates", "env_steps", "episodes",
-           "seconds", "success", "loop_share")  # fmt: skip
-BITS = (10, 20, 30, 40, 50, 64, 80, 100, 128)
+OUT = Path(__file__).parent / "results" / "beyond"
+FIGURE = Path(__file__).parents[1] / "docs" / "beyond.png"
+BITS = (5, 10, 20, 30, 40, 50, 64, 80, 100, 128, 200, 256)
 ABLATED_BITS = (50, 100)
-TRIALS = 16
-MAX_SECONDS = 600
-MAX_UPDATES = {"results": 40_000, "ablation": 20_000, "search": 10_000}
-WITHOUT = {
+MAX_UPDATES = 20_000  # of the ablation
+CHANGED = {  # settings instead of those of the preset
     "as it is": {},
     "dense initial weights": {"init": "dense"},
-    "half the width": {"hidden": 0.5},
+    "final goals": {"strategy": "final"},
+    "k of 4": {"k": 4},
+    "no hindsight": {"k": 0},
     "constant learning rate": {"learning_rate_end": None},
     "no advantage gap": {"advantage_gap": 0.0},
     "no hindsight bound": {"hindsight_bound": False},
-    "with dueling": {"dueling": True},
+    "dueling": {"dueling": True},
     "single DQN": {"double_q": False},
-    "future goals, k = 4": {"strategy": "future", "k": 4},
     "gamma 0.98": {"gamma": 0.98},
-    "twice the episodes": {"episodes_per_cycle": 2.0},
     "batches of 256": {"batch_size": 256},
+    "target copied every 20 updates": {"target_update": 20},
     "target copied every 40 updates": {"target_update": 40},
     "epsilon 0.2": {"epsilon_start": 0.2},
 }
-SEARCHED = {  # lowest and highest value; the logarithm is drawn uniformly
-    "hidden": (800, 3200),
-    "learning_rate": (5e-4, 2e-3),
-    "learning_rate_end": (5e-6, 2e-4),
-    "learning_rate_decay_updates": (4_000, 30_000),
-    "advantage_gap": (0.3, 0.75),
-    "episodes_per_cycle": (12, 128),
-    "batch_size": (64, 256),
-    "target_update": (15, 100),
-    "epsilon_start": (0.08, 0.4),
+MULTIPLIED = {  # factors of the preset's settings
+    "half the width": {"hidden": 0.5},
+    "1.5 times the width": {"hidden": 1.5},
+    "half the learning rate": {"learning_rate": 0.5},
+    "twice the learning rate": {"learning_rate": 2.0},
+    "half the episodes": {"episodes_per_cycle": 0.5},
+    "twice the episodes": {"episodes_per_cycle": 2.0},
 }
-
-
-class Run(NamedTuple):
-    """One run of an agent. The first four fields identify its row."""
-
-    group: str
-    variant: str
-    n_bits: int
-    seed: int
-    fields: dict[str, object]
 
 
 def main():
     args = arguments()
-    if args.what == "report":
-        from beyond_report import report
-
-        print(report(list(csv.DictReader(args.out.open()))))
-        return
-    runs = {"results": results, "ablation": ablation, "search": search}[args.what](args)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    new = not args.out.exists()
-    done = (
-        set()
-        if new
-        else {tuple(row[name] for name in COLUMNS[:4]) for row in csv.DictReader(args.out.open())}
-    )
-    runs = [run for run in runs if tuple(map(str, run[:4])) not in done]
-    with args.out.open("a", newline="") as file, multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        for row in pool.imap_unordered(train, runs):
-            writer.writerow(row)
-            file.flush()
-            print({name: row[name] for name in COLUMNS if name != "fields"}, flush=True)
+    folders = {name: args.out / "ablation" / name.replace(" ", "-") for name in (*CHANGED, *MULTIPLIED)}
+    if args.what == "results":
+        for n_bits in args.bits or BITS:
+            train(args, n_bits, args.out / "results")
+    elif args.what == "ablation":
+        for n_bits in args.bits or ABLATED_BITS:
+            for name, fields in variants(n_bits).items():
+                train(args, n_bits, folders[name], **fields)
+    elif args.what == "report":
+        print(results_table(finished(args.out / "results")), end="\n\n")
+        print(ablation_table({name: finished(folder) for name, folder in folders.items()}))
+    else:
+        plot(args.out / "results", FIGURE)
 
 
 def arguments():
     parser = argparse.ArgumentParser(
         description="Solve bit flipping of up to 256 bits with preset fast and variants of it."
     )
-    parser.add_argument("what", choices=("results", "ablation", "search", "report"))
-    parser.add_argument("--bits", type=int, nargs="+", default=BITS, help="sizes of the group results")
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds: 0, 1, ...")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("what", choices=("results", "ablation", "report", "plot"))
+    parser.add_argument("--bits", type=int, nargs="+", help="sizes to train")
+    parser.add_argument("--seeds", type=int, help="number of seeds: 0, 1, ... (default: 3, past 128 bits 1)")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at the same time")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the trials")
     return parser.parse_args()
 
 
-def results(args):
-    dense = {"init": "dense"}
-    runs = [Run("results", "fast", n_bits, seed, {}) for n_bits in args.bits for seed in range(args.seeds)]
-    return runs + [
-        Run("results", "dense", n_bits, seed, dense) for n_bits in (20, 50) for seed in range(args.seeds)
-    ]
+def train(args, n_bits, folder, **fields):
+    """Train the trials of all seeds that are not finished in `folder`."""
+    print(f"{folder}, {n_bits} bits", flush=True)
+    seeds = args.seeds or (3 if n_bits <= 128 else 1)
+    sweep(n_bits, out=folder, seeds=seeds, jobs=args.jobs, progress_bar=True, **fields)
 
 
-def ablation(args):
-    return [
-        Run("ablation", variant, n_bits, seed, changed(n_bits, fields))
-        for n_bits in ABLATED_BITS
-        for variant, fields in WITHOUT.items()
-        for seed in range(args.seeds)
-    ]
-
-
-def changed(n_bits, fields):
-    """Return `fields` with factors replaced by multiples of the preset's values."""
+def variants(n_bits):
+    """Return the settings of the ablation by name."""
     preset = Config.preset("fast", BitFlip(n_bits))
-    times = {"hidden": lambda factor: (round(factor * preset.hidden[0]),)}
-    times["episodes_per_cycle"] = lambda factor: round(factor * preset.episodes_per_cycle)
-    return {name: times[name](value) if name in times else value for name, value in fields.items()}
+    changed = CHANGED | {name: multiplied(preset, factors) for name, factors in MULTIPLIED.items()}
+    epochs = epochs_of(preset, MAX_UPDATES)
+    return {name: {"epochs": epochs, **fields} for name, fields in changed.items()}
 
 
-def search(args):
-    rng = np.random.default_rng(0)
-    for trial in range(TRIALS):
-        drawn = {name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in SEARCHED.items()}
-        fields = {
-            name: round(value) if SEARCHED[name][0] > 1 else float(f"{value:.3g}")
-            for name, value in drawn.items()
-        }
-        yield Run("search", f"trial {trial}", 100, 0, {**fields, "hidden": (fields["hidden"] // 32 * 32,)})
+def multiplied(config, factors):
+    """Return fields of `config` multiplied by `factors`, which has them by name.
 
-
-def train(run):
-    """Train until the task is solved, or for MAX_UPDATES or MAX_SECONDS.
-
-    Returns a row of the table.
+    Integers are rounded, and widths are multiples of 32.
     """
-    env = BitFlip(run.n_bits)
-    Agent(env, "fast", run.seed, **run.fields).learn(total_timesteps=1)  # warm-up
-    agent = Agent(env, "fast", run.seed, **run.fields)
-    max_updates = MAX_UPDATES[run.group]
-    started = time.perf_counter()
-    agent.learn(
-        callback=lambda agent: (
-            agent.network.updates < max_updates and time.perf_counter() - started < MAX_SECONDS
-        )
-    )
-    seconds = time.perf_counter() - started
-    evaluation = agent.evaluate(1_000, seed=run.seed + 1_000)
-    counts = {name: getattr(agent, name) for name in ("solved", "env_steps", "episodes")}
-    return {
-        **run._asdict(),
-        **counts,
-        "fields": json.dumps(run.fields),
-        "updates": agent.network.updates,
-        "seconds": round(seconds, 2),
-        "success": evaluation.success_rate,
-        "loop_share": evaluation.loop_share,
-    }
+    fields = {}
+    for name, factor in factors.items():
+        value = getattr(config, name)
+        if name == "hidden":
+            fields[name] = tuple(32 * max(1, round(factor * width / 32)) for width in value)
+        elif isinstance(value, int):
+            fields[name] = max(1, round(factor * value))
+        else:
+            fields[name] = factor * value
+    return fields
+
+
+def epochs_of(config, updates):
+    """Return the number of epochs with that many updates, rounded up."""
+    return -(-updates // (config.updates_per_cycle * config.cycles_per_epoch))
 
 
 if __name__ == "__main__":

@@ -1,76 +1,93 @@
-"""Make the tables of docs/beyond.md from the rows of beyond.py."""
+"""Make the tables and the figure of docs/beyond.md from the trials of beyond.py."""
 
-import collections
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
+from herfast import Agent
+from herfast.experiments.results_table import read_results
+from herfast.plotting.sweep_plots import plot_sweep
 
-def report(rows):
-    """Return Markdown tables: results by size, the ablation, the best of the search."""
-    return "\n\n".join([results_table(rows), ablation_table(rows), search_table(rows)])
+TEST_EPISODES = 10_000
+FORMATS = {"seconds": "{:,.3f}", "success": "{:.4f}"}  # of other columns "{:,.0f}"
+
+
+def finished(folder):
+    """Return the last row of each finished trial, with its success in other games."""
+    if not (folder / "results.csv").exists():
+        return []
+    rows = {row["cell"]: row for row in read_results(folder)}
+    return [{**row, "success": success(folder / name)} for name, row in rows.items()]
+
+
+def success(trial):
+    """Return the success rate of a trial's agent in games not played in training.
+
+    A trial that diverged has no agent, and its rate is 0.
+    """
+    agent_file = trial / "agent.safetensors"
+    if not agent_file.exists():
+        return 0.0
+    agent = Agent.load(agent_file, replay=False)
+    return agent.evaluate(TEST_EPISODES, seed=agent.seed).success_rate
 
 
 def results_table(rows):
+    """Return a Markdown table with a line per number of bits."""
+    names = ("updates", "env_steps", "episodes", "seconds", "success")
     lines = [
-        "| bits | initial weights | solved | updates | steps | episodes | seconds | success |",
-        "|---|" + "---|" * 7,
+        "| bits | solved | updates | steps | episodes | seconds | success |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for (n_bits, dense), group in grouped(
-        rows, "results", lambda row: (int(row["n_bits"]), row["variant"] == "dense")
-    ):
-        cells = [ends(group, name) for name in ("updates", "env_steps", "episodes", "seconds", "success")]
-        lines.append(
-            f"| {n_bits} | {'dense' if dense else 'paired'} | {solved(group)} | {' | '.join(cells)} |"
-        )
+    for n_bits, group in by_size(rows).items():
+        lines.append(f"| {n_bits} | {solved(group)} | {' | '.join(ends(group, name) for name in names)} |")
     return "\n".join(lines)
 
 
 def ablation_table(rows):
-    sizes = sorted({int(row["n_bits"]) for row in rows if row["group"] == "ablation"})
-    table = collections.defaultdict(dict)
-    for (variant, n_bits), group in grouped(
-        rows, "ablation", lambda row: (row["variant"], int(row["n_bits"]))
-    ):
-        table[variant][n_bits] = f"{solved(group)}: {ends(group, 'updates')} | {ends(group, 'success')}"
+    """Return a Markdown table with a line per variant and two columns per size.
+
+    `rows` has the rows of each variant by its name. Variants without rows are left out.
+    """
+    sizes = list(by_size([row for group in rows.values() for row in group]))
     lines = [
-        "| | " + " | ".join(f"{n} bits, updates | success" for n in sizes) + " |",
+        "| |" + "".join(f" {n_bits} bits, updates | success |" for n_bits in sizes),
         "|---|" + "---|---|" * len(sizes),
     ]
-    for variant, cells in table.items():
-        lines.append(f"| {variant} | {' | '.join(cells.get(n, '|') for n in sizes)} |")
+    for name, group in rows.items():
+        trials = by_size(group)
+        cells = "".join(f" {cell(trials[n_bits])} |" if n_bits in trials else " | |" for n_bits in sizes)
+        if trials:
+            lines.append(f"| {name} |{cells}")
     return "\n".join(lines)
 
 
-def search_table(rows):
-    fastest = sorted(
-        (row for row in rows if row["group"] == "search" and row["solved"] == "True"),
-        key=lambda row: float(row["seconds"]),
-    )
-    lines = ["| trial | updates | seconds | success | settings |", "|---|---|---|---|---|"]
-    names = ("variant", "updates", "seconds", "success", "fields")
-    lines += [f"| {' | '.join(row[name] for name in names)} |" for row in fastest[:8]]
-    return "\n".join(lines)
+def by_size(rows):
+    """Return the rows by number of bits, in ascending order."""
+    sizes = sorted({int(row["n_bits"]) for row in rows})
+    return {n_bits: [row for row in rows if int(row["n_bits"]) == n_bits] for n_bits in sizes}
 
 
-def grouped(rows, group, key):
-    """Return (key, rows) pairs of the rows of a group.
-
-    They are sorted by key for "results", else in the order of the first rows.
-    """
-    found = collections.defaultdict(list)
-    for row in rows:
-        if row["group"] == group:
-            found[key(row)].append(row)
-    return sorted(found.items()) if group == "results" else list(found.items())
+def cell(rows):
+    return f"{solved(rows)}: {ends(rows, 'updates')} | {ends(rows, 'success')}"
 
 
-def solved(group):
-    return f"{sum(row['solved'] == 'True' for row in group)} of {len(group)}"
+def solved(rows):
+    return f"{sum(row['ended'] == 'solved' for row in rows)} of {len(rows)}"
 
 
-def ends(group, name):
-    """Return the median, followed by the lowest and highest value in brackets."""
-    values = np.array([float(row[name]) for row in group])
-    form = {"success": "{:.3f}", "seconds": "{:,.2f}"}.get(name, "{:,.0f}")
-    middle, low, high = (form.format(value) for value in (np.median(values), values.min(), values.max()))
-    return f"{middle} ({low} to {high})"
+def ends(rows, name):
+    """Return the median, and in brackets the range of the values if they differ."""
+    values = [float(row[name]) for row in rows]
+    form = FORMATS.get(name, "{:,.0f}")
+    middle, low, high = (form.format(value) for value in (np.median(values), min(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def plot(folder, path):
+    """Write the plot of updates by number of bits of the sweep in `folder` to `path`."""
+    with tempfile.TemporaryDirectory() as plots:
+        plot_sweep(read_results(folder), plots)
+        shutil.copy(Path(plots) / "updates-to-solve.png", path)

@@ -5,48 +5,36 @@ and the six epochs of the notebook with preset `notebook`.
 
 From a clone: `pip install .`, then `python bench/paper.py --out paper.json`, half an hour on two cores.
 `python bench/report.py paper.json --write README.md` writes the tables of README.md. Nothing is timed here.
+
+The trials are those of `herfast.sweep`, in --folder. Finished ones are not trained again.
 """
 
 import argparse
 import datetime
 import importlib.metadata
 import json
-import multiprocessing
-import os
 import platform
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from report import SETTINGS
 
-from herfast import Agent, BitFlip
+from herfast import Agent, sweep
 
+FOLDER = Path(__file__).parent / "results" / "paper"
+NOTEBOOK_BITS = 20
 TEST_EPISODES = 1_000
-
-
-class Run(NamedTuple):
-    """One run of an agent."""
-
-    preset: str
-    n_bits: int
-    seed: int
-    settings: dict[str, object]
 
 
 def main():
     args = arguments()
-    runs = [Run("notebook", 20, seed, {}) for seed in range(args.seeds)]
-    for n_bits in sorted(args.bits, reverse=True):  # the longest first
-        for settings in SETTINGS.values():
-            runs += [Run("paper", n_bits, seed, settings) for seed in range(args.seeds)]
-    results = {}
-    with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
-        for run, result in pool.imap_unordered(train, [(run, args.epochs) for run in runs]):
-            results[runs.index(run)] = run._asdict() | result
-            print(f"{len(results)}/{len(runs)} {run}: {result['success']:.3f}", flush=True)
-            if args.out:  # after each run, so that an interruption loses none
-                write(args.out, [results[i] for i in sorted(results)])
+    results = train(args, "notebook", NOTEBOOK_BITS, {})
+    limits = {"epochs": args.epochs} if args.epochs else {}
+    for settings in SETTINGS.values():
+        results += train(args, "paper", args.bits, settings, **limits)
+    for result in results:
+        print(*(result[name] for name in ("preset", "n_bits", "settings", "seed", "success")))
+    if args.out:
+        write(args.out, results)
 
 
 def write(path, results):
@@ -68,28 +56,35 @@ def arguments():
     parser.add_argument("--bits", type=int, nargs="+", default=[10, 13, 15, 20, 30, 40, 50])
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds: 0, 1, ...")
     parser.add_argument("--epochs", type=int, help="epochs of preset paper, instead of 200")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes")
+    parser.add_argument("--jobs", type=int, help="trials at the same time (default: the number of cores)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of the trials")
     parser.add_argument("--out", type=Path, help="JSON file for report.py")
     return parser.parse_args()
 
 
-def train(job):
-    """Train to the last epoch, and return success by epoch and at the end.
+def train(args, preset, n_bits, settings, **limits):
+    """Train what is not finished, and return the results of all sizes and seeds."""
+    options = {"seeds": args.seeds, "jobs": args.jobs, "progress_bar": True}
+    trials = {}
+    for row in sweep(n_bits, out=args.folder, preset=preset, **options, **settings, **limits):
+        trials.setdefault(row["cell"], []).append(row)
+    return [result(args.folder / name, rows, settings) for name, rows in trials.items()]
+
+
+def result(folder, rows, settings):
+    """Return success by epoch and at the end.
 
     "played" is the success of the training episodes, "greedy" that of greedy test episodes.
     """
-    run, epochs = job
-    agent = Agent(BitFlip(run.n_bits), run.preset, run.seed, **run.settings)
-    agent.learn(epochs=epochs if run.preset == "paper" else None)
-    history = agent.history
-    greedy = history["greedy_success"]
-    played = [np.mean(history["success"][history["epoch"] == epoch]) for epoch in np.unique(history["epoch"])]
-    return run, {
-        "played": [round(float(rate), 4) for rate in played],
-        "greedy": greedy[~np.isnan(greedy)].tolist(),
-        "success": agent.evaluate(TEST_EPISODES, seed=run.seed).success_rate,
-        "env_steps": agent.env_steps,
-        "updates": agent.network.updates,
+    last = rows[-1]
+    agent = Agent.load(folder / "agent.safetensors", replay=False)
+    return {
+        **{name: last[name] for name in ("preset", "n_bits", "seed")},
+        "settings": settings,
+        "played": [round(row["success"], 4) for row in rows],
+        "greedy": [row["greedy_success"] for row in rows],
+        "success": agent.evaluate(TEST_EPISODES, seed=agent.seed).success_rate,
+        **{name: last[name] for name in ("env_steps", "updates")},
     }
 
 

@@ -1,51 +1,88 @@
-"""Tests of bench/beyond_report.py, which makes the tables of docs/beyond.md."""
+"""Tests of beyond.py and beyond_report.py, which make tables of docs/beyond.md."""
 
-from beyond_report import report
+import pytest
+from beyond import epochs_of, multiplied, variants
+from beyond_report import ablation_table, finished, plot, results_table
+
+from herfast import Agent, BitFlip, Config, sweep
 
 
-def row(group, variant, n_bits, seed, **fields):
-    """Return a row as csv.DictReader reads it."""
+def row(n_bits, seed, **fields):
+    """Return the last row of a trial as read_results returns it, with its success."""
     numbers = {
         "updates": 400 * (seed + 1),
         "env_steps": 5_000,
         "episodes": 640,
         "seconds": 1.5,
-        "success": 0.99,
     }
-    key = {
-        "group": group,
-        "variant": variant,
-        "n_bits": n_bits,
-        "seed": seed,
-        "fields": "{}",
-        "solved": True,
-    }
-    return {name: str(value) for name, value in {**key, **numbers, **fields}.items()}
+    texts = {"n_bits": n_bits, "seed": seed, "ended": "solved", **numbers, **fields}
+    return {**{name: str(value) for name, value in texts.items()}, "success": 0.99}
 
 
-def test_results_are_sorted_by_size_with_dense_weights_last():
-    rows = [row("results", "dense", 20, 0, solved=False)]
-    rows += [row("results", "fast", n_bits, seed) for n_bits in (100, 20) for seed in range(3)]
-    lines = report(rows).splitlines()[2:5]
-    assert [line.split(" | ")[:3] for line in lines] == [
-        ["| 20", "paired", "3 of 3"],
-        ["| 20", "dense", "0 of 1"],
-        ["| 100", "paired", "3 of 3"],
+def test_results_are_sorted_by_size():
+    rows = [row(n_bits, seed) for n_bits in (100, 20) for seed in range(3)]
+    rows.append(row(256, 0, ended="epochs"))
+    assert results_table(rows).splitlines()[2:] == [
+        "| 20 | 3 of 3 | 800 (400 to 1,200) | 5,000 | 640 | 1.500 | 0.9900 |",
+        "| 100 | 3 of 3 | 800 (400 to 1,200) | 5,000 | 640 | 1.500 | 0.9900 |",
+        "| 256 | 0 of 1 | 400 | 5,000 | 640 | 1.500 | 0.9900 |",
     ]
-    cells = "| 800 (400 to 1,200) | 5,000 (5,000 to 5,000) | 640 (640 to 640) | 1.50 (1.50 to 1.50) | 0.990 "
-    assert cells in lines[0]
 
 
 def test_the_ablation_has_one_line_per_variant_and_two_columns_per_size():
-    rows = [row("ablation", *variant, 0) for variant in (("as it is", 50), ("as it is", 100), ("no gap", 50))]
-    head, _, *lines = report(rows).split("\n\n")[1].splitlines()
-    assert head == "| | 50 bits, updates | success | 100 bits, updates | success |"
-    assert [line.count("|") for line in lines] == [6, 6]
-    assert lines[0].startswith("| as it is | 1 of 1: 400 (400 to 400) | 0.990 (0.990 to 0.990) | 1 of 1: 400")
-    assert lines[1].startswith("| no gap | 1 of 1: 400")
+    rows = {"as it is": [row(100, 0), row(50, 0), row(50, 1)], "no gap": [row(50, 0)], "dueling": []}
+    assert ablation_table(rows).splitlines() == [
+        "| | 50 bits, updates | success | 100 bits, updates | success |",
+        "|---|---|---|---|---|",
+        "| as it is | 2 of 2: 600 (400 to 800) | 0.9900 | 1 of 1: 400 | 0.9900 |",
+        "| no gap | 1 of 1: 400 | 0.9900 | | |",
+    ]
 
 
-def test_the_search_lists_the_eight_fastest_solved_trials():
-    rows = [row("search", f"trial {i}", 100, 0, seconds=20.0 - i, solved=i != 9) for i in range(11)]
-    lines = report(rows).split("\n\n")[2].splitlines()[2:]
-    assert [line.split(" | ")[0] for line in lines] == [f"| trial {i}" for i in (10, 8, 7, 6, 5, 4, 3, 2)]
+def test_the_last_row_of_each_trial_has_its_success_in_other_games(tmp_path):
+    folder = tmp_path / "sweep"
+    assert finished(folder) == []
+    settings = {"cycles_per_epoch": 1, "updates_per_cycle": 10, "epochs": 3, "until": None}
+    sweep([5, 6], out=folder, seeds=2, jobs=1, **settings)
+    rows = finished(folder)
+    assert sorted((row["n_bits"], row["seed"], row["epoch"]) for row in rows) == [
+        (n_bits, seed, "3") for n_bits in "56" for seed in "01"
+    ]
+    agent = Agent.load(folder / rows[1]["cell"] / "agent.safetensors")
+    assert 0 < rows[1]["success"] < 1
+    assert rows[1]["success"] == agent.evaluate(10_000, seed=1).success_rate
+
+
+def test_a_trial_without_an_agent_has_no_success(tmp_path):
+    (row,) = sweep(5, out=tmp_path, jobs=1, epochs=1)
+    (tmp_path / row["cell"] / "agent.safetensors").unlink()  # as after a trial that diverged
+    assert [row["success"] for row in finished(tmp_path)] == [0.0]
+
+
+def test_the_figure_is_that_of_herfast_plot(tmp_path):
+    sweep([2, 3], out=tmp_path / "sweep", jobs=1)
+    plot(tmp_path / "sweep", tmp_path / "beyond.png")
+    assert (tmp_path / "beyond.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("n_bits", [5, 50, 100])
+def test_variants_differ_from_the_preset_and_have_as_many_updates(n_bits):
+    configs = {
+        name: Config.preset("fast", BitFlip(n_bits), **fields) for name, fields in variants(n_bits).items()
+    }
+    assert len(set(configs.values())) == len(configs)
+    for config in configs.values():
+        cycles = config.epochs * config.cycles_per_epoch
+        assert cycles * config.updates_per_cycle == pytest.approx(20_000, rel=0.01)
+
+
+def test_settings_are_multiplied():
+    config = Config(hidden=(448,), learning_rate=2e-3, target_update=3)
+    factors = {"hidden": 0.5, "learning_rate": 0.5, "target_update": 1.5}
+    assert multiplied(config, factors) == {"hidden": (224,), "learning_rate": 1e-3, "target_update": 4}
+    assert multiplied(config, {"hidden": 1e-3, "target_update": 0.1}) == {"hidden": (32,), "target_update": 1}
+
+
+def test_epochs_are_rounded_up():
+    config = Config(updates_per_cycle=40, cycles_per_epoch=5)
+    assert [epochs_of(config, updates) for updates in (1, 200, 201)] == [1, 1, 2]
