@@ -247,7 +247,7 @@ def _policy_advice(
 def _gap_advice(env: GoalEnv, network: QNetwork, config: Config, diagnosis: Diagnosis) -> str:
     """Return which setting would widen the action gap or lower its noise most."""
     means = "a wider hidden layer"
-    if config.learning_rate_at(network.updates) > 3e-3:
+    if config.learning_rate_at(network.updates) > 5e-3:
         means = "a lower learning_rate"
     elif not config.mask_terminal:
         means = "mask_terminal"
