@@ -11,7 +11,7 @@ from herfast.experiments.results_table import read_results
 from herfast.plotting.sweep_plots import plot_sweep
 
 TEST_EPISODES = 10_000
-FORMATS = {"seconds": "{:,.3f}", "success": "{:.4f}"}  # of other columns "{:,.0f}"
+FORMATS = {"seconds": "{:,.3g}", "success": "{:.4f}"}  # of other columns "{:,.0f}"
 
 
 def finished(folder):
@@ -35,14 +35,15 @@ def success(trial):
 
 
 def results_table(rows):
-    """Return a Markdown table with a line per number of bits."""
-    names = ("updates", "env_steps", "episodes", "seconds", "success")
+    """Return a Markdown table with a line per number of bits, and medians of the seeds."""
+    names = ("env_steps", "episodes", "seconds", "success")
     lines = [
         "| bits | solved | updates | steps | episodes | seconds | success |",
         "|---|---|---|---|---|---|---|",
     ]
     for n_bits, group in by_size(rows).items():
-        lines.append(f"| {n_bits} | {solved(group)} | {' | '.join(ends(group, name) for name in names)} |")
+        cells = [solved(group), ends(group, "updates"), *(median(group, name) for name in names)]
+        lines.append(f"| {n_bits} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -71,7 +72,10 @@ def by_size(rows):
 
 
 def cell(rows):
-    return f"{solved(rows)}: {ends(rows, 'updates')} | {ends(rows, 'success')}"
+    """Return updates and success, and how many seeds are solved unless all are."""
+    part = solved(rows)
+    prefix = "" if part == f"{len(rows)} of {len(rows)}" else f"{part}: "
+    return f"{prefix}{ends(rows, 'updates')} | {median(rows, 'success')}"
 
 
 def solved(rows):
@@ -80,10 +84,21 @@ def solved(rows):
 
 def ends(rows, name):
     """Return the median, and in brackets the range of the values if they differ."""
-    values = [float(row[name]) for row in rows]
-    form = FORMATS.get(name, "{:,.0f}")
-    middle, low, high = (form.format(value) for value in (np.median(values), min(values), max(values)))
+    low, high = (formatted(name, end(values_of(rows, name))) for end in (min, max))
+    middle = median(rows, name)
     return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def median(rows, name):
+    return formatted(name, np.median(values_of(rows, name)))
+
+
+def values_of(rows, name):
+    return [float(row[name]) for row in rows]
+
+
+def formatted(name, value):
+    return FORMATS.get(name, "{:,.0f}").format(value)
 
 
 def plot(folder, path):
