@@ -20,7 +20,7 @@ from herfast import Agent, BitFlip, Config
 
 STORAGE = Path(__file__).parent / "results" / "search.db"
 BITS = (50, 100)
-MAX_UPDATES_PER_BIT = 100  # the preset needs 16 at 50 bits and 41 at 100
+MAX_UPDATES_PER_BIT = 100  # the preset needs 14 at 50 bits and 28 at 100
 PENALTY = 10  # factor of the work up to that limit, for a task that is not solved
 BEST = 10  # rows of the table
 FACTORS = {  # lowest and highest; the logarithm is drawn uniformly

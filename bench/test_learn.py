@@ -33,7 +33,7 @@ class Clock:
 
 
 KERNELS = {"updates": entry_points.fit, "acting": entry_points.act}
-CORE = ("bitflip_reset", "bitflip_step", "ring_add", "ring_sample")
+CORE = ("bitflip_reset", "bitflip_step", "explore", "ring_add", "ring_sample")
 
 
 def learn_with_clocks(agent, epochs):
