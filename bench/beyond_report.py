@@ -22,7 +22,7 @@ def finished(folder):
     return [{**row, "success": success(folder / name)} for name, row in rows.items()]
 
 
-def success(trial):
+def success(trial, n_episodes=TEST_EPISODES):
     """Return the success rate of a trial's agent in games not played in training.
 
     A trial that diverged has no agent, and its rate is 0.
@@ -31,7 +31,7 @@ def success(trial):
     if not agent_file.exists():
         return 0.0
     agent = Agent.load(agent_file, replay=False)
-    return agent.evaluate(TEST_EPISODES, seed=agent.seed).success_rate
+    return agent.evaluate(n_episodes, seed=agent.seed).success_rate
 
 
 def results_table(rows):

@@ -6,7 +6,8 @@ and the six epochs of the notebook with preset `notebook`.
 From a clone: `pip install .`, then `python bench/paper.py --out paper.json`, half an hour on two cores.
 `python bench/report.py paper.json --write README.md` writes the tables of README.md. Nothing is timed here.
 
-The trials are those of `herfast.sweep`, in --folder. Finished ones are not trained again.
+The trials are those of `herfast.sweep`, in --folder. Finished ones are not trained again, so choose another
+folder after a change of herfast.
 """
 
 import argparse
@@ -16,9 +17,10 @@ import json
 import platform
 from pathlib import Path
 
+from beyond_report import success
 from report import SETTINGS
 
-from herfast import Agent, sweep
+from herfast import sweep
 
 FOLDER = Path(__file__).parent / "results" / "paper"
 NOTEBOOK_BITS = 20
@@ -77,13 +79,12 @@ def result(folder, rows, settings):
     "played" is the success of the training episodes, "greedy" that of greedy test episodes.
     """
     last = rows[-1]
-    agent = Agent.load(folder / "agent.safetensors", replay=False)
     return {
         **{name: last[name] for name in ("preset", "n_bits", "seed")},
         "settings": settings,
         "played": [round(row["success"], 4) for row in rows],
         "greedy": [row["greedy_success"] for row in rows],
-        "success": agent.evaluate(TEST_EPISODES, seed=agent.seed).success_rate,
+        "success": success(folder, TEST_EPISODES),
         **{name: last[name] for name in ("env_steps", "updates")},
     }
 

@@ -20,7 +20,7 @@ from herfast import Agent, BitFlip, Config
 
 STORAGE = Path(__file__).parent / "results" / "search.db"
 BITS = (50, 100)
-MAX_UPDATES_PER_BIT = 100  # the preset needs 14 at 50 bits and 28 at 100
+MAX_UPDATES_PER_BIT = 100  # the preset needs 14 at 50 bits and 30 at 100
 PENALTY = 10  # factor of the work up to that limit, for a task that is not solved
 BEST = 10  # rows of the table
 FACTORS = {  # lowest and highest; the logarithm is drawn uniformly
@@ -46,7 +46,7 @@ def main():
     )
     # Fixed by the number of trials, since a sampler that continues would otherwise repeat its first draws.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
-    if not study.trials:
+    if not study.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
         study.enqueue_trial(dict.fromkeys(FACTORS, 1.0))
     study.optimize(lambda trial: objective(trial, args.bits), n_trials=args.trials)
     print(table(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])))

@@ -1,7 +1,7 @@
 /* Unbiased random integers from NumPy bit generators (bitgen_t).
  *
  * Every draw but that of hf_draw_below_32 takes whole 64-bit outputs, so the outputs of `next_uint64` alone
- * determine all results.
+ * determine their results.
  */
 #ifndef HF_DRAW_H
 #define HF_DRAW_H

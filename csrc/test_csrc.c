@@ -96,13 +96,18 @@ static void test_exploration(bitgen_t *rng, size_t n) {
     int64_t *active = allocate(n, 8), *explorers = allocate(n, 8);
     uint16_t *actions = allocate(2 * n, 2);
     for (size_t i = 0; i < n; i++) active[i] = (int64_t)(2 * i);
-    for (int step = 0; step < 3; step++) {
-        const uint32_t n_actions = step == 2 ? 65536 : (uint32_t)n;
+    for (int step = 0; step < 3; step++) { /* epsilon 0, 1/2 and 1 */
+        const uint32_t n_actions = step == 2 ? 65535 : (uint32_t)n;
+        size_t n_drawn = 0;
         memset(actions, 0xff, 2 * n * 2);
         hf_explore(rng, step / 2.0, n_actions, n, active, explorers, actions);
-        for (size_t i = 0; i < 2 * n; i++)
-            assert(actions[i] == 0xffff || (step > 0 && i % 2 == 0 && actions[i] < n_actions));
+        for (size_t i = 0; i < 2 * n; i++) {
+            n_drawn += actions[i] != 0xffff;
+            assert(actions[i] == 0xffff || (i % 2 == 0 && actions[i] < n_actions));
+        }
+        assert(step == 1 ? n_drawn <= n : n_drawn == (step == 0 ? 0 : n));
     }
+    hf_explore(rng, 1.0, 65536, n, active, explorers, actions);
     free(active), free(explorers), free(actions);
 }
 

@@ -167,10 +167,10 @@ def explore(bit_generator, double epsilon, Py_ssize_t n_actions, const int64_t[:
             raise ValueError(f"active[{i}] must be from 0 to {out_actions.shape[0] - 1}, got {active[i]}")
     if n_active == 0:
         return
-    cdef bytearray explorers = bytearray(8 * n_active)
-    with bit_generator.lock:
-        hf_explore(rng, epsilon, n_actions, n_active, &active[0],
-                   <int64_t *>PyByteArray_AS_STRING(explorers), &out_actions[0])
+    cdef bytearray scratch = bytearray(8 * n_active)
+    cdef int64_t *explorers = <int64_t *>PyByteArray_AS_STRING(scratch)
+    with bit_generator.lock, nogil:
+        hf_explore(rng, epsilon, n_actions, n_active, &active[0], explorers, &out_actions[0])
 
 
 cdef hf_ring open_ring(const uint64_t[:, ::1] records, const int64_t[::1] cursor, Py_ssize_t n_state_bits,

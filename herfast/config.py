@@ -231,8 +231,8 @@ def config_fields() -> tuple[str, ...]:
 def saved_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a Config that a file contains, with values that exist.
 
-    The initial weights "sparse_pairs" of herfast 0.1.0 no longer do. The weights of such a file are kept.
-    Only an agent that begins again starts from others.
+    The initial weights "sparse_pairs" of herfast 0.1.0 no longer do, and become "sparse". The weights of such
+    a file are kept. Only an agent that begins again starts from others.
     """
     fields = {**config}
     if fields.get("init") == "sparse_pairs":

@@ -47,7 +47,8 @@ def _paper(env: Sized) -> dict[str, Any]:
 
 
 def _fast(env: Sized) -> dict[str, Any]:
-    # docs/beyond.md shows the effect of each value. About 3,200 steps are enough for the updates of a cycle.
+    # docs/beyond.md shows the effect of each value. About 3,200 steps, and at least 32 episodes, are enough
+    # for the updates of a cycle.
     n_bits = env.n_state_bits
     width = 64 * min(64, max(2, math.ceil(n_bits / 8)))
     episodes_per_cycle = min(64, max(32, 3_200 // env.max_steps))

@@ -248,7 +248,7 @@ def _gap_advice(env: GoalEnv, network: QNetwork, config: Config, diagnosis: Diag
     """Return which setting would widen the action gap or lower its noise most."""
     means = "a wider hidden layer"
     if config.learning_rate_at(network.updates) > 5e-3:
-        means = "a lower learning_rate"
+        means = "a lower learning_rate"  # those of the presets are at most 4e-3
     elif not config.mask_terminal:
         means = "mask_terminal"
     elif config.init == "dense" and env.n_goal_bits > 30:

@@ -66,8 +66,8 @@ def rollout(
         if taken is not None:
             actions[t, active] = _best_untaken(values[:, : active.size], taken, active)
         if exploration is not None and epsilon_at is not None:
-            bits, epsilon = exploration.bit_generator, epsilon_at(env_steps)
-            _core.explore(bits, epsilon, env.n_actions, active, actions[t])
+            epsilon = epsilon_at(env_steps)
+            _core.explore(exploration.bit_generator, epsilon, env.n_actions, active, actions[t])
         env.step(states[t], goals, actions[t], active, states[t + 1], terminated)
         env_steps += active.size
         done: NDArray[np.bool_] = terminated[active]

@@ -64,14 +64,8 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Name of the trial's folder: frequently varied settings and a digest of all."""
-        spec = self.env.spec()
-        identity: list[Any] = [spec]
-        if spec["id"] == "BitFlip":  # as in the names of herfast 0.1.0, so that its sweeps can be resumed
-            identity = [value for name, value in spec.items() if name != "id"]
-        contents = [*identity, self.preset, self.seed, asdict(self.config)]
-        digest = sha256(dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
-        return f"{env_label(self.env)}-{self.preset}-k{self.config.k}-seed{self.seed}-{digest}"
+        """Name of the trial's folder, see `trial_name`."""
+        return trial_name(self.env, self.preset, self.seed, asdict(self.config))
 
     @property
     def description(self) -> dict[str, Any]:
@@ -84,6 +78,17 @@ class Trial:
         Environments are compared by their specs.
         """
         return other is not None and self.description == other.description
+
+
+def trial_name(env: GoalEnv, preset: Preset, seed: int, fields: Mapping[str, Any]) -> str:
+    """Return the name of a folder: frequently varied settings and a digest of all."""
+    spec = env.spec()
+    identity: list[Any] = [spec]
+    if spec["id"] == "BitFlip":  # as in the names of herfast 0.1.0, so that its sweeps can be resumed
+        identity = [value for name, value in spec.items() if name != "id"]
+    contents = [*identity, preset, seed, fields]
+    digest = sha256(dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{env_label(env)}-{preset}-k{fields['k']}-seed{seed}-{digest}"
 
 
 def train_trial(trial: Trial, folder: Path, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -230,19 +235,23 @@ def trial_rows(folder: Path) -> list[dict[str, Any]] | None:
     """
     description = read_config(folder) or {}
     trial = _trial_of(description)
-    if ENDED not in description or trial is None or trial.name != folder.name:
+    if ENDED not in description or trial is None:
+        return None
+    # As in the file, where initial weights of an older version have another name.
+    fields = {**asdict(trial.config), "init": description["config"].get("init", trial.config.init)}
+    if trial_name(trial.env, trial.preset, trial.seed, fields) != folder.name:
         return None
     try:
         history = read_csv_log(folder / PROGRESS_FILE)
         if len(history["epoch"]) != description["cycles"]:
             return None
         fixed = {
-            "cell": trial.name,
+            "cell": folder.name,
             "n_bits": trial.env.n_state_bits,
             "max_steps": trial.env.max_steps,
             "preset": trial.preset,
             "seed": trial.seed,
-            **asdict(trial.config),
+            **fields,
             "hidden": ",".join(map(str, trial.config.hidden)),
             ENDED: description[ENDED],
             MACHINE: description[MACHINE],

@@ -38,11 +38,13 @@ def test_sparse_units_have_one_input_and_inputs_are_used_equally_often(n_bits, u
 
 def test_sparse_weights_do_not_pair_state_and_goal():
     """Bit i of the goal follows bit i of the state as rarely as others do."""
-    n_bits, pairs = 50, 0
+    n_bits, pairs, halves = 50, 0, 0
     for seed in range(200):
         inputs = np.abs(parameters(n_bits, (2 * n_bits,), "sparse", seed)["hidden1.weight"]).argmax(axis=0)
         pairs += np.count_nonzero(np.diff(inputs) == n_bits)
+        halves += np.count_nonzero(inputs[:n_bits] == inputs[n_bits:] - n_bits)
     assert pairs == pytest.approx(200 * 99 * 50 / (100 * 99), rel=0.3)
+    assert halves == pytest.approx(200 * 50 * 50 / (100 * 99), rel=0.3)
 
 
 def test_signs_are_random():

@@ -105,6 +105,17 @@ def test_a_sweep_resumes_its_unfinished_trial(older):
     assert main(["plot", str(older / "sweep")]) == 0
 
 
+def test_a_sweep_keeps_trials_with_weights_of_a_kind_that_no_longer_exists(older):
+    folder = older / "sparse_pairs_sweep"
+    rows_before = read_results(folder)
+    assert [row["init"] for row in rows_before] == ["sparse_pairs"] * 2
+    herfast.sweep([3], out=folder, preset="notebook", init="sparse", jobs=1, **SETTINGS)
+    rows = read_results(folder)
+    assert [row for row in rows if row in rows_before] == rows_before
+    assert [row["init"] for row in rows if row not in rows_before] == ["sparse"] * 2
+    assert main(["plot", str(folder)]) == 0
+
+
 @pytest.mark.parametrize("damage", ["short row", "long row", "header"])
 def test_a_damaged_results_table_raises(damage, older):
     path = older / "sweep" / "results.csv"

@@ -115,8 +115,9 @@ class Call:
         if self._function is None:
             arrays = [(i, value) for i, value in enumerate(arguments) if isinstance(value, np.ndarray)]
             self._dtypes = [(i, array.dtype) for i, array in arrays]
-            self._function = self.entry_point.function(self._bound, arguments)
             self._pack = Struct(f"{len(arguments)}q").pack
+            # Last, since an interrupt may come at any time.
+            self._function = self.entry_point.function(self._bound, arguments)
         numbers = list(arguments)
         for i, dtype in self._dtypes:
             array = arguments[i]

@@ -98,7 +98,7 @@ def tabulate(row0: Any, row1: Any, row2: Any, row3: Any, tables: Floats, table: 
 
 
 @inlined
-def entry(tables: Floats, table: Any, codes: Any) -> Any:
+def table_entry(tables: Floats, table: Any, codes: Any) -> Any:
     """Return the entry of a table that the lowest 4 bits of `codes` select."""
     return load(tables, table + np.int64((codes & np.uint64(15)) * np.uint64(LANES)))
 
@@ -111,10 +111,10 @@ def sum_lookup(total: Any, codes: Any, tables: Floats, n_tables: int) -> Any:
     """
     table = 0
     for _ in range(n_tables >> 1):
-        total = add(total, entry(tables, table, codes))
-        total = add(total, entry(tables, table + SUMS, codes >> np.uint64(4)))
+        total = add(total, table_entry(tables, table, codes))
+        total = add(total, table_entry(tables, table + SUMS, codes >> np.uint64(4)))
         codes, table = codes >> np.uint64(8), table + 2 * SUMS
-    return add(total, entry(tables, table, codes)) if n_tables & 1 else total
+    return add(total, table_entry(tables, table, codes)) if n_tables & 1 else total
 
 
 @inner
@@ -253,8 +253,8 @@ def first_layer_gradient(
         total_j = splat(np.float32(0.0)) if w == 0 else load(sums, j * LANES)
         codes_i, codes_j = columns[i * words + w], columns[j * words + w]
         for table in range(0, n_tables * SUMS, SUMS):
-            total_i = add(total_i, entry(tables, table, codes_i))
-            total_j = add(total_j, entry(tables, table, codes_j))
+            total_i = add(total_i, table_entry(tables, table, codes_i))
+            total_j = add(total_j, table_entry(tables, table, codes_j))
             codes_i, codes_j = codes_i >> np.uint64(4), codes_j >> np.uint64(4)
         if w == words - 1:
             store(out, i * shape.width + column, total_i)

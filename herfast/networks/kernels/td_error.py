@@ -133,6 +133,7 @@ def temporal_difference(batch: Minibatches, options: UpdateOptions, work: Worksp
     - hindsight_bound: y is at least -(1 - gamma^(j - 1)) / (1 - gamma), if j = steps_to_goal > 0.
     - advantage_gap: y is reduced by advantage_gap times work.gap.
     """
+    # Separate loops are vectorized by LLVM: 0.03 us instead of 1.1 us. `squares` holds y until the last one.
     rows, targets = work.scratch.rows, work.squares
     worst = -1.0 / (1.0 - options.gamma)
     start, end = share(rows, team)

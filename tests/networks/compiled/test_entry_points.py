@@ -211,6 +211,21 @@ def test_after_an_interrupted_compilation_the_next_call_compiles(
     assert len(files(tmp_path)) == 1
 
 
+def test_after_an_interrupt_in_its_first_call_a_kernel_can_be_called(entry_point, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    out, others = np.zeros(8), np.array([5, 6], np.uint64)
+    kernel = entry_point.bind(None, NUMBERS, np.array([7], np.int64))
+    for name in ("Struct", "kernel_cache.load"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"herfast.networks.compiled.entry_points.{name}", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                kernel(others, 1, out)
+    kernel(others, 1, out)
+    assert out[5] == 6
+
+
 def test_the_notice_is_printed_once(entry_point, monkeypatch, capfd):
     monkeypatch.setattr(entry_points, "_notice_printed", False)
     call(entry_point)
