@@ -61,8 +61,8 @@ def test_shares_of_learning(benchmark, n_bits, preset, epochs):
 
     Target at 20 bits with preset notebook: Python at most 10 %, updates at least 80 %.
     """
-    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compile
-    agents = [Agent(BitFlip(n_bits), preset, 0) for _ in range(5)]
+    Agent(BitFlip(n_bits), preset, 0, threads=1).learn(epochs=1)  # compile
+    agents = [Agent(BitFlip(n_bits), preset, 0, threads=1) for _ in range(5)]
     # The fastest run is the least disturbed one.
     results = [learn_with_clocks(agent, epochs) for agent in agents[1:]]
     wall, parts = min(results, key=lambda result: result[0])
@@ -84,8 +84,8 @@ def test_learning(benchmark, n_bits, preset, epochs):
 
     Preset fast trains until the task is solved, preset notebook for its 6 epochs.
     """
-    Agent(BitFlip(n_bits), preset, 0).learn(epochs=1)  # compile
-    agents = [Agent(BitFlip(n_bits), preset, seed) for seed in (0, 1, 2)]
+    Agent(BitFlip(n_bits), preset, 0, threads=1).learn(epochs=1)  # compile
+    agents = [Agent(BitFlip(n_bits), preset, seed, threads=1) for seed in (0, 1, 2)]
     seconds = []
     for agent in agents[1:]:
         agent.learn(epochs)
@@ -111,10 +111,10 @@ def test_two_agents_in_two_threads(benchmark):
 
     Target on a machine with at least two cores: 1.85.
     """
-    Agent(BitFlip(50), "fast", 0).learn(epochs=1)  # compile
+    Agent(BitFlip(50), "fast", 0, threads=1).learn(epochs=1)  # compile
 
     def learn(*seeds):
-        agents = [Agent(BitFlip(50), "fast", seed) for seed in seeds]
+        agents = [Agent(BitFlip(50), "fast", seed, threads=1) for seed in seeds]
         with ThreadPoolExecutor(len(seeds)) as pool:
             start = time.perf_counter()
             list(pool.map(lambda agent: agent.learn(epochs=20), agents))
