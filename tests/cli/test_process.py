@@ -15,6 +15,8 @@ from support.files import read_tensors
 from herfast.callbacks import text_logs
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, PROGRESS_FILE
 
+TEN_CYCLES = ("--cycles-per-epoch", "10")
+
 
 def run_python(*argv: str, cwd: Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -111,8 +113,10 @@ def test_train_eval_doctor_play_and_resume_work_with_the_real_agent(tmp_path: Pa
     assert done.stdout.count("NEW EPISODE") == 5
     assert "SUCCESS AFTER" in done.stdout
 
-    argv = [sys.executable, "-m", "herfast", "train", "--n-bits", "60", "--out", "sixty", "--until", "None"]
-    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    argv = ["-m", "herfast", "train", "--n-bits", "60", "--out", "sixty", "--until", "None", *TEN_CYCLES]
+    with subprocess.Popen(
+        [sys.executable, *argv], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch 1/"):
@@ -131,7 +135,8 @@ def test_train_eval_doctor_play_and_resume_work_with_the_real_agent(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
-    argv = ["-m", "herfast", "train", "--n-bits", "20", "--until", "None", "--checkpoint-every", "2"]
+    argv = ["-m", "herfast", "train", "--n-bits", "20", "--until", "None", *TEN_CYCLES]
+    argv += ["--checkpoint-every", "2"]
     command = [sys.executable, *argv, "--epochs", "100000", "--out", "killed"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
