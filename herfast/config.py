@@ -175,11 +175,11 @@ class Config:
                 - "notebook": the bit-flip notebook, Double DQN with final goals.
                 - "paper": Andrychowicz et al. 2017, section 3.1 and appendix A.
                 - "fast": herfast's own, based on "notebook". It adds future goals, gamma 0.999, the hindsight
-                  bound and an advantage gap. About 8 hidden units per bit start from sparse weights. There
-                  is more exploration, and the learning rate decays. The target network is copied four times
-                  as often, and training stops once the environment is solved.
-                  HER itself must know the goal that a state achieves. The network does not know which
-                  bits of state and goal correspond.
+                  bound and an advantage gap. About 8 hidden units per bit start from one input each, init
+                  "sparse". There is more exploration, and the learning rate decays. The target network is
+                  copied four times as often, and training stops once the environment is solved.
+                  The network does not know which bits of state and goal correspond. HER alone knows the goal
+                  that a state achieves.
             env: an environment with `n_state_bits` and `max_steps`.
             fields: values that override those of the preset.
 
