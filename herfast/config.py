@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.common.batches import Strategy
-from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
+from herfast.bounds import Between, Interval, Widths
+from herfast.common.batches import Encoding, Strategy
+from herfast.common.validation import check_bool, check_choice, check_integer
 from herfast.presets import Preset, Sized, preset_fields
 from herfast.schedules import EpsilonSchedule, exploration_rate, learning_rates
 
@@ -23,52 +24,6 @@ CHECKPOINT_EVERY = 10  # epochs from one checkpoint of a run or trial to the nex
 
 Init: TypeAlias = Literal["dense", "sparse"]
 Evaluator: TypeAlias = Literal["online", "target"]
-
-
-@dataclass(frozen=True)
-class Between:
-    """Bound of a field: an integer from `low` to `high`."""
-
-    low: int
-    high: int
-
-    def check(self, name: str, value: object) -> int:
-        return check_integer(name, value, self.low, self.high)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Bound of a field: a number in an interval, which is written as in "[0, 1)"."""
-
-    text: str
-    low: float = field(init=False)
-    high: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        low, high = self.text[1:-1].split(",")
-        object.__setattr__(self, "low", float(low))
-        object.__setattr__(self, "high", float(high))
-
-    def check(self, name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{name} must be a number in {self.text}, got {short_repr(value)}")
-        is_above_low = value > self.low or (value == self.low and self.text[0] == "[")
-        is_below_high = value < self.high or (value == self.high and self.text[-1] == "]")
-        if not (is_above_low and is_below_high):  # for NaN both are false
-            raise ValueError(f"{name} must be in {self.text}, got {value}")
-        return float(value)
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Bound of a field: 1 to 8 layer widths from 1 to 65,536, as a tuple or a list."""
-
-    def check(self, name: str, value: object) -> tuple[int, ...]:
-        if not isinstance(value, (list, tuple)):  # JSON turns tuples into lists
-            raise TypeError(f"{name} must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
-        if not 1 <= len(value) <= 8:
-            raise ValueError(f"{name} must be a tuple of 1 to 8 layer widths, got {short_repr(value)}")
-        return tuple(check_integer(name, width, 1, 65_536) for width in value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +68,9 @@ class Config:
     init: Init = "dense"
     """Initial weights of the first layer: uniform (dense) or sparse.
     With sparse each unit has a single weight, +-1, and each input is used equally often."""
+    encoding: Encoding = "signed"
+    """Inputs of the network for a bit: -1 or 1 (signed), or 0 or 1 (binary).
+    Presets use what the environment proposes. Binary suits states with few ones, such as one-hot states."""
     epsilon: EpsilonSchedule = "hyperbola"
     """Schedule of the exploration rate over environment steps.
     The constant schedule is epsilon_start. The hyperbola is
@@ -180,7 +138,8 @@ class Config:
                   copied four times as often, and training stops once the environment is solved.
                   The network does not know which bits of state and goal correspond. HER alone knows the goal
                   that a state achieves.
-            env: an environment with `n_state_bits` and `max_steps`.
+            env: an environment with `n_state_bits` and `max_steps`. Presets use the `encoding` that it
+                proposes.
             fields: values that override those of the preset.
 
         Raises:
@@ -223,6 +182,10 @@ class Config:
         )
 
 
+# Fields that files of herfast 0.1.0 do not have, with the values that have the same effect.
+OLDER_BEHAVIOUR: dict[str, Any] = {"encoding": "signed"}
+
+
 def config_fields() -> tuple[str, ...]:
     """Return the names of the fields of Config, in order."""
     return tuple(field.name for field in dataclasses.fields(Config))
@@ -233,8 +196,9 @@ def saved_fields(config: Mapping[str, Any]) -> dict[str, Any]:
 
     The initial weights "sparse_pairs" of herfast 0.1.0 no longer do, and become "sparse". The weights of such
     a file are kept. Only an agent that begins again starts from others.
+    Fields that herfast 0.1.0 did not have get the values of OLDER_BEHAVIOUR.
     """
-    fields = {**config}
+    fields = {**OLDER_BEHAVIOUR, **config}
     if fields.get("init") == "sparse_pairs":
         fields["init"] = "sparse"
     return fields

@@ -83,7 +83,7 @@ def preset_fields(name: Preset, env: Sized) -> dict[str, Any]:
 
     Args:
         name: "fast", "paper" or "notebook".
-        env: an environment with `n_state_bits` and `max_steps`.
+        env: an environment with `n_state_bits` and `max_steps`, and perhaps an `encoding`.
 
     Returns:
         Values by field name. All other fields keep their defaults.
@@ -95,4 +95,4 @@ def preset_fields(name: Preset, env: Sized) -> dict[str, Any]:
     check_choice("preset", name, get_args(Preset))
     if not (hasattr(env, "n_state_bits") and hasattr(env, "max_steps")):
         raise TypeError(f"env must have n_state_bits and max_steps, as a BitFlip has, got {short_repr(env)}")
-    return _PRESETS[name](env)
+    return {"encoding": getattr(env, "encoding", "signed"), **_PRESETS[name](env)}

@@ -15,6 +15,7 @@ INF = math.inf
 CHOICES = {
     "strategy": ("future", "final", "episode", "random"),
     "init": ("dense", "sparse"),
+    "encoding": ("signed", "binary"),
     "epsilon": ("constant", "hyperbola", "linear"),
     "evaluate_with": ("online", "target"),
 }

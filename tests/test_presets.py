@@ -19,6 +19,7 @@ NOTEBOOK = {  # the bit-flip notebook; its buffer of 100,000 rows stores each tr
     "hindsight_bound": False,
     "advantage_gap": 0.0,
     "init": "dense",
+    "encoding": "signed",
     "epsilon": "hyperbola",
     "epsilon_start": 1.0,
     "epsilon_end": 0.02,
@@ -83,6 +84,14 @@ def test_presets_set_these_values(name, expected, n_bits):
     }
     assert {field: values[field] for field in expected} == expected
     assert values.keys() - expected.keys() <= {"learning_rate_decay_updates"}  # unused without decay
+
+
+@pytest.mark.parametrize("name", ["notebook", "paper", "fast"])
+def test_presets_use_the_encoding_that_the_environment_proposes(name):
+    for encoding in ("signed", "binary"):
+        env = SimpleNamespace(n_state_bits=9, max_steps=9, encoding=encoding)
+        assert Config.preset(name, env).encoding == encoding
+        assert Config.preset(name, env, encoding="signed").encoding == "signed"
 
 
 def test_the_defaults_are_the_notebook_at_20_bits():

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Words: TypeAlias = NDArray[np.uint64]
+Encoding: TypeAlias = Literal["signed", "binary"]  # inputs of a network for a bit: +-1, or 0 and 1
 Strategy: TypeAlias = Literal["future", "final", "episode", "random"]  # how hindsight goals are chosen
 
 

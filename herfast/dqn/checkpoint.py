@@ -17,7 +17,7 @@ from herfast.common.history import History
 from herfast.common.seeding import MAX_SEED, Streams
 from herfast.common.tensor_file import TensorFile, TensorFileError, Tensors
 from herfast.common.validation import check_bool, check_integer, check_matches, check_names, one_line
-from herfast.config import Config, saved_fields
+from herfast.config import Config, config_fields, saved_fields
 from herfast.envs.base import GoalEnv
 from herfast.envs.registry import make_env
 from herfast.networks.inputs import changed_config
@@ -72,11 +72,10 @@ def state_dict(parts: AgentParts, replay: HindsightReplay | None) -> tuple[Tenso
 
 def settings(metadata: dict[str, Any]) -> tuple[GoalEnv, Preset, int, Config]:
     """Return environment, preset, seed and Config from a file's metadata."""
-    config = metadata["config"]
-    required = {
-        field.name: config[field.name] for field in dataclasses.fields(Config)
-    }  # KeyError if one is missing
-    fields = saved_fields(config | required)  # unknown fields remain, so that Config rejects them
+    fields = saved_fields(metadata["config"])  # unknown fields remain, so that Config rejects them
+    missing = [name for name in config_fields() if name not in fields]
+    if missing:
+        raise KeyError(missing[0])
     seed = check_integer("seed", metadata["seed"], 0, MAX_SEED)
     env = make_env(metadata["environment"])
     return env, metadata["preset"], seed, Config.preset(metadata["preset"], env, **fields)

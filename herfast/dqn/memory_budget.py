@@ -56,7 +56,8 @@ def _network_bytes(env: GoalEnv, config: Config) -> int:
     """Return the bytes of parameters and work arrays, most of which are float32."""
     batch_size = config.batch_size
     n_envs = config.episodes_per_cycle
-    shape = layout(env.n_state_bits, env.n_goal_bits, config.hidden, env.n_actions, config.dueling)
+    sizes = (env.n_state_bits, env.n_goal_bits, config.hidden, env.n_actions)
+    shape = layout(*sizes, dueling=config.dueling)
     n_output_parameters = (shape.last_width + 1) * env.n_actions
 
     # Online and target network, gradient, and Adam's two moments.

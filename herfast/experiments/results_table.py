@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from herfast.common.atomic_file import check_not_special, write_file
+from herfast.config import OLDER_BEHAVIOUR
 from herfast.experiments.sweep_folder import RESULTS_FILE
 from herfast.experiments.trial import RESULT_COLUMNS, Trial, trial_rows
 
@@ -74,8 +75,7 @@ def read_results(folder: Path) -> list[dict[str, str]]:
         folder: the folder of the sweep.
 
     Returns:
-        A dict per row, from column name to text. Files of herfast 0.1.0 have no column
-        `env`; it is added.
+        A dict per row, from column name to text. Columns that files of herfast 0.1.0 do not have are added.
 
     Raises:
         ValueError: the file was not written by a sweep, or is damaged.
@@ -89,16 +89,24 @@ def read_results(folder: Path) -> list[dict[str, str]]:
             columns = tuple(reader.fieldnames or ())
             rows = list(reader)
         is_complete = all(None not in row and None not in row.values() for row in rows)
-        if is_complete and columns == RESULT_COLUMNS:
-            return rows
-        if is_complete and (*columns, "env") == RESULT_COLUMNS:
-            return [{**row, "env": _bit_flip_spec(row)} for row in rows]
+        missing = set(RESULT_COLUMNS) - set(columns)
+        is_known = columns == tuple(name for name in RESULT_COLUMNS if name not in missing)
+        if is_complete and is_known and missing <= {"env", *OLDER_BEHAVIOUR}:
+            return [_with_all_columns(row) for row in rows]
     except (UnicodeDecodeError, csv.Error, ValueError):
         pass
     raise ValueError(
         f"{path} is damaged or is not the {RESULTS_FILE} of a sweep: move it away, "
         "and run the sweep again to recreate it"
     )
+
+
+def _with_all_columns(row: dict[str, str]) -> dict[str, str]:
+    """Return a row with the columns that files of herfast 0.1.0 do not have."""
+    if "env" not in row:
+        row = {**row, "env": _bit_flip_spec(row)}
+    row = {**OLDER_BEHAVIOUR, **row}
+    return {name: row[name] for name in RESULT_COLUMNS}
 
 
 def _bit_flip_spec(row: dict[str, str]) -> str:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from herfast.callbacks.text_logs import read_csv_log
 from herfast.common.atomic_file import locked, write_file
 from herfast.common.history import columns_by
-from herfast.config import CHECKPOINT_EVERY, Config, config_fields, saved_fields
+from herfast.config import CHECKPOINT_EVERY, OLDER_BEHAVIOUR, Config, config_fields, saved_fields
 from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.registry import env_label, make_env
@@ -81,12 +81,17 @@ class Trial:
 
 
 def trial_name(env: GoalEnv, preset: Preset, seed: int, fields: Mapping[str, Any]) -> str:
-    """Return the name of a folder: frequently varied settings and a digest of all."""
+    """Return the name of a folder: frequently varied settings and a digest of all.
+
+    Fields that have the effect of herfast 0.1.0 without them are left out, so that its sweeps can be resumed.
+    """
     spec = env.spec()
     identity: list[Any] = [spec]
-    if spec["id"] == "BitFlip":  # as in the names of herfast 0.1.0, so that its sweeps can be resumed
+    if spec["id"] == "BitFlip":  # as in herfast 0.1.0
         identity = [value for name, value in spec.items() if name != "id"]
-    contents = [*identity, preset, seed, fields]
+    older = OLDER_BEHAVIOUR.items()
+    settings = {name: value for name, value in fields.items() if (name, value) not in older}
+    contents = [*identity, preset, seed, settings]
     digest = sha256(dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
     return f"{env_label(env)}-{preset}-k{fields['k']}-seed{seed}-{digest}"
 

@@ -16,7 +16,7 @@ Actions: TypeAlias = NDArray[np.int32]
 
 LANES = 32  # floats of a wide vector, see kernels/simd.py
 NARROW = 8  # floats of a narrow vector
-SUMS = 16 * LANES  # floats in a table: the 16 signed sums of 4 rows, in 32 columns
+SUMS = 16 * LANES  # floats in a table: the 16 weighted sums of 4 rows, in 32 columns
 ARRIVED, PASSED, IS_RUNNING = 0, 1, 2  # numbers in a barrier, see `Team`
 CODES = 16  # 4-bit codes per word, and tables in use at once: 32 KB, which stay in the L1 and L2 caches
 
@@ -34,6 +34,8 @@ class Layout(NamedTuple):
     n_goal_bits: int
     n_actions: int
     n_inputs: int  # state bits and goal bits
+    low: float  # input of a bit that is 0
+    step: float  # input of a bit that is 1, minus `low`
     n_parameters: int  # P
     state_words: int  # 64-bit words of a state
     goal_words: int
@@ -130,7 +132,13 @@ class UpdateOptions(NamedTuple):
 
 
 def layout(
-    n_state_bits: int, n_goal_bits: int, hidden: tuple[int, ...], n_actions: int, dueling: bool
+    n_state_bits: int,
+    n_goal_bits: int,
+    hidden: tuple[int, ...],
+    n_actions: int,
+    *,
+    dueling: bool,
+    is_binary: bool = False,
 ) -> Layout:
     """Return the layout of a network with hidden layers of these widths."""
     rows = []
@@ -149,12 +157,17 @@ def layout(
     dense = None
     if len(hidden) > 1:
         dense = np.array(rows[1:], np.int64)
+    low = -1.0
+    if is_binary:
+        low = 0.0
     state_codes = -(-n_state_bits // 4)
     return Layout(
         n_state_bits=n_state_bits,
         n_goal_bits=n_goal_bits,
         n_actions=n_actions,
         n_inputs=n_state_bits + n_goal_bits,
+        low=low,
+        step=1.0 - low,
         n_parameters=n_parameters,
         state_words=n_words(n_state_bits),
         goal_words=n_words(n_goal_bits),

@@ -40,7 +40,8 @@ class QNetwork(FixedAttributes):
     """A ReLU network Q(state, goal, action) on packed bits, float32.
 
     It includes the target network and Adam's moments. The inputs are the S state bits, then the G goal bits,
-    each as +-1. Initial weights are uniform in +-1/sqrt(inputs); the HER paper, appendix A, specifies none.
+    each as +-1, or as 0 or 1 with config.encoding "binary". Initial weights are uniform in +-1/sqrt(inputs);
+    the HER paper, appendix A, specifies none.
     With config.init "sparse", each unit of the first layer has a single weight, +-1.
 
     Threads may share a network: their calls take turns. Views of the parameters are not protected.
@@ -95,7 +96,8 @@ class QNetwork(FixedAttributes):
         self._thread_guard = ThreadGuard()
         self._policies: dict[Evaluator, GreedyPolicy] = {}  # used by `act` and `q_values`
         self._count = np.zeros(1, np.int64)  # number of updates so far
-        self._shape = layout(n_state_bits, n_goal_bits, config.hidden, n_actions, config.dueling)
+        sizes = (n_state_bits, n_goal_bits, config.hidden, n_actions)
+        self._shape = layout(*sizes, dueling=config.dueling, is_binary=config.encoding == "binary")
         online, target, d_params, moment1, moment2 = aligned(*[(self._shape.n_parameters,)] * 5)
         self._online = self._network(online)
         self._target = self._network(target)

@@ -59,7 +59,13 @@ def changed(value):
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
-        return {"final": "future", "dense": "sparse", "sparse": "dense", "online": "target"}[value]
+        return {
+            "final": "future",
+            "dense": "sparse",
+            "sparse": "dense",
+            "online": "target",
+            "signed": "binary",
+        }[value]
     if isinstance(value, tuple):
         return (8,)
     return value / 2 if isinstance(value, float) else value + 1

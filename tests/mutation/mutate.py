@@ -73,8 +73,8 @@ MUTATIONS = [
     ),
     Mutation(
         "herfast/networks/kernels/packed_layer.py",
-        "sign = np.float32(2.0) if (now",
-        "sign = np.float32(-2.0) if (now",
+        "change = step if (now >> np.uint64(bit)) & np.uint64(1) else -step",
+        "change = -step if (now >> np.uint64(bit)) & np.uint64(1) else step",
         "a bit that is set subtracts its row of weights",
     ),
     Mutation(

@@ -14,11 +14,12 @@ from herfast.networks.compiled import entry_points
 
 
 @pytest.mark.parametrize("n", [1, 8, 63, 64, 65, 130])
+@pytest.mark.parametrize("encoding", ["signed", "binary"])
 @pytest.mark.parametrize("integer_weights", [True, False])
-def test_incremental_preactivations_equal_recomputed_ones(n, integer_weights):
+def test_incremental_preactivations_equal_recomputed_ones(n, integer_weights, encoding):
     """1,000 flips: exact with integer weights, within 1e-4 with random weights."""
     rng = np.random.default_rng(n)
-    network = QNetwork(n, config=Config(hidden=(40,)), seed=0)
+    network = QNetwork(n, config=Config(hidden=(40,), encoding=encoding), seed=0)
     for array in network.parameters().values():
         array[...] = rng.integers(-3, 4, array.shape) if integer_weights else rng.uniform(-1, 1, array.shape)
         if not integer_weights:
@@ -37,7 +38,7 @@ def test_incremental_preactivations_equal_recomputed_ones(n, integer_weights):
         if flips in (1, 2, 10, 100, 1000):
             recomputed._steps = 0
             recomputed.act(pack_bits(bits), goals, active, actions)
-            x = reference.inputs(pack_bits(bits), goals, n, n, np.float64)
+            x = reference.inputs(pack_bits(bits), goals, n, n, np.float64, encoding)
             (expected,), _ = reference.forward(copy_parameters(network, "online"), x)
             atol = 0 if integer_weights else 1e-4
             np.testing.assert_allclose(policy._z[:, :40], recomputed._z[:, :40], rtol=0, atol=atol)

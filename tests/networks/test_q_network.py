@@ -17,13 +17,14 @@ from herfast.networks.compiled import entry_points
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 130]
 
 
-def random_networks(n, dueling, hidden, numbers_of_rows):
+def random_networks(n, dueling, hidden, numbers_of_rows, encoding="signed"):
     """Yield a random network with random states, goals and the name of a network.
 
     There is one item per number of rows and name.
     """
     rng = np.random.default_rng(n)
-    network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=n)
+    config = Config(hidden=hidden, dueling=dueling, encoding=encoding)
+    network = QNetwork(n, config=config, seed=n)
     randomise_parameters(network, rng)
     for rows in numbers_of_rows:
         states = random_packed(rng, rows, n_bits=n)
@@ -43,11 +44,12 @@ def test_greedy_actions_equal_the_reference(n, dueling, hidden):
         np.testing.assert_allclose(q[np.arange(len(q)), actions], q.max(axis=1), atol=1e-4, err_msg=f"{n=}")
 
 
+@pytest.mark.parametrize("encoding", ["signed", "binary"])
 @pytest.mark.parametrize("hidden", [(16,), (40, 24)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", SIZES)
-def test_q_values_equal_the_reference(n, dueling, hidden):
-    for network, *arguments in random_networks(n, dueling, hidden, (0, 1, 2, 5, 33)):
+def test_q_values_equal_the_reference(n, dueling, hidden, encoding):
+    for network, *arguments in random_networks(n, dueling, hidden, (0, 1, 2, 5, 33), encoding):
         q = network.q_values(*arguments)
         assert (q.dtype, q.shape) == (np.float32, (len(arguments[0]), n))
         np.testing.assert_allclose(q, reference_q_values(network, *arguments), rtol=1e-4, atol=1e-5)

@@ -158,8 +158,9 @@ class Agent:
         return network.forward(params, self.inputs(pairs))[1]
 
     def inputs(self, pairs):
-        """Return the bits of the state, then of the goal, as +-1."""
-        return np.array([2.0 * np.array(self._bits(state) + self._bits(goal)) - 1 for state, goal in pairs])
+        """Return the bits of the state, then of the goal, as +-1 or as 0 and 1."""
+        bits = np.array([self._bits(state) + self._bits(goal) for state, goal in pairs], float)
+        return bits if self.config["encoding"] == "binary" else 2 * bits - 1
 
     def _bits(self, string):
         return to_bits(string, self.n_bits)

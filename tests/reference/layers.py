@@ -22,18 +22,23 @@ def codes(state_bits, goal_bits, most_per_word=16):
     return out
 
 
-def table(rows):
-    """Return the signed sums of the rows, one per v < 2^len(rows).
+def table(rows, is_binary=False):
+    """Return the weighted sums of the rows, one per v < 2^len(rows).
 
-    Row i is multiplied by 1 if bit i of v is set, else by -1.
+    Row i is multiplied by the input for bit i of v.
     """
     v = np.arange(2 ** len(rows))[:, None] >> np.arange(len(rows)) & 1
-    return (2 * v - 1) @ rows
+    return encoded(v, is_binary) @ rows
 
 
-def inputs(state_bits, goal_bits):
-    """Return the bits of the state, then of the goal, as +-1."""
-    return 2.0 * np.concatenate([state_bits, goal_bits], axis=1) - 1.0
+def encoded(bits, is_binary):
+    """Return bits as the inputs +-1, or 0 and 1."""
+    return 1.0 * bits if is_binary else 2.0 * bits - 1.0
+
+
+def inputs(state_bits, goal_bits, is_binary=False):
+    """Return the bits of the state, then of the goal, as inputs."""
+    return encoded(np.concatenate([state_bits, goal_bits], axis=1), is_binary)
 
 
 def first_layer(x, weights, biases):

@@ -18,10 +18,10 @@ def unpack(words, n_bits):
     return bits.reshape(*words.shape[:-1], 64 * words.shape[-1])[..., :n_bits].astype(np.int64)
 
 
-def inputs(states, goals, n_state_bits, n_goal_bits, dtype):
-    """Return packed states and goals as inputs +-1, the state first."""
+def inputs(states, goals, n_state_bits, n_goal_bits, dtype, encoding="signed"):
+    """Return packed states, then goals, as inputs +-1 or 0 and 1."""
     bits = np.concatenate([unpack(states, n_state_bits), unpack(goals, n_goal_bits)], axis=-1)
-    return (2 * bits - 1).astype(dtype)
+    return (bits if encoding == "binary" else 2 * bits - 1).astype(dtype)
 
 
 def initial(n_bits, config, rng):

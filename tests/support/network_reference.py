@@ -35,8 +35,9 @@ def dense_minibatch(network, batches, u, dtype=np.float64):
     """Return minibatch `u` with dense inputs, for the reference."""
     sizes = (network.n_state_bits, network.n_goal_bits)
     one = {name: array[u] for name, array in batches._asdict().items()}
-    x = reference.inputs(one["states"], one["goals"], *sizes, dtype)
-    x_next = reference.inputs(one["next_states"], one["goals"], *sizes, dtype)
+    encoding = network.config.encoding
+    x = reference.inputs(one["states"], one["goals"], *sizes, dtype, encoding)
+    x_next = reference.inputs(one["next_states"], one["goals"], *sizes, dtype, encoding)
     return {**one, "actions": one["actions"].astype(int), "x": x, "x_next": x_next}
 
 
@@ -55,5 +56,6 @@ def randomise_parameters(network, rng, scale=0.5):
 
 
 def reference_q_values(network, states, goals, which="online"):
-    x = reference.inputs(states, goals, network.n_state_bits, network.n_goal_bits, np.float64)
+    sizes = (network.n_state_bits, network.n_goal_bits)
+    x = reference.inputs(states, goals, *sizes, np.float64, network.config.encoding)
     return reference.forward(copy_parameters(network, which), x)[1]

@@ -130,6 +130,17 @@ def test_init():
     assert ((weights != 0).sum(axis=0) == 1).all()
 
 
+def test_encoding():
+    """The inputs of a bit string of zeros are -1 with "signed" and 0 with "binary"."""
+    state = pack_bits(np.zeros((1, 6), np.uint8))
+    for encoding, inputs in (("signed", -1), ("binary", 0)):
+        network = small_agent(encoding=encoding).network
+        weights = network.parameters()
+        hidden = np.maximum(0, inputs * weights["hidden1.weight"].sum(axis=0) + weights["hidden1.bias"])
+        expected = weights["output.weight"] @ hidden + weights["output.bias"]
+        np.testing.assert_allclose(network.q_values(state, state)[0], expected, atol=1e-5)
+
+
 # --- targets ---
 # A network whose weights are 0 has its biases as Q values. The loss of one transition is (Q - target)^2.
 

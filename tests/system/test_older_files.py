@@ -93,6 +93,7 @@ def test_a_run_without_files_begins_with_weights_that_exist(older):
 def test_a_sweep_resumes_its_unfinished_trial(older):
     rows_before = read_results(older / "sweep")
     assert len(rows_before) == 3 * 2
+    assert {row["encoding"] for row in rows_before} == {"signed"}
     files = {path: path.stat().st_mtime_ns for path in (older / "sweep").glob("*/progress.csv")}
     (unfinished,) = (path for path in files if (path.parent / "checkpoint.safetensors").exists())
     first_cycles = read_csv(unfinished)

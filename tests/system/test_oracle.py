@@ -70,6 +70,7 @@ CASES = [
     (65, 70, "notebook", {"capacity": 200}),
     (130, 20, "fast", {"strategy": "episode"}),
     (20, None, "notebook", {"k": 0, "capacity": 50}),
+    (65, 9, "fast", {"encoding": "binary"}),
 ]
 
 
@@ -152,17 +153,24 @@ def assert_close(computed, expected, what, ignored=False):
     assert not np.any(off & ~np.asarray(ignored)), (what, computed[off], expected[off])
 
 
-@pytest.mark.parametrize(
-    ("preset", "n_bits"), [*((preset, 20) for preset in PRESETS), ("notebook", 65), ("fast", 65)]
-)
-def test_each_of_200_updates_agrees_with_the_reference(preset, n_bits):
+UPDATE_CASES = [
+    *((preset, 20, "signed") for preset in PRESETS),
+    ("notebook", 65, "signed"),
+    ("fast", 65, "signed"),
+    ("fast", 20, "binary"),
+]
+
+
+@pytest.mark.parametrize(("preset", "n_bits", "encoding"), UPDATE_CASES)
+def test_each_of_200_updates_agrees_with_the_reference(preset, n_bits, encoding):
     """Each update of the reference starts from the agent's parameters and moments.
 
     Both use the same minibatch, in which transitions sensitive to rounding are replaced by another one. Adam
     divides by the root of the second moment, so rounding determines a step whose gradient is below 1e-7. For
     such gradients only the moments are compared.
     """
-    agent, reference = agent_and_reference(n_bits, preset, 5, until=None, cycles_per_epoch=5)
+    fields = {"until": None, "cycles_per_epoch": 5, "encoding": encoding}
+    agent, reference = agent_and_reference(n_bits, preset, 5, **fields)
     fit, replaced, tiny_shares = agent.network.fit, [], []
 
     def compare(batches):

@@ -142,7 +142,9 @@ def backward(
                 row1 = first_layer_d_z(dense, online, shape, column, b + 1, work, adam)
                 row2 = first_layer_d_z(dense, online, shape, column, b + 2, work, adam)
                 row3 = first_layer_d_z(dense, online, shape, column, b + 3, work, adam)
-                d_bias = add(d_bias, tabulate(row0, row1, row2, row3, work.scratch.tables, t * SUMS))
+                table = t * SUMS
+                total = tabulate(row0, row1, row2, row3, shape, work.scratch.tables, table)
+                d_bias = add(d_bias, total)
             first_layer_gradient(
                 work.columns, w, words, n_tables, shape, column, work.scratch.tables, work.sums, adam.d_params
             )

@@ -7,7 +7,7 @@ Conventions of all kernels:
 - Hidden weights are input-major [inputs, outputs]. Widths are padded with zeros to a multiple of 32.
 - Output weights are action-major [actions, inputs] and followed by the biases, in an array `head`.
 - d_x is the gradient of the loss with respect to x.
-- A bit b is the input 2 b - 1, which is +-1.
+- A bit b is the input low + step b: -1 or 1, or 0 or 1 with Config.encoding "binary".
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from herfast.networks.kernels.simd import (
     inner,
     load,
     lowest_bit,
+    mul,
     offset,
     splat,
     store,
-    sub,
 )
 
 
@@ -72,15 +72,15 @@ def encode(states: Words, goals: Words, start: int, end: int, shape: Layout, wor
 
 
 @inlined
-def tabulate(row0: Any, row1: Any, row2: Any, row3: Any, tables: Floats, table: int) -> Any:
-    """Write the 16 signed sums of four rows to a table.
+def tabulate(row0: Any, row1: Any, row2: Any, row3: Any, shape: Layout, tables: Floats, table: int) -> Any:
+    """Write 16 weighted sums of four rows to a table.
 
-    Entry v is the sum of the rows, row i times +1 if bit i of v is set, else times -1.
+    Entry v is the sum of the rows, row i times the input that bit i of v is: sum_i (low + step bit_i) row_i.
     `table` is the offset of the table in `tables`. Returns the sum of the four rows.
     """
-    total = add(add(row0, row1), add(row2, row3))
-    none = sub(splat(np.float32(0.0)), total)
-    row0, row1, row2, row3 = add(row0, row0), add(row1, row1), add(row2, row2), add(row3, row3)
+    total, step = add(add(row0, row1), add(row2, row3)), splat(np.float32(shape.step))
+    none = fma(splat(np.float32(shape.low)), total, splat(np.float32(0.0)))
+    row0, row1, row2, row3 = mul(step, row0), mul(step, row1), mul(step, row2), mul(step, row3)
     for v in range(0, 16, 8):
         low = none if v == 0 else add(none, row3)
         entry = table + v * LANES
@@ -121,7 +121,7 @@ def sum_lookup(total: Any, codes: Any, tables: Floats, n_tables: int) -> Any:
 def tabulate_weights(params: Floats, shape: Layout, column: int, c: int, work: Scratch) -> Any:
     """Write the tables of W1 for the codes of word c, in 32 columns.
 
-    A table has the signed sums of 4 rows of W1. Returns the number of tables.
+    A table has the weighted sums of 4 rows of W1. Returns the number of tables.
     """
     width, zero = shape.width, splat(np.float32(0.0))
     first_code = c * work.codes_per_word
@@ -138,7 +138,7 @@ def tabulate_weights(params: Floats, shape: Layout, column: int, c: int, work: S
         row1 = load(params, first + width) if row + 1 < end else zero
         row2 = load(params, first + 2 * width) if row + 2 < end else zero
         row3 = load(params, first + 3 * width) if row + 3 < end else zero
-        tabulate(row0, row1, row2, row3, work.tables, t * SUMS)
+        tabulate(row0, row1, row2, row3, shape, work.tables, t * SUMS)
     return n_tables
 
 
@@ -177,17 +177,17 @@ def preactivation(bias: Any, b: int, n_tables: int, work: Scratch) -> Any:
 def apply_flips(z: Any, params: Floats, shape: Layout, column: int, old: Words, new: Words, b: int) -> Any:
     """Return z + (x_new - x_old) W1 of sample b in 32 columns.
 
-    A changed bit adds or subtracts twice its row.
+    A changed bit adds or subtracts its row times `shape.step`.
     """
-    words = shape.state_words
+    words, step = shape.state_words, np.float32(shape.step)
     for w in range(words):
         now = new[b * words + w]
         difference = now ^ old[b * words + w]
         while difference != np.uint64(0):
             bit = lowest_bit(difference)
             difference &= difference - np.uint64(1)
-            sign = np.float32(2.0) if (now >> np.uint64(bit)) & np.uint64(1) else np.float32(-2.0)
-            z = fma(splat(sign), load(params, (64 * w + bit) * shape.width + column), z)
+            change = step if (now >> np.uint64(bit)) & np.uint64(1) else -step
+            z = fma(splat(change), load(params, (64 * w + bit) * shape.width + column), z)
     return z
 
 

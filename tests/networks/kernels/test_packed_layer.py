@@ -20,11 +20,15 @@ FEW_ROWS = [1, 2, 3, 5, 33]
 BATCHES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 128, 129, 512]
 
 
+ENCODINGS = {"signed": False, "binary": True}
+encodings = pytest.mark.parametrize("is_binary", ENCODINGS.values(), ids=ENCODINGS)
+
+
 @inner
-def _tabulate(source, stride, tables, table, out):
+def _tabulate(source, stride, shape, tables, table, out):
     row0, row1 = load(source, 0), load(source, stride)
     row2, row3 = load(source, 2 * stride), load(source, 3 * stride)
-    store(out, 0, packed_layer.tabulate(row0, row1, row2, row3, tables, table))
+    store(out, 0, packed_layer.tabulate(row0, row1, row2, row3, shape, tables, table))
 
 
 @inner
@@ -65,7 +69,7 @@ def _first_layer_gradient(d_z, rows, words, shape, column, columns, tables, sums
             row1 = load(d_z, (b + 1) * LANES) if b + 1 < rows else zero
             row2 = load(d_z, (b + 2) * LANES) if b + 2 < rows else zero
             row3 = load(d_z, (b + 3) * LANES) if b + 3 < rows else zero
-            packed_layer.tabulate(row0, row1, row2, row3, tables, t * SUMS)
+            packed_layer.tabulate(row0, row1, row2, row3, shape, tables, t * SUMS)
         packed_layer.first_layer_gradient(columns, w, words, n_tables, shape, column, tables, sums, out)
 
 
@@ -97,8 +101,9 @@ def encoded(state_bits, goal_bits, shape):
 class FirstLayer:
     """A first layer at the start of a flat vector of parameters."""
 
-    def __init__(self, rng, n_state_bits, n_goal_bits, width):
-        self.shape = layout(n_state_bits, n_goal_bits, (width,), 2, dueling=False)
+    def __init__(self, rng, n_state_bits, n_goal_bits, width, is_binary=False):
+        sizes = (n_state_bits, n_goal_bits, (width,), 2)
+        self.shape = layout(*sizes, dueling=False, is_binary=is_binary)
         self.params = random_integers(rng, self.shape.n_parameters)
         inputs = n_state_bits + n_goal_bits
         self.weights = self.params[: inputs * width].reshape(inputs, width)
@@ -120,15 +125,17 @@ def test_codes_equal_the_reference(n_bits):
             np.testing.assert_array_equal(found, reference.codes(state_bits, goal_bits))
 
 
+@encodings
 @pytest.mark.parametrize("table", [0, 1])
-def test_tables_equal_the_reference(table):
+def test_tables_equal_the_reference(table, is_binary):
+    shape = layout(1, 1, (32,), 1, dueling=False, is_binary=is_binary)
     source = random_integers(np.random.default_rng(table), 6, 41)
     tables = np.full(2 * SUMS, np.nan, np.float32)
     total = filled(33)
-    call(_tabulate, source.ravel()[41 + 3 :], 41, tables, table * SUMS, total)
+    call(_tabulate, source.ravel()[41 + 3 :], 41, shape, tables, table * SUMS, total)
     rows = source[1:5, 3:35]
     found = tables.reshape(2, 16, 32)
-    np.testing.assert_array_equal(found[table], reference.table(rows))
+    np.testing.assert_array_equal(found[table], reference.table(rows, is_binary))
     np.testing.assert_array_equal(total, [*rows.sum(axis=0), SENTINEL])
     assert np.isnan(found[1 - table]).all()
 
@@ -145,14 +152,15 @@ def test_sum_lookup_adds_the_selected_entries(n_tables):
     np.testing.assert_array_equal(out, expected)
 
 
+@encodings
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_preactivations_equal_the_reference(n_bits):
+def test_preactivations_equal_the_reference(n_bits, is_binary):
     rng = np.random.default_rng(n_bits)
     for n_goal_bits in goal_sizes(n_bits):
         for rows, width in zip(FEW_ROWS, [32, 64, 96, 32, 64], strict=True):
-            layer = FirstLayer(rng, n_bits, n_goal_bits, width)
+            layer = FirstLayer(rng, n_bits, n_goal_bits, width, is_binary)
             state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
-            x = reference.inputs(state_bits, goal_bits)
+            x = reference.inputs(state_bits, goal_bits, is_binary)
             expected = reference.first_layer(x, layer.weights, layer.biases)
             work = encoded(state_bits, goal_bits, layer.shape)
             for column in range(0, width, 32):
@@ -162,10 +170,11 @@ def test_preactivations_equal_the_reference(n_bits):
                 assert (z[rows:] == SENTINEL).all()
 
 
+@encodings
 @pytest.mark.parametrize("n_bits", SIZES)
-def test_preactivations_after_flips_equal_the_reference(n_bits):
+def test_preactivations_after_flips_equal_the_reference(n_bits, is_binary):
     rng = np.random.default_rng(n_bits)
-    layer = FirstLayer(rng, n_bits, n_bits, 64)
+    layer = FirstLayer(rng, n_bits, n_bits, 64, is_binary)
     goal_bits = random_bits(rng, 5, n_bits)
     old = random_bits(rng, 5, n_bits)
     new = old.copy()
@@ -174,9 +183,9 @@ def test_preactivations_after_flips_equal_the_reference(n_bits):
     new[1, 0] ^= 1
     new[2] ^= 1
     new[3] ^= random_bits(rng, 1, n_bits)[0]
-    z = reference.first_layer(reference.inputs(old, goal_bits), layer.weights, layer.biases)
-    z = z.astype(np.float32)
-    expected = reference.first_layer(reference.inputs(new, goal_bits), layer.weights, layer.biases)
+    before, after = (reference.inputs(state, goal_bits, is_binary) for state in (old, new))
+    z = reference.first_layer(before, layer.weights, layer.biases).astype(np.float32)
+    expected = reference.first_layer(after, layer.weights, layer.biases)
     changed = z.copy()
     for row in (4, 2, 0, 1):
         call(_apply_flips, layer.params, layer.shape, pack_bits(old), pack_bits(new), row, changed)
@@ -198,14 +207,16 @@ def test_transposed_bits_equal_the_reference(n_bits):
         assert (columns[[0, 1, -3, -2, -1]] == SENTINEL).all()
 
 
+@encodings
 @pytest.mark.parametrize("rows", BATCHES)
-def test_first_layer_gradient_equals_the_reference(rows):
+def test_first_layer_gradient_equals_the_reference(rows, is_binary):
     rng = np.random.default_rng(rows)
     for n_bits, n_goal_bits, width in ((1, 1, 32), (7, 5, 64), (64, 64, 32), (65, 65, 96)):
-        layer = FirstLayer(rng, n_bits, n_goal_bits, width)
+        layer = FirstLayer(rng, n_bits, n_goal_bits, width, is_binary)
         state_bits, goal_bits = random_bits(rng, rows, n_bits), random_bits(rng, rows, n_goal_bits)
         d_z = random_integers(rng, rows, width)
-        d_weights = reference.first_layer_gradient(reference.inputs(state_bits, goal_bits), d_z)
+        x = reference.inputs(state_bits, goal_bits, is_binary)
+        d_weights = reference.first_layer_gradient(x, d_z)
         layer.params[:] = SENTINEL
         columns = np.concatenate([reference.transposed(state_bits), reference.transposed(goal_bits)])
         for column in range(0, width, 32):
@@ -219,8 +230,9 @@ def test_first_layer_gradient_equals_the_reference(rows):
         assert (layer.params == SENTINEL).sum() >= width
 
 
-def test_a_nan_weight_gives_nan_in_all_sums_with_it():
-    layer = FirstLayer(np.random.default_rng(0), 5, 5, 32)
+@encodings
+def test_a_nan_weight_gives_nan_in_all_sums_with_it(is_binary):
+    layer = FirstLayer(np.random.default_rng(0), 5, 5, 32, is_binary)
     layer.weights[3, 4] = np.nan
     bits = random_bits(np.random.default_rng(1), 3, 5)
     z = filled(3, 32)

@@ -17,12 +17,14 @@ from herfast import Config, QNetwork
 EXACT_SIZES = [1, 2, 7, 8, 63, 64, 65, 128, 130]
 
 
+@pytest.mark.parametrize("encoding", ["signed", "binary"])
 @pytest.mark.parametrize("hidden", [(33,), (40, 24), (8, 70, 32)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", EXACT_SIZES)
-def test_gradient_equals_the_reference(n, dueling, hidden):
+def test_gradient_equals_the_reference(n, dueling, hidden, encoding):
     rng = np.random.default_rng(n)
-    config = Config(hidden=hidden, dueling=dueling, hindsight_bound=True, advantage_gap=0.3, gamma=0.9)
+    options = {"hindsight_bound": True, "advantage_gap": 0.3, "gamma": 0.9}
+    config = Config(hidden=hidden, dueling=dueling, encoding=encoding, **options)
     network = QNetwork(n, config=config, seed=0)
     randomise_parameters(network, rng)
     batches = random_minibatches(rng, 1, 37, n, n, n)
@@ -41,12 +43,14 @@ def test_gradient_equals_the_reference(n, dueling, hidden):
         assert n == 1 or scale > 0, name
 
 
+@pytest.mark.parametrize("encoding", ["signed", "binary"])
 @pytest.mark.parametrize("hidden", [(6,), (6, 5)])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("n", EXACT_SIZES)
-def test_reference_gradient_equals_finite_differences(n, dueling, hidden):
+def test_reference_gradient_equals_finite_differences(n, dueling, hidden, encoding):
     rng = np.random.default_rng(n)
-    network = QNetwork(n, config=Config(hidden=hidden, dueling=dueling), seed=0)
+    config = Config(hidden=hidden, dueling=dueling, encoding=encoding)
+    network = QNetwork(n, config=config, seed=0)
     randomise_parameters(network, rng)
     batch = dense_minibatch(network, random_minibatches(rng, 1, 5, n, n, n), 0)
     params = copy_parameters(network, "online")
@@ -75,6 +79,14 @@ OPTIONS = {
     "gap without double": {"advantage_gap": 0.7, "double_q": False},
     "all": {"hindsight_bound": True, "advantage_gap": 0.5, "dueling": True, "clip_targets": True},
     "two layers": {"hidden": (48, 20), "dueling": True, "advantage_gap": 0.5},
+    "binary": {"encoding": "binary"},
+    "binary, two layers, all": {
+        "encoding": "binary",
+        "hidden": (48, 20),
+        "hindsight_bound": True,
+        "advantage_gap": 0.5,
+        "dueling": True,
+    },
     "rates": {"learning_rate": 1e-2, "learning_rate_end": 1e-4, "learning_rate_decay_updates": 5},
 }
 
@@ -111,10 +123,11 @@ def test_updates_equal_the_reference(n, batch_size, options):
                 )
 
 
-def test_numbers_of_state_bits_goal_bits_and_actions_may_differ():
+@pytest.mark.parametrize("encoding", ["signed", "binary"])
+def test_numbers_of_state_bits_goal_bits_and_actions_may_differ(encoding):
     """70 state bits, 9 goal bits, 5 actions. Next states differ in up to 6 bits."""
     rng = np.random.default_rng(0)
-    config = Config(hidden=(40,), advantage_gap=0.5, gamma=0.9)
+    config = Config(hidden=(40,), advantage_gap=0.5, gamma=0.9, encoding=encoding)
     network = QNetwork(70, 9, 5, config=config, seed=0)
     randomise_parameters(network, rng)
     batches = random_minibatches(rng, 1, 50, 70, 9, 5, flips=6)
