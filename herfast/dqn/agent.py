@@ -204,11 +204,12 @@ class Agent(FixedAttributes):
             n_episodes: number of episodes.
             seed: seed of the episodes. They come from their own stream, Role.TEST, so no agent's `learn` has
                 used them to check `until`. With None they are the next ones of the evaluation stream.
-            no_revisit: take no action twice in an episode, so that BitFlip never flips a bit back. This hides
-                the loops of the greedy policy: mention it when you report the result.
+            no_revisit: take no action that leads to a state visited before in the episode. This hides the
+                loops of the greedy policy: mention it when you report the result.
 
         Raises:
-            TypeError, ValueError: an argument has the wrong type or is out of range.
+            TypeError, ValueError: an argument has the wrong type or is out of range, or the environment holds
+                a state and `no_revisit` is True.
         """
         no_revisit = check_bool("no_revisit", no_revisit)
         n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from herfast.common.validation import short_repr
 from herfast.config import Evaluator
 from herfast.dqn.memory_budget import trajectory_bytes
 from herfast.dqn.rollout import ended_in_loop, reached_goal, rollout
@@ -48,7 +49,12 @@ def evaluate(
         rng: draws initial states and goals.
         which: "online" or "target", the network that plays.
         no_revisit: as in `rollout`.
+
+    Raises:
+        TypeError: with `no_revisit`, the environment holds a state, so that actions cannot be tried.
     """
+    if no_revisit and getattr(env, "holds_state", False):
+        raise TypeError(f"no_revisit needs an environment that steps from any state, got {short_repr(env)}")
     chunk_size = n_parallel_episodes(env, n_episodes)
     successes = 0
     steps = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.common.batches import Trajectories, n_words
+from herfast.common.batches import Trajectories, Words, n_words
 from herfast.common.bits import _core
 from herfast.config import Evaluator
 from herfast.envs.base import GoalEnv
@@ -43,8 +43,8 @@ def rollout(
         epsilon_at: probability of a random action as a function of completed environment steps. It is
             evaluated once per step of all episodes.
         env_steps: environment steps completed before. Those of all episodes are added.
-        no_revisit: take the best of the actions that an episode has not taken before. In BitFlip no bit is
-            then flipped back. Once an episode has taken all actions, all are allowed again.
+        no_revisit: take the best of the actions that lead to no state that the episode has visited. Where all
+            of them do, all are allowed.
 
     Returns:
         The trajectories: T is env.max_steps.
@@ -55,16 +55,14 @@ def rollout(
     lengths = np.full(n_episodes, env.max_steps, np.int32)
     terminated = np.zeros(n_episodes, np.bool_)
     active = np.arange(n_episodes)
-    taken: NDArray[np.bool_] | None = None
-    if no_revisit:
-        taken = np.zeros((env.n_actions, n_episodes), np.bool_)
 
     env.reset(rng, states[0], goals)
     policy = network.greedy_policy(n_episodes, which)
     for t in range(env.max_steps):
         values = policy.act(states[t], goals, active, actions[t])
-        if taken is not None:
-            actions[t, active] = _best_untaken(values[:, : active.size], taken, active)
+        if no_revisit:
+            q = values[:, : active.size].T
+            actions[t, active] = _best_new(env, q, states[: t + 1, active], goals[active])
         if exploration is not None and epsilon_at is not None:
             epsilon = epsilon_at(env_steps)
             _core.explore(exploration.bit_generator, epsilon, env.n_actions, active, actions[t])
@@ -79,16 +77,33 @@ def rollout(
     return Trajectories(states, actions, goals, lengths)
 
 
-def _best_untaken(q: Floats, taken: NDArray[np.bool_], active: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the best untaken action of each active episode, and mark it as taken.
+def _best_new(env: GoalEnv, q: Floats, visited: Words, goals: Words) -> NDArray[np.uint16]:
+    """Return each episode's best action to a new state, or its best one.
 
-    `q` is [A, n_active] and `taken` [A, E]. An episode that has taken all actions may take all of them again.
-    This happens only if max_steps exceeds A.
+    Actions are tried from the best to the worst, since mostly the best one is allowed.
+
+    Args:
+        env: the environment.
+        q: Q values [M, A].
+        visited: uint64[t + 1, M, Ws], the states of M episodes up to the current one.
+        goals: uint64[M, Wg].
     """
-    taken[:, active[taken[:, active].all(axis=0)]] = False
-    best: NDArray[np.int64] = np.where(taken[:, active], -np.inf, q).argmax(axis=0)
-    taken[best, active] = True
-    return best
+    order = np.argsort(-q, axis=1, kind="stable").astype(np.uint16)
+    chosen = order[:, 0].copy()
+    pending = np.arange(len(q))
+    for rank in range(env.n_actions):
+        past = visited[:, pending]
+        next_states = np.empty_like(past[-1])
+        terminated = np.zeros(len(pending), np.bool_)
+        actions = np.ascontiguousarray(order[pending, rank])
+        rows = np.arange(len(pending))
+        env.step(np.ascontiguousarray(past[-1]), goals[pending], actions, rows, next_states, terminated)
+        is_new = np.logical_not((past == next_states).all(axis=2).any(axis=0))
+        chosen[pending[is_new]] = actions[is_new]
+        pending = pending[~is_new]
+        if not pending.size:
+            break
+    return chosen
 
 
 def final_states(trajectories: Trajectories) -> NDArray[np.uint64]:

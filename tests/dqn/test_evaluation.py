@@ -37,3 +37,11 @@ def test_evaluation_in_portions_plays_the_same_episodes(monkeypatch):
     whole = small_agent().evaluate(50, seed=1)
     monkeypatch.setattr("herfast.dqn.evaluation.MAX_PARALLEL_EPISODES", 7)
     assert small_agent().evaluate(50, seed=1) == whole
+
+
+def test_no_revisit_needs_an_environment_without_a_state():
+    agent = small_agent()
+    object.__setattr__(agent.env, "holds_state", True)
+    with pytest.raises(TypeError, match=r"^no_revisit needs an environment that .*, got BitFlip\(n_bits="):
+        agent.evaluate(2, seed=1, no_revisit=True)
+    assert agent.evaluate(2, seed=1).n_episodes == 2
