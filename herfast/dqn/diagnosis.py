@@ -191,7 +191,8 @@ def _replay_advice(env: GoalEnv, config: Config, diagnosis: Diagnosis) -> str | 
     """Return advice on goal relabelling and the capacity of the buffer, or None."""
     if config.k == 0:
         return (
-            "k is 0, so no goal is relabelled and a success beyond about 13 bits is luck: set k to 1 or more."
+            "k is 0, so no goal is relabelled and nothing is learned before an episode succeeds by chance: "
+            "set k to 1 or more."
         )
     if config.strategy == "random" and diagnosis.hindsight_success < 0.1 / env.max_steps:
         return (
