@@ -72,11 +72,19 @@ _EXPORTS = {
     "unpack_bits": "common.bits",
 }
 
-gymnasium.register(
-    id="herfast/BitFlip-v0",
-    entry_point="herfast.envs.gym_env:BitFlipEnv",
-    vector_entry_point="herfast.envs.gym_vector_env:BitFlipVectorEnv",
-)
+# Gymnasium ids. "GoalEnv" takes any environment as goal_env, the others name theirs.
+for _name, _kwargs in {
+    "BitFlip": {"goal_env": "BitFlip"},
+    "GridWorld": {"goal_env": "GridWorld"},
+    "LightsOut": {"goal_env": "LightsOut"},
+    "GoalEnv": {},
+}.items():
+    gymnasium.register(
+        id=f"herfast/{_name}-v0",
+        entry_point="herfast.envs.gym.env:GymGoalEnv",
+        vector_entry_point="herfast.envs.gym.vector_env:GymGoalVectorEnv",
+        kwargs=_kwargs,
+    )
 
 
 def __getattr__(name: str) -> object:

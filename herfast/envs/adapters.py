@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from herfast.common.validation import check_integer, short_repr
 from herfast.envs.base import GoalEnv
@@ -81,7 +82,7 @@ def _unwrapped(env: object) -> GoalEnv:
         TimeLimit,
     )
 
-    inner = env
+    inner: Any = env
     limits = []
     while isinstance(inner, (HumanRendering, OrderEnforcing, PassiveEnvChecker, RenderCollection, TimeLimit)):
         if isinstance(inner, TimeLimit):
@@ -91,9 +92,13 @@ def _unwrapped(env: object) -> GoalEnv:
     is_bare = isinstance(inner, (gymnasium.Env, gymnasium.vector.VectorEnv)) and inner.unwrapped is inner
     if not is_bare or _missing_members(packed):
         raise TypeError(
-            "env must be a BitFlip or an environment made with 'herfast/BitFlip-v0', or have the members of "
-            f"herfast.GoalEnv, got {short_repr(env)}"
+            "env must be a BitFlip or an environment made with an id of herfast, as 'herfast/BitFlip-v0', or "
+            f"have the members of herfast.GoalEnv, got {short_repr(env)}"
         )
+    if isinstance(inner.action_space, gymnasium.spaces.Box):
+        raise TypeError(f"env must have discrete actions, got {short_repr(env)} with {inner.action_space}")
+    if getattr(inner, "max_episode_steps", None) is not None:  # a vector environment limits itself
+        limits.append(inner.max_episode_steps)
     goal_env = as_goal_env(packed)
     max_steps = min([goal_env.max_steps, *limits])
     if max_steps == goal_env.max_steps:

@@ -13,11 +13,12 @@ _SQUARE = 16
 _GAP = 2
 _MARGIN = 8
 _COLUMNS = 32  # bits per row of the image
-# Colours of a bit by [0 = as in the goal or 1 = wrong, value of the bit].
+# Colours of a bit by [0 = as in the goal, 1 = wrong or 2 = not part of the goal, value of the bit].
 _COLOURS = np.array(
     [
         [(0xC9, 0xD8, 0xEA), (0x1F, 0x5F, 0xA8)],  # pale blue, blue
         [(0xF7, 0xD3, 0xB3), (0xD1, 0x60, 0x0A)],  # pale orange, orange
+        [(0xE0, 0xE0, 0xE0), (0x70, 0x70, 0x70)],  # pale grey, grey
     ],
     np.uint8,
 )
@@ -29,7 +30,7 @@ def as_text(bits: Bits) -> str:
 
 
 def render_ansi(state: Bits, goal: Bits) -> str:
-    """Return state and goal, both [n], as one line of text."""
+    """Return state [S] and goal [G] as one line of text."""
     return f"state {as_text(state)} goal {as_text(goal)}"
 
 
@@ -37,20 +38,23 @@ def render_rgb_array(state: Bits, goal: Bits) -> NDArray[np.uint8]:
     """Return state and goal as an image.
 
     Each bit is a square, dark for 1 and pale for 0. The goal is drawn in blue, in rows of 32 bits. Below each
-    row are the same bits of the state, blue if they equal those of the goal and orange otherwise.
+    row are the same bits of the state, blue if they equal those of the goal and orange otherwise. Bits past
+    the goal's last one are grey.
 
     Args:
-        state: int8[n].
-        goal: int8[n].
+        state: int8[S].
+        goal: int8[G], compared with the first G bits of the state.
 
     Returns:
-        RGB pixels uint8[height, width, 3]. Height and width depend only on n.
+        RGB pixels uint8[height, width, 3]. Height and width depend only on S.
     """
-    columns = min(len(goal), _COLUMNS)
-    rows = -(-len(goal) // columns)
+    comparison = np.full(len(state), 2)
+    comparison[: len(goal)] = state[: len(goal)] ^ goal
+    columns = min(len(state), _COLUMNS)
+    rows = -(-len(state) // columns)
     squares = np.full((2, rows * columns, 3), 255, np.uint8)
     squares[0, : len(goal)] = _COLOURS[0, goal]
-    squares[1, : len(goal)] = _COLOURS[state ^ goal, state]
+    squares[1, : len(state)] = _COLOURS[comparison, state]
     goals, states = squares.reshape(2, rows, 1, columns, 1, 3)
     height = 2 * _MARGIN + 2 * _SQUARE + _GAP
     width = _SQUARE + _GAP

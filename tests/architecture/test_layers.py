@@ -34,7 +34,7 @@ ONLY_IN = {  # prefixes of the modules that may import a package
     "numba": ("herfast.networks.kernels.", "herfast.networks.compiled.compiler"),
     "llvmlite": ("herfast.networks.kernels.", "herfast.networks.compiled."),
     "safetensors": "herfast.common.tensor_file",
-    "gymnasium": ("herfast.envs.gym_", "herfast.envs.adapters", "herfast"),
+    "gymnasium": ("herfast.envs.gym.", "herfast.envs.adapters"),
 }
 
 

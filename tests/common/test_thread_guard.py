@@ -11,8 +11,8 @@ from support.processes import run_python
 from support.trajectories import numbered_episodes
 
 from herfast import Agent, BitFlip, Config, HindsightReplay, JsonLines, Minibatches, QNetwork
-from herfast.envs.gym_env import BitFlipEnv
-from herfast.envs.gym_vector_env import BitFlipVectorEnv
+from herfast.envs.gym.env import GymGoalEnv
+from herfast.envs.gym.vector_env import GymGoalVectorEnv
 
 SMALL = {
     "hidden": (16,),
@@ -217,7 +217,11 @@ def test_a_log_of_two_threads_raises(tmp_path):
     log.close()
 
 
-@pytest.mark.parametrize("env", [BitFlipEnv(6), BitFlipVectorEnv(3, n_bits=6)], ids=["single", "vector"])
+@pytest.mark.parametrize(
+    "env",
+    [GymGoalEnv(BitFlip(6)), GymGoalVectorEnv(3, goal_env=BitFlip(6))],
+    ids=["single", "vector"],
+)
 @pytest.mark.parametrize("method", ["reset", "step"])
 def test_a_gymnasium_environment_of_two_threads_raises(env, method):
     env.reset(seed=0)

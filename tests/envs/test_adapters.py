@@ -5,7 +5,9 @@ import pytest
 from support.second_import import imported_again
 
 from herfast import Agent, BitFlip
-from herfast.envs import bit_flip, gym_env, gym_vector_env
+from herfast.envs import bit_flip
+from herfast.envs.gym import env as single_env
+from herfast.envs.gym import vector_env
 
 
 def test_gymnasium_environments_of_herfast_are_accepted():
@@ -36,9 +38,9 @@ def test_wrappers_of_make_for_lists_of_frames_are_removed():
 
 
 def test_environments_of_classes_that_were_imported_again_are_accepted():
-    single = imported_again(gym_env).BitFlipEnv(6, max_steps=4)
-    vector = imported_again(gym_vector_env).BitFlipVectorEnv(2, n_bits=6, max_steps=4)
-    assert not isinstance(single, gym_env.BitFlipEnv)
+    single = imported_again(single_env).GymGoalEnv(BitFlip(6, 4))
+    vector = imported_again(vector_env).GymGoalVectorEnv(2, goal_env=BitFlip(6, 4))
+    assert not isinstance(single, single_env.GymGoalEnv)
     for env in (single, vector, gymnasium.wrappers.OrderEnforcing(single)):
         assert Agent(env, seed=0).env == BitFlip(6, 4)
     limited = Agent(gymnasium.wrappers.TimeLimit(single, 3), seed=0)

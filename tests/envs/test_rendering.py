@@ -26,3 +26,17 @@ def test_the_image_has_two_squares_per_bit(n_bits: int, height: int, width: int)
             assert np.array_equal(square, np.broadcast_to([*bytes.fromhex(colour[1:])], (16, 16, 3)))
             square[:] = 255
     assert (pixels == 255).all(), "nothing else is drawn"
+
+
+def test_bits_past_the_goal_are_grey() -> None:
+    state = np.array([1, 0, 0, 1, 0], np.int8)
+    goal = np.array([1, 1, 0], np.int8)
+    pixels = rendering.render_rgb_array(state, goal)
+    assert pixels.shape == (50, 104, 3)
+    np.testing.assert_array_equal(pixels[:, :54], rendering.render_rgb_array(state[:3], goal)[:, :54])
+    for left, colour in ((8 + 3 * 18, 0x70), (8 + 4 * 18, 0xE0)):
+        square = pixels[26:42, left : left + 16]
+        assert (square == colour).all()
+        square[:] = 255
+    assert (pixels[:, 62:] == 255).all(), "nothing else is drawn"
+    assert rendering.render_ansi(state, goal) == "state 10010 goal 110"

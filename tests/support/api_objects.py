@@ -7,8 +7,8 @@ import numpy as np
 from support.trajectories import random_episodes
 
 from herfast import Agent, BitFlip, Config, HindsightReplay, QNetwork, pack_bits
-from herfast.envs.gym_env import BitFlipEnv
-from herfast.envs.gym_vector_env import BitFlipVectorEnv
+from herfast.envs.gym.env import GymGoalEnv
+from herfast.envs.gym.vector_env import GymGoalVectorEnv
 
 N = 9
 ENV = BitFlip(N)
@@ -45,9 +45,9 @@ def build_objects():
     batches = replay.sample(2, 4)
     batches = batches._replace(actions=np.minimum(batches.actions, N - 1))
     network.fit(batches)
-    env, finished_env, env_before_reset = (BitFlipEnv(N, 2) for _ in range(3))
+    env, finished_env, env_before_reset = (GymGoalEnv(BitFlip(N, 2)) for _ in range(3))
     vector_env, finished_vector_env, vector_env_before_reset = (
-        BitFlipVectorEnv(3, n_bits=N, max_steps=2, autoreset_mode="Disabled") for _ in range(3)
+        GymGoalVectorEnv(3, goal_env=BitFlip(N, 2), autoreset_mode="Disabled") for _ in range(3)
     )
     for seed, any_env in enumerate((env, finished_env, vector_env, finished_vector_env)):
         any_env.reset(seed=seed)

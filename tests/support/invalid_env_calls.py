@@ -8,8 +8,8 @@ from support.invalid_calls import LEGACY_GENERATOR, NAN, readonly
 
 import herfast
 from herfast import BitFlip
-from herfast.envs.gym_env import BitFlipEnv
-from herfast.envs.gym_vector_env import BitFlipVectorEnv
+from herfast.envs.gym.env import GymGoalEnv
+from herfast.envs.gym.vector_env import GymGoalVectorEnv
 
 ENV_CASES = {
     "BitFlip.reset": (
@@ -186,8 +186,8 @@ ENV_CASES = {
             {"max_episode_steps": "3"},
         ),
     ),
-    "BitFlipEnv": (
-        lambda api, v: BitFlipEnv(N, render_mode=v),
+    "GymGoalEnv": (
+        lambda api, v: GymGoalEnv(ENV, render_mode=v),
         (
             "render_mode",
             ValueError,
@@ -195,7 +195,7 @@ ENV_CASES = {
             "human",
         ),
     ),
-    "BitFlipEnv.step": (
+    "GymGoalEnv.step": (
         lambda api, v: api.env.step(v) if not isinstance(v, str) else getattr(api, v).step(0),
         ("9", ValueError, "^actions must be integers from 0 to 8, got 9$", 9),
         ("-1", ValueError, "^actions must be integers from 0 to 8, got -1$", -1),
@@ -217,7 +217,7 @@ ENV_CASES = {
             "env_before_reset",
         ),
     ),
-    "BitFlipEnv.compute_reward": (
+    "GymGoalEnv.compute_reward": (
         lambda api, v: api.env.compute_reward(
             **{"achieved_goal": ints(N), "desired_goal": ints(N), "info": {}} | v
         ),
@@ -238,11 +238,11 @@ ENV_CASES = {
         ("shape", ValueError, r"^desired_goal must have .* and \[2, 9\] for", {"desired_goal": ints(2, N)}),
         ("ragged", ValueError, r"^desired_goal must be .*, got \[\[0\], 0\]$", {"desired_goal": [[0], 0]}),
     ),
-    "BitFlipEnv.compute_terminated": (
+    "GymGoalEnv.compute_terminated": (
         lambda api, v: api.env.compute_terminated(v, ints(N), {}),
         ("half", ValueError, "^achieved_goal must be 0 or 1, got 0.5$", [0.5] * N),
     ),
-    "BitFlipEnv.compute_truncated": (
+    "GymGoalEnv.compute_truncated": (
         lambda api, v: api.env.compute_truncated(ints(1, N), ints(1, N), v),
         ("None", TypeError, "^info must be a dict .*, got None$", None),
         ("integers", TypeError, r"^info must be a dict .* or a sequence of dicts, got \[3\]$", [3]),
@@ -257,8 +257,8 @@ ENV_CASES = {
         ("-3", ValueError, "^elapsed_steps must be integers >= 0, got -3$", {"elapsed_steps": [-3]}),
         ("shape", ValueError, r"^elapsed_steps must have .* \[1\], got \[2\]$", {"elapsed_steps": [1, 2]}),
     ),
-    "BitFlipVectorEnv": (
-        lambda api, v: BitFlipVectorEnv(3, n_bits=N, **v),
+    "GymGoalVectorEnv": (
+        lambda api, v: GymGoalVectorEnv(3, goal_env=ENV, **v),
         (
             "autoreset_mode",
             ValueError,
@@ -267,7 +267,7 @@ ENV_CASES = {
         ),
         ("render_mode", ValueError, r"^render_mode must .*, got \['ansi'\]$", {"render_mode": ["ansi"]}),
     ),
-    "BitFlipVectorEnv.reset": (
+    "GymGoalVectorEnv.reset": (
         lambda api, v: (
             api.vector_env.reset(seed=5, options=v)
             if not isinstance(v, tuple)
@@ -294,7 +294,7 @@ ENV_CASES = {
             ({"reset_mask": np.eye(3, dtype=bool)[0]},),
         ),
     ),
-    "BitFlipVectorEnv.step": (
+    "GymGoalVectorEnv.step": (
         lambda api, v: api.vector_env.step(v) if not isinstance(v, str) else getattr(api, v).step([0, 0, 0]),
         ("9", ValueError, "^actions must be integers from 0 to 8, got 9$", [0, 9, 0]),
         ("bool", TypeError, "^actions must be integers from 0 to 8, got an array of bool$", [True] * 3),

@@ -30,8 +30,8 @@ from herfast import (
     pack_bits,
     unpack_bits,
 )
-from herfast.envs.gym_env import BitFlipEnv
-from herfast.envs.gym_vector_env import BitFlipVectorEnv
+from herfast.envs.gym.env import GymGoalEnv
+from herfast.envs.gym.vector_env import GymGoalVectorEnv
 
 STRATEGIES = ("future", "final", "episode", "random")
 NETWORKS = ("online", "target")
@@ -47,11 +47,15 @@ def agent_with(name):
 INTEGERS = {
     "BitFlip n_bits": (1, 65_535, lambda api, v: BitFlip(v)),
     "BitFlip max_steps": (1, 65_535, lambda api, v: BitFlip(N, v)),
-    "BitFlipEnv n_bits": (1, 65_535, lambda api, v: BitFlipEnv(v)),
-    "BitFlipEnv max_steps": (1, 65_535, lambda api, v: BitFlipEnv(N, v)),
-    "BitFlipVectorEnv num_envs": (1, 2**31 - 1, lambda api, v: BitFlipVectorEnv(v, n_bits=N)),
-    "BitFlipVectorEnv n_bits": (1, 65_535, lambda api, v: BitFlipVectorEnv(3, n_bits=v)),
-    "BitFlipVectorEnv max_steps": (1, 65_535, lambda api, v: BitFlipVectorEnv(3, n_bits=N, max_steps=v)),
+    "GymGoalEnv n_bits": (1, 65_535, lambda api, v: GymGoalEnv("BitFlip", n_bits=v)),
+    "GymGoalEnv max_steps": (1, 65_535, lambda api, v: GymGoalEnv("BitFlip", n_bits=N, max_steps=v)),
+    "GymGoalVectorEnv num_envs": (1, 2**31 - 1, lambda api, v: GymGoalVectorEnv(v, goal_env=ENV)),
+    "GymGoalVectorEnv n_bits": (1, 65_535, lambda api, v: GymGoalVectorEnv(3, goal_env="BitFlip", n_bits=v)),
+    "GymGoalVectorEnv max_steps": (
+        1,
+        65_535,
+        lambda api, v: GymGoalVectorEnv(3, goal_env="BitFlip", n_bits=N, max_steps=v),
+    ),
     "HindsightReplay capacity": (2, 2**40, lambda api, v: HindsightReplay(v, N)),
     "HindsightReplay n_state_bits": (1, 65_535, lambda api, v: HindsightReplay(60, v)),
     "HindsightReplay n_goal_bits": (1, N, lambda api, v: HindsightReplay(60, N, v)),
@@ -115,8 +119,8 @@ SEEDS = {
     "QNetwork seed": lambda api, v: QNetwork(N, seed=v),
     "Agent seed": lambda api, v: Agent(ENV, seed=v, **AGENT_SETTINGS),
     "Agent.evaluate seed": lambda api, v: api.agent.evaluate(3, seed=v),
-    "BitFlipEnv.reset seed": lambda api, v: api.env.reset(seed=v),
-    "BitFlipVectorEnv.reset seed": lambda api, v: api.vector_env.reset(seed=v),
+    "GymGoalEnv.reset seed": lambda api, v: api.env.reset(seed=v),
+    "GymGoalVectorEnv.reset seed": lambda api, v: api.vector_env.reset(seed=v),
 }
 
 
@@ -198,8 +202,8 @@ def test_invalid_arguments_raise_and_change_nothing(value, error, pattern, call,
 
 def test_every_public_call_has_cases():
     """Public calls are the exported names, and their methods that take an argument."""
-    calls = {"gymnasium.make", "gymnasium.make_vec", "BitFlipEnv", "BitFlipVectorEnv", *herfast.__all__}
-    for kind in (Agent, BitFlip, Config, HindsightReplay, QNetwork, BitFlipEnv, BitFlipVectorEnv):
+    calls = {"gymnasium.make", "gymnasium.make_vec", "GymGoalEnv", "GymGoalVectorEnv", *herfast.__all__}
+    for kind in (Agent, BitFlip, Config, HindsightReplay, QNetwork, GymGoalEnv, GymGoalVectorEnv):
         methods = inspect.getmembers(kind, inspect.isroutine)
         own = [
             name for name, method in methods if not name.startswith("_") and "herfast" in method.__module__
@@ -258,11 +262,11 @@ ACCEPTING_CALLS = {
     "Agent.predict": lambda api, convert: api.agent.predict(
         {name: convert(bits) for name, bits in api.observation.items()}
     ),
-    "BitFlipVectorEnv.step": lambda api, convert: api.vector_env.step(convert(np.array([3, 1, 8]))),
-    "BitFlipVectorEnv.reset": lambda api, convert: api.vector_env.reset(
+    "GymGoalVectorEnv.step": lambda api, convert: api.vector_env.step(convert(np.array([3, 1, 8]))),
+    "GymGoalVectorEnv.reset": lambda api, convert: api.vector_env.reset(
         options={"reset_mask": convert(np.array([True, False, True]))}
     ),
-    "BitFlipEnv.compute_reward": lambda api, convert: api.env.compute_reward(
+    "GymGoalEnv.compute_reward": lambda api, convert: api.env.compute_reward(
         *map(convert, api.observation.values()), {}
     ),
 }

@@ -1,4 +1,4 @@
-"""Gymnasium vector interface of the bit-flipping environment."""
+"""Gymnasium vector interface of a packed environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
@@ -17,26 +16,17 @@ from herfast.common.batches import Words, n_words
 from herfast.common.seeding import check_seed
 from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import check_integer, short_repr
-from herfast.envs.bit_flip import BitFlip
-from herfast.envs.gym_env import (
-    BitFlipEnv,
-    Frame,
-    Info,
-    Observation,
-    as_actions,
-    check_render_mode,
-    observation_space_of,
-    render_frames,
-    to_observation,
-)
+from herfast.envs.gym.actions import actions_of
+from herfast.envs.gym.env import Frame, GymGoalEnv, Info, check_render_mode, goal_env_of, render_frames
+from herfast.envs.gym.observations import Observation, Observations
 
 
-class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
-    """Vector version of `BitFlipEnv`: E episodes in lockstep.
+class GymGoalVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
+    """Vector version of `GymGoalEnv`: E episodes in lockstep.
 
-    It returns the same results as a SyncVectorEnv of `BitFlipEnv`, without a loop over environments. All
-    episodes are drawn from one random stream, in the order of their indices, so one integer seeds them all.
-    A second thread that uses it at the same time gets a RuntimeError.
+    It returns the same results as a SyncVectorEnv of `GymGoalEnv`, without a loop over environments. All
+    episodes are drawn from one random stream, those that begin together by one `goal_env.reset`, so one
+    integer seeds them all. A second thread that uses it at the same time gets a RuntimeError.
 
     The autoreset modes are those of Gymnasium:
 
@@ -46,12 +36,12 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
 
     Args:
         num_envs: Number of environments, E, from 1 to 2,147,483,647.
-        n_bits: Length of state and goal, from 1 to 65,535.
-        max_steps: Step limit of an episode, from 1 to 65,535. Default: n_bits.
+        goal_env, discrete_obs_space, image_obs_space, continuous: As of `GymGoalEnv`.
         autoreset_mode: Mode, or its value as a string.
         render_mode: None, "ansi" or "rgb_array".
         max_episode_steps: Further step limit, with the meaning of `gymnasium.make`: as with TimeLimit, the
             step at the limit is truncated, also if it reaches the goal. None and -1 set no limit.
+        **parameters: Parameters of the environment, if `goal_env` is an id.
 
     Raises:
         TypeError, ValueError: An argument is not allowed.
@@ -61,16 +51,17 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         self,
         num_envs: int = 1,
         *,
-        n_bits: int,
-        max_steps: int | None = None,
+        goal_env: object,
+        discrete_obs_space: bool = False,
+        image_obs_space: bool = False,
+        continuous: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
+        **parameters: Any,
     ) -> None:
-        self.goal_env = BitFlip(n_bits, max_steps)
-        self._time_limit = _as_time_limit(max_episode_steps)
-        if self._time_limit is not None:
-            self.goal_env = BitFlip(n_bits, min(self.goal_env.max_steps, self._time_limit))
+        self.goal_env = goal_env_of(goal_env, parameters)
+        self.max_episode_steps = _as_time_limit(max_episode_steps)
         self.num_envs = check_integer("num_envs", num_envs, 1, 2**31 - 1)
         self.render_mode = check_render_mode(render_mode)
         try:
@@ -80,13 +71,15 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
             raise ValueError(
                 f"autoreset_mode must be one of {allowed}, got {short_repr(autoreset_mode)}"
             ) from None
-        self.metadata = {**BitFlipEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        self.single_observation_space = observation_space_of(self.goal_env)
-        self.single_action_space = spaces.Discrete(self.goal_env.n_actions)
+        self.metadata = {**GymGoalEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self._observations = Observations(self.goal_env, discrete_obs_space, image_obs_space)
+        self._actions = actions_of(self.goal_env, continuous)
+        self.single_observation_space = self._observations.space()
+        self.single_action_space = self._actions.space()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        # States, then goals.
-        self._words: Words = np.zeros((2, self.num_envs, n_words(self.goal_env.n_bits)), np.uint64)
+        self._states: Words = np.zeros((self.num_envs, n_words(self.goal_env.n_state_bits)), np.uint64)
+        self._goals: Words = np.zeros((self.num_envs, n_words(self.goal_env.n_goal_bits)), np.uint64)
         self._all = np.arange(self.num_envs)
         self._elapsed = np.zeros(self.num_envs, np.int64)
         self._thread_guard = ThreadGuard()
@@ -122,11 +115,11 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
-        """Flip bit `actions[e]` of every running episode e.
+        """Take action `actions[e]` in every running episode e.
 
         Args:
-            actions: Integers [E] in [0, n_bits). Actions of episodes that start in this step are validated
-                but not used.
+            actions: Integers [E] in [0, n_actions), in bit flipping the indices of bits. With `continuous`,
+                numbers [E, n_bits]. Actions of episodes that start in this step are validated but not used.
 
         Returns:
             Observations, rewards float64[E], terminations bool[E], truncations bool[E], infos.
@@ -138,7 +131,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         """
         if self._ended is None:
             raise ResetNeeded("the episodes have not begun: call reset() before step()")
-        flips = as_actions(actions, (self.num_envs,), self.goal_env.n_actions)
+        valid_actions = self._actions.validated(actions, (self.num_envs,))
         ended = np.flatnonzero(self._ended)  # always empty with SAME_STEP
         running = self._all
         if ended.size:
@@ -149,13 +142,12 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
                 )
             running = np.flatnonzero(~self._ended)
         terminated = np.zeros(self.num_envs, np.bool_)
-        states, goals = self._words
-        self.goal_env.step(states, goals, flips, running, states, terminated)
+        self._actions.step(self._states, self._goals, valid_actions, running, terminated)
         self._elapsed[running] += 1
         self._start(ended)
         truncated = ~terminated & (self._elapsed >= self.goal_env.max_steps)
-        if self._time_limit is not None:
-            truncated |= self._elapsed >= self._time_limit
+        if self.max_episode_steps is not None:
+            truncated |= self._elapsed >= self.max_episode_steps
         rewards = np.where(terminated, 0.0, -1.0)
         rewards[ended] = 0.0
         done = terminated | truncated
@@ -167,18 +159,19 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         return self._observe(), rewards, terminated, truncated, infos
 
     def render(self) -> tuple[Frame, ...] | None:
-        """Return one frame per environment as `BitFlipEnv.render` does, or None."""
+        """Return one frame per environment as `GymGoalEnv.render` does, or None."""
         if self.render_mode is None:
             return None
-        return render_frames(self._words, self.goal_env.n_bits, self.render_mode)
+        return render_frames(self.goal_env, self._states, self._goals, self.render_mode)
 
     def _start(self, envs: NDArray[np.intp]) -> None:
         """Start an episode in each of `envs`, ascending indices."""
         if envs.size:
-            words = np.empty((2, envs.size, self._words.shape[2]), np.uint64)
-            states, goals = words
+            states = np.empty((envs.size, self._states.shape[1]), np.uint64)
+            goals = np.empty((envs.size, self._goals.shape[1]), np.uint64)
             self.goal_env.reset(self.np_random, states, goals)
-            self._words[:, envs] = words
+            self._states[envs] = states
+            self._goals[envs] = goals
             self._elapsed[envs] = 0
 
     def _restart(self, done: NDArray[np.bool_], infos: Info) -> Info:
@@ -187,11 +180,11 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
         The last observations and infos of the finished episodes are added to `infos`.
         """
         envs = np.flatnonzero(done)
-        last = to_observation(self._words[:, envs], self.goal_env.n_bits)
+        last = self._observations.encode(self._states[envs], self._goals[envs])
         # Gymnasium expects a dict per finished episode.
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row, env in enumerate(envs):
-            final_obs[env] = {name: bits[row] for name, bits in last.items()}
+            final_obs[env] = {part: values[row] for part, values in last.items()}
         success = infos["is_success"]
         elapsed = infos["elapsed_steps"]
         final_info = _infos(success & done, np.where(done, elapsed, 0), done)
@@ -230,7 +223,7 @@ class BitFlipVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
 
     def _observe(self) -> Observation:
         """Return the current observations in new arrays."""
-        return to_observation(self._words, self.goal_env.n_bits)
+        return self._observations.encode(self._states, self._goals)
 
 
 def _as_time_limit(max_episode_steps: int | None) -> int | None:

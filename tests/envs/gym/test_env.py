@@ -12,8 +12,8 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RenderCollection
 from support.gym_results import OBSERVATION_KEYS, assert_equal_nested
 
-import herfast  # noqa: F401  (registers the ids)
-from herfast.envs.gym_env import BitFlipEnv
+from herfast import BitFlip
+from herfast.envs.gym.env import GymGoalEnv
 from herfast.envs.rendering import render_rgb_array
 
 
@@ -36,7 +36,7 @@ def test_make_imports_herfast_by_the_module_prefix_of_the_id() -> None:
 
 
 def test_spaces_have_int8_bits_and_one_action_per_bit() -> None:
-    env = BitFlipEnv(70)
+    env = GymGoalEnv(BitFlip(70))
     assert env.observation_space == gymnasium.spaces.Dict(
         {name: gymnasium.spaces.MultiBinary(70) for name in OBSERVATION_KEYS}
     )
@@ -47,7 +47,7 @@ def test_spaces_have_int8_bits_and_one_action_per_bit() -> None:
 
 @pytest.mark.parametrize("n_bits", [1, 2, 8, 63, 64, 65, 130])
 def test_flipping_each_wrong_bit_once_reaches_the_goal(n_bits: int) -> None:
-    env = BitFlipEnv(n_bits)
+    env = GymGoalEnv(BitFlip(n_bits))
     observation, info = env.reset(seed=n_bits)
     assert info == {"is_success": False, "elapsed_steps": 0}
     bits = wrong_bits(observation)
@@ -66,7 +66,7 @@ def test_flipping_each_wrong_bit_once_reaches_the_goal(n_bits: int) -> None:
 
 
 def test_an_episode_is_truncated_at_the_step_limit_unless_it_reaches_the_goal() -> None:
-    env = BitFlipEnv(8, max_steps=3)
+    env = GymGoalEnv(BitFlip(8, 3))
     ends = set()
     for seed in range(200):
         observation, _ = env.reset(seed=seed)
@@ -84,7 +84,7 @@ def test_an_episode_is_truncated_at_the_step_limit_unless_it_reaches_the_goal() 
 
 
 def test_step_raises_before_the_first_reset_and_after_the_end_of_an_episode() -> None:
-    env = BitFlipEnv(4, max_steps=1)
+    env = GymGoalEnv(BitFlip(4, 1))
     with pytest.raises(ResetNeeded, match=r"has not begun: call reset\(\)"):
         env.step(0)
     env.reset(seed=0)
@@ -109,7 +109,7 @@ def test_step_raises_before_the_first_reset_and_after_the_end_of_an_episode() ->
 def test_an_invalid_action_raises_and_changes_nothing(
     action: Any, error: type[Exception], message: str
 ) -> None:
-    env, other = BitFlipEnv(5), BitFlipEnv(5)
+    env, other = GymGoalEnv(BitFlip(5)), GymGoalEnv(BitFlip(5))
     env.reset(seed=3)
     other.reset(seed=3)
     with pytest.raises(error, match=message):
@@ -118,14 +118,14 @@ def test_an_invalid_action_raises_and_changes_nothing(
 
 
 def test_the_seed_of_the_first_reset_determines_all_episodes() -> None:
-    env, other = BitFlipEnv(40), BitFlipEnv(40)
+    env, other = GymGoalEnv(BitFlip(40)), GymGoalEnv(BitFlip(40))
     first = [env.reset(seed=7), env.reset(), env.reset()]
     assert_equal_nested([other.reset(seed=7), other.reset(), other.reset()], first)
     assert wrong_bits(first[0][0]) != wrong_bits(first[1][0])
 
 
 def test_returned_arrays_belong_to_the_caller() -> None:
-    env = BitFlipEnv(6)
+    env = GymGoalEnv(BitFlip(6))
     observation, _ = env.reset(seed=1)
     kept = {name: bits.copy() for name, bits in observation.items()}
     assert not np.shares_memory(observation["observation"], observation["achieved_goal"])
@@ -137,13 +137,13 @@ def test_returned_arrays_belong_to_the_caller() -> None:
 
 
 def test_ansi_mode_renders_one_line() -> None:
-    env = BitFlipEnv(4, render_mode="ansi")
+    env = GymGoalEnv(BitFlip(4), render_mode="ansi")
     observation, _ = env.reset(seed=2)
     state, goal = ("".join(map(str, observation[name])) for name in OBSERVATION_KEYS[1:])
     assert env.render() == f"state {state} goal {goal}"
-    assert BitFlipEnv(4).render() is None
+    assert GymGoalEnv(BitFlip(4)).render() is None
     with pytest.raises(ValueError, match="None, 'ansi' or 'rgb_array', got 'human'"):
-        BitFlipEnv(4, render_mode="human")
+        GymGoalEnv(BitFlip(4), render_mode="human")
 
 
 def test_images_of_an_episode_can_be_collected() -> None:
@@ -164,11 +164,11 @@ def test_images_of_an_episode_can_be_collected() -> None:
 
 
 @pytest.fixture(scope="module")
-def batch() -> tuple[BitFlipEnv, np.ndarray, np.ndarray, np.ndarray]:
+def batch() -> tuple[GymGoalEnv, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     achieved = rng.integers(0, 2, (64, 3), dtype=np.int8)
     desired = rng.integers(0, 2, (64, 3), dtype=np.int8)
-    return BitFlipEnv(3, max_steps=7), achieved, desired, rng.integers(1, 9, 64)
+    return GymGoalEnv(BitFlip(3, 7)), achieved, desired, rng.integers(1, 9, 64)
 
 
 def test_goal_functions_return_the_same_for_a_batch_and_for_single_goals(batch: Any) -> None:
@@ -232,4 +232,4 @@ def test_compute_reward_accepts_any_info(batch: Any) -> None:
 def test_compute_truncated_rejects_wrong_shapes_and_infos(shapes: Any, info: Any, message: str) -> None:
     achieved, desired = (np.zeros(shape, np.int8) for shape in shapes)
     with pytest.raises((ValueError, TypeError), match=message):
-        BitFlipEnv(3).compute_truncated(achieved, desired, info)
+        GymGoalEnv(BitFlip(3)).compute_truncated(achieved, desired, info)

@@ -11,13 +11,13 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from support.gym_results import OBSERVATION_KEYS, assert_equal_nested
 
-import herfast  # noqa: F401  (registers the ids)
-from herfast.envs.gym_vector_env import BitFlipVectorEnv
+from herfast import BitFlip
+from herfast.envs.gym.vector_env import GymGoalVectorEnv
 from herfast.envs.rendering import render_rgb_array
 
 
 def with_stream(envs: Any, seed: int) -> Any:
-    """Make all environments draw from one stream, as BitFlipVectorEnv does."""
+    """Make all environments draw from one stream, as GymGoalVectorEnv does."""
     rng = np.random.default_rng(seed)
     if isinstance(envs, SyncVectorEnv):
         for env in envs.envs:
@@ -27,7 +27,7 @@ def with_stream(envs: Any, seed: int) -> Any:
     return envs
 
 
-def make_pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[BitFlipVectorEnv, SyncVectorEnv]:
+def make_pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[GymGoalVectorEnv, SyncVectorEnv]:
     """Return a vector environment of herfast and one of Gymnasium with equal streams."""
     ours = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=num_envs, autoreset_mode=mode, **kwargs)
     theirs = gymnasium.make_vec(
@@ -96,9 +96,9 @@ def test_with_autoreset_disabled_the_caller_resets_finished_episodes() -> None:
 
 def test_attributes_and_spaces_equal_those_of_sync_vector_env() -> None:
     ours, theirs = make_pair(3, AutoresetMode.SAME_STEP, n_bits=4)
-    assert isinstance(ours, BitFlipVectorEnv)
+    assert isinstance(ours, GymGoalVectorEnv)
     assert ours.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
-    assert BitFlipVectorEnv(2, n_bits=3).metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert GymGoalVectorEnv(2, goal_env=BitFlip(3)).metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     assert ours.num_envs == theirs.num_envs
     for name in ("observation_space", "action_space", "single_observation_space", "single_action_space"):
         assert getattr(ours, name) == getattr(theirs, name), name
@@ -140,7 +140,11 @@ def test_the_time_limit_of_a_registered_id_is_used(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
     spec = gymnasium.spec("herfast/BitFlip-v0")
     gymnasium.register(
-        "Short-v0", spec.entry_point, vector_entry_point=spec.vector_entry_point, max_episode_steps=2
+        "Short-v0",
+        spec.entry_point,
+        vector_entry_point=spec.vector_entry_point,
+        max_episode_steps=2,
+        kwargs=spec.kwargs,
     )
     envs = gymnasium.make_vec("Short-v0", num_envs=2, n_bits=40)
     envs.reset(seed=0)
@@ -149,7 +153,7 @@ def test_the_time_limit_of_a_registered_id_is_used(monkeypatch: pytest.MonkeyPat
 
 def test_the_same_seed_gives_the_same_episodes() -> None:
     def results(seed: int) -> list[Any]:
-        envs = BitFlipVectorEnv(9, n_bits=3, autoreset_mode="SameStep")
+        envs = GymGoalVectorEnv(9, goal_env=BitFlip(3), autoreset_mode="SameStep")
         envs.action_space.seed(0)
         return [envs.reset(seed=seed), *(envs.step(envs.action_space.sample()) for _ in range(20))]
 
@@ -158,8 +162,8 @@ def test_the_same_seed_gives_the_same_episodes() -> None:
 
 
 def test_returned_arrays_belong_to_the_caller() -> None:
-    envs = BitFlipVectorEnv(8, n_bits=3, autoreset_mode="SameStep")
-    others = BitFlipVectorEnv(8, n_bits=3, autoreset_mode="SameStep")
+    envs = GymGoalVectorEnv(8, goal_env=BitFlip(3), autoreset_mode="SameStep")
+    others = GymGoalVectorEnv(8, goal_env=BitFlip(3), autoreset_mode="SameStep")
     assert_equal_nested(envs.reset(seed=0), others.reset(seed=0))
     rng = np.random.default_rng(0)
     for _ in range(30):
@@ -174,7 +178,7 @@ def test_returned_arrays_belong_to_the_caller() -> None:
 
 
 def test_arrays_of_infos_do_not_share_memory() -> None:
-    envs = BitFlipVectorEnv(8, n_bits=1, autoreset_mode="SameStep")
+    envs = GymGoalVectorEnv(8, goal_env=BitFlip(1), autoreset_mode="SameStep")
     envs.reset(seed=0)
     _, rewards, terminated, truncated, infos = envs.step(np.zeros(8, np.int64))
     arrays = [rewards, terminated, truncated, infos["_final_obs"], infos["_final_info"]]
@@ -199,7 +203,7 @@ def test_arrays_of_infos_do_not_share_memory() -> None:
     ],
 )
 def test_invalid_actions_raise_and_change_nothing(actions: Any, error: type[Exception], message: str) -> None:
-    envs, others = BitFlipVectorEnv(3, n_bits=4), BitFlipVectorEnv(3, n_bits=4)
+    envs, others = GymGoalVectorEnv(3, goal_env=BitFlip(4)), GymGoalVectorEnv(3, goal_env=BitFlip(4))
     envs.reset(seed=0)
     others.reset(seed=0)
     with pytest.raises(error, match=message):
@@ -218,14 +222,14 @@ def test_invalid_actions_raise_and_change_nothing(actions: Any, error: type[Exce
     ],
 )
 def test_an_invalid_reset_mask_is_rejected(mask: Any, message: str) -> None:
-    envs = BitFlipVectorEnv(2, n_bits=4)
+    envs = GymGoalVectorEnv(2, goal_env=BitFlip(4))
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=message):
         envs.reset(options={"reset_mask": mask})
 
 
 def test_step_and_partial_reset_raise_before_the_first_full_reset() -> None:
-    envs = BitFlipVectorEnv(2, n_bits=4)
+    envs = GymGoalVectorEnv(2, goal_env=BitFlip(4))
     with pytest.raises(ResetNeeded, match="have not begun"):
         envs.step(np.zeros(2, np.int64))
     with pytest.raises(ResetNeeded, match="all of them before"):
@@ -254,11 +258,11 @@ def test_step_and_partial_reset_raise_before_the_first_full_reset() -> None:
 )
 def test_invalid_arguments_are_rejected(kwargs: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
-        BitFlipVectorEnv(**kwargs)
+        GymGoalVectorEnv(goal_env="BitFlip", **kwargs)
 
 
 def test_ansi_mode_renders_one_line_per_environment() -> None:
-    envs = BitFlipVectorEnv(3, n_bits=4, render_mode="ansi")
+    envs = GymGoalVectorEnv(3, goal_env=BitFlip(4), render_mode="ansi")
     observations, _ = envs.reset(seed=0)
     lines = envs.render()
     assert lines is not None
@@ -266,7 +270,7 @@ def test_ansi_mode_renders_one_line_per_environment() -> None:
         state, goal = ("".join(map(str, observations[name][i])) for name in OBSERVATION_KEYS[1:])
         assert line == f"state {state} goal {goal}"
     assert len(lines) == 3
-    assert BitFlipVectorEnv(3, n_bits=4).render() is None
+    assert GymGoalVectorEnv(3, goal_env=BitFlip(4)).render() is None
 
 
 def test_rgb_array_mode_renders_one_image_per_environment() -> None:

@@ -1,0 +1,1 @@
+"""Gymnasium interfaces of packed goal environments."""
