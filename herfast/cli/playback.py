@@ -1,5 +1,6 @@
 """Episodes in the terminal, as lines of text or animated.
 
+Each step shows the bits of goal and state, or the text of the environment's `render_ansi`, if it has one.
 Colours are used if stdout is a terminal, unless NO_COLOR is set (https://no-color.org) or TERM is "dumb".
 """
 
@@ -10,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -40,6 +41,8 @@ class EpisodeStep(NamedTuple):
     goal: Bits  # [G], compared with the first G bits of the state
     label: str  # "start", or the action that was taken
     label_width: int  # characters for the labels of all steps, and a space
+    picture: str | None  # lines of text that the environment draws; None shows the bits
+    focus: tuple[int, int]  # line and column of the last change of the picture
     changed: NDArray[np.bool_]  # [S], bits that the action changed
     to_go: int  # number of bits in which state and goal differ
     end: str  # such as "SUCCESS AFTER 3 STEPS"; empty while the episode continues
@@ -64,8 +67,10 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
     state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
     changed = np.zeros(len(state), np.bool_)
     label = "start"
-    action_label: str = getattr(env, "action_label", "action")
-    label_width = max(_MIN_LABEL_WIDTH, len(action_label) + 7)
+    label_width = _label_width(env)
+    render_ansi = getattr(env, "render_ansi", None)
+    picture = None
+    focus = (0, 0)
     for steps in range(env.max_steps + 1):
         to_go = int((state[: len(goal)] != goal).sum())
         end = ""
@@ -73,15 +78,44 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
             end = f"SUCCESS AFTER {steps} STEPS"
         elif steps == env.max_steps:
             end = f"FAILURE AFTER {steps} STEPS"
-        yield EpisodeStep(state, goal, label, label_width, changed, to_go, end)
+        if render_ansi is not None:
+            before = picture
+            picture = render_ansi(state, goal)
+            if before is not None:
+                focus = _first_change(before, picture) or focus
+        yield EpisodeStep(state, goal, label, label_width, picture, focus, changed, to_go, end)
         if end:
             return
         action, _ = predict({"observation": state, "desired_goal": goal})
-        label = f"{action_label} {int(action):5d}"
+        label = _action_text(env, int(action))
         env.step(states, goals, np.array([action], np.uint16), active, states, terminated)
-        before = state
+        previous = state
         state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
-        changed = state != before
+        changed = state != previous
+
+
+def _action_text(env: GoalEnv, action: int) -> str:
+    """Return the name of an action, or else the environment's word for actions and the index."""
+    names: tuple[str, ...] | None = getattr(env, "action_names", None)
+    if names is not None:
+        return names[action]
+    return f"{getattr(env, 'action_label', 'action')} {action:5d}"
+
+
+def _label_width(env: GoalEnv) -> int:
+    """Return the number of characters for the label of any action, and a space."""
+    names = getattr(env, "action_names", None) or [_action_text(env, 0)]
+    return max(_MIN_LABEL_WIDTH, *(len(name) + 1 for name in names))
+
+
+def _first_change(before: str, after: str) -> tuple[int, int] | None:
+    """Return line and column of the first character that differs, or None."""
+    lines = zip_longest(before.splitlines(), after.splitlines(), fillvalue="")
+    for row, (old_line, new_line) in enumerate(lines):
+        for column, (old, new) in enumerate(zip_longest(old_line, new_line)):
+            if old != new:
+                return row, column
+    return None
 
 
 def write_episode(episode: Iterator[EpisodeStep], watch: bool = False) -> None:
@@ -121,11 +155,16 @@ def _animate(episode: Iterator[EpisodeStep], coloured: bool) -> None:
 def _frame(step: EpisodeStep, coloured: bool) -> list[str]:
     """Return the lines of a step, cut to the size of the terminal.
 
-    If the bits do not fit, those around the first changed bit are shown.
+    If the bits do not fit, those around the first changed bit are shown. Of a picture, the part around the
+    last change is shown.
     """
     size = shutil.get_terminal_size()
-    # The last column stays empty, since some terminals begin a new line after it.
-    width = max(size.columns - step.label_width - 1, 1)
+    columns = size.columns - 1  # the last stays empty, since some terminals begin a new line after it
+    if step.picture is not None:
+        height = max(size.lines - 3, 1)  # without the label, the last line and the line of the cursor
+        picture = _part(step.picture.splitlines(), step.focus, height, columns)
+        return [step.label[:columns], *picture, _end_text(step, coloured)]
+    width = max(columns - step.label_width, 1)
     page = width * max((size.lines - 2) // 3, 1)  # without the last line and the line of the cursor
     first = int(step.changed.argmax()) // page * page
     labels = ["goal", step.label]
@@ -141,19 +180,37 @@ def _frame(step: EpisodeStep, coloured: bool) -> list[str]:
     return lines
 
 
+def _part(lines: list[str], focus: tuple[int, int], height: int, width: int) -> list[str]:
+    """Return `height` lines of `width` characters with the focus in the middle, if that is possible."""
+    row, column = focus
+    longest = max(map(len, lines), default=0)
+    top = max(min(row - height // 2, len(lines) - height), 0)
+    left = max(min(column - width // 2, longest - width), 0)
+    return [line[left : left + width] for line in lines[top : top + height]]
+
+
 def _lines(episode: Iterator[EpisodeStep], coloured: bool) -> Iterator[str]:
-    """Yield the lines of an episode: goal, start, and each step with its marks."""
+    """Yield the lines of an episode: start, each step, and the end."""
     yield "NEW EPISODE"
     for number, step in enumerate(episode):
-        if number == 0:
-            yield f"{'goal':{step.label_width}}{_bits_text(step.goal, step.goal, step.changed, coloured)}"
-        state = _bits_text(step.state, step.goal, step.changed, coloured)
-        yield f"{step.label:{step.label_width}}{state}  {step.to_go} to go"
-        if number > 0:
-            yield _marks(step.changed, step.label_width)
+        if step.picture is not None:
+            yield step.label
+            yield from step.picture.splitlines()
+        else:
+            yield from _bits_lines(step, number == 0, coloured)
         if step.end:
             yield _end_text(step, coloured)
     yield ""
+
+
+def _bits_lines(step: EpisodeStep, is_start: bool, coloured: bool) -> Iterator[str]:
+    """Yield the bits of a step: of goal and state at the start, later of the state, with its marks."""
+    if is_start:
+        yield f"{'goal':{step.label_width}}{_bits_text(step.goal, step.goal, step.changed, coloured)}"
+    state = _bits_text(step.state, step.goal, step.changed, coloured)
+    yield f"{step.label:{step.label_width}}{state}  {step.to_go} to go"
+    if not is_start:
+        yield _marks(step.changed, step.label_width)
 
 
 def _bits_text(bits: Bits, goal: Bits, changed: NDArray[np.bool_], coloured: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.terminal import SGR, Screen, terminal
+from support.toy_env import Lamps
 
 from herfast import BitFlip, pack_bits
 from herfast.cli import playback
@@ -238,3 +239,117 @@ def test_the_cursor_is_hidden_only_during_an_animation(monkeypatch: pytest.Monke
     screen = Screen(written.text, 80, 24)
     assert screen.cursor
     assert (screen.row, screen.column) == (8, 0), "below the frame"
+
+
+# ---- pictures
+
+
+class DrawnLamps(Lamps):
+    """Lamps that draw themselves: a selected lamp is followed by "<", and each by its goal."""
+
+    action_names = ("switch", "select")
+
+    def render_ansi(self, state: Any, goal: Any) -> str:
+        assert (len(state), len(goal)) == (3, 2)
+        marks = ("<", " ") if state[2] == 0 else (" ", "<")
+        return "\n".join(f"{state[i]}{marks[i]} {goal[i]}" for i in range(2))
+
+
+class LargeLamps(DrawnLamps):
+    """Lamps with a picture of 100 x 300 different characters and an @, which the state places."""
+
+    def render_ansi(self, state: Any, goal: Any) -> str:
+        place = int(state @ [1, 2, 4])
+        rows = [[chr(0x3000 + 300 * row + column) for column in range(300)] for row in range(100)]
+        rows[10 * place][40 * place + 3] = "@"
+        return "\n".join(map("".join, rows))
+
+
+def play_lamps(env: Lamps, actions: list[int], state: int = 0, goal: int = 3) -> list[playback.EpisodeStep]:
+    """Play an episode of lamps that takes the given actions."""
+    remaining = list(actions)
+
+    def predict(observation: Any) -> tuple[np.int64, None]:
+        return np.int64(remaining.pop(0)), None
+
+    states, goals = (np.array([[word]], np.uint64) for word in (state, goal))
+    return list(playback.play_episode(env, predict, states, goals))
+
+
+def test_the_picture_of_an_environment_is_printed_under_the_name_of_the_action(capsys: Any) -> None:
+    playback.write_episode(iter(play_lamps(DrawnLamps(), [0, 1, 0])))
+    steps = ("start\n0< 1\n0  1", "switch\n1< 1\n0  1", "select\n1  1\n0< 1", "switch\n1  1\n1< 1")
+    expected = "\n".join(["NEW EPISODE", *steps, "SUCCESS AFTER 3 STEPS", "", ""])
+    assert capsys.readouterr().out == expected
+
+
+def test_without_a_picture_actions_may_have_names(capsys: Any) -> None:
+    class NamedLamps(Lamps):
+        action_names = ("switch", "select another")
+
+    playback.write_episode(iter(play_lamps(NamedLamps(1), [1])))
+    assert capsys.readouterr().out == (
+        "NEW EPISODE\ngoal           11\nstart          000  2 to go\n"
+        "select another 001  2 to go\n                 ^\nFAILURE AFTER 1 STEPS\n\n"
+    )
+
+
+def test_an_environment_without_display_members_shows_bits_and_indices(capsys: Any) -> None:
+    playback.write_episode(iter(play_lamps(Lamps(1), [0])))
+    assert "\naction     0 100  1 to go\n             ^\n" in capsys.readouterr().out
+
+
+def test_each_picture_replaces_the_previous_one() -> None:
+    episodes = [play_lamps(DrawnLamps(), [0, 1, 0]), play_lamps(DrawnLamps(2), [1, 1])]
+    screen = Screen(animate(episodes), 80, 24)
+    frames = [
+        [step.label, *(step.picture or "").splitlines(), step.end] for steps in episodes for step in steps
+    ]
+    seen = iter([*screen.erased, screen.shown()])
+    assert len(screen.erased) == len(frames) - len(episodes), "the last frame of each episode stays"
+    for frame in frames:
+        if not frame[-1]:
+            assert next(seen)[-3:] == frame[:3]
+    ends = [line for frame in frames if frame[-1] for line in ("NEW EPISODE", *frame, "")]
+    assert [*screen.above, *screen.shown(), ""] == ends, "nothing else stays"
+
+
+def is_in_the_middle(place: int, start: int, length: int, end: int) -> bool:
+    """Return whether `place` is in the middle of a part of [0, end), or the part is at an end."""
+    if not start <= place < start + length:
+        return False
+    return abs(2 * place - 2 * start - length) <= 2 or start in (0, end - length)
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (30, 4), (2, 2), (400, 200)])
+def test_of_a_large_picture_the_part_around_the_last_change_is_shown(
+    columns: int, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    width = min(columns - 1, 300)
+    height = min(max(lines - 3, 1), 100)
+    steps = play_lamps(LargeLamps(), [1, 0, 1, 0, 1, 1])
+    assert [step.focus for step in steps[:4]] == [(0, 0), (0, 3), (40, 163), (20, 83)]
+    for step in steps:
+        label, *shown, end = playback._frame(step, coloured=False)
+        assert (label, end) == (step.label[: columns - 1], step.end)
+        picture = (step.picture or "").splitlines()
+        top, left = next((y, line.index(shown[0])) for y, line in enumerate(picture) if shown[0] in line)
+        assert shown == [line[left : left + width] for line in picture[top : top + height]]
+        row, column = step.focus
+        assert is_in_the_middle(row, top, height, 100)
+        assert is_in_the_middle(column, left, width, 300)
+    if lines > 2:
+        screen = Screen(animate([steps]), columns, lines)
+        assert [*screen.above, *screen.shown()] == ["NEW EPISODE", label, *shown, end], "nothing else stays"
+
+
+def test_a_step_that_changes_nothing_keeps_the_part_of_the_picture() -> None:
+    class Still(LargeLamps):
+        def step(self, states: Any, goals: Any, actions: Any, active: Any, out: Any, terminated: Any) -> None:
+            if actions[0] == 1:
+                super().step(states, goals, actions, active, out, terminated)
+
+    steps = play_lamps(Still(3), [1, 0, 0])
+    assert [step.focus for step in steps] == [(0, 0), (0, 3), (0, 3), (0, 3)]
