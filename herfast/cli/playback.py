@@ -95,7 +95,7 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
 
 
 def _action_text(env: GoalEnv, action: int) -> str:
-    """Return the name of an action, or else the environment's word for actions and the index."""
+    """Return the name of an action, by default the label of actions and its index."""
     names: tuple[str, ...] | None = getattr(env, "action_names", None)
     if names is not None:
         return names[action]
@@ -181,7 +181,10 @@ def _frame(step: EpisodeStep, coloured: bool) -> list[str]:
 
 
 def _part(lines: list[str], focus: tuple[int, int], height: int, width: int) -> list[str]:
-    """Return `height` lines of `width` characters with the focus in the middle, if that is possible."""
+    """Return `height` lines of `width` characters around the focus.
+
+    The focus is in the middle, unless the picture ends before.
+    """
     row, column = focus
     longest = max(map(len, lines), default=0)
     top = max(min(row - height // 2, len(lines) - height), 0)
@@ -204,7 +207,7 @@ def _lines(episode: Iterator[EpisodeStep], coloured: bool) -> Iterator[str]:
 
 
 def _bits_lines(step: EpisodeStep, is_start: bool, coloured: bool) -> Iterator[str]:
-    """Yield the bits of a step: of goal and state at the start, later of the state, with its marks."""
+    """Yield the state of a step and its marks; at the start, goal and state."""
     if is_start:
         yield f"{'goal':{step.label_width}}{_bits_text(step.goal, step.goal, step.changed, coloured)}"
     state = _bits_text(step.state, step.goal, step.changed, coloured)

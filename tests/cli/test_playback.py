@@ -245,7 +245,7 @@ def test_the_cursor_is_hidden_only_during_an_animation(monkeypatch: pytest.Monke
 
 
 class DrawnLamps(Lamps):
-    """Lamps that draw themselves: a selected lamp is followed by "<", and each by its goal."""
+    """Lamps that draw themselves, each with its goal, and with < at the selected one."""
 
     action_names = ("switch", "select")
 
@@ -256,7 +256,10 @@ class DrawnLamps(Lamps):
 
 
 class LargeLamps(DrawnLamps):
-    """Lamps with a picture of 100 x 300 different characters and an @, which the state places."""
+    """Lamps with a picture of 100 x 300 different characters, and @ at a place.
+
+    The state determines the place.
+    """
 
     def render_ansi(self, state: Any, goal: Any) -> str:
         place = int(state @ [1, 2, 4])
@@ -315,7 +318,10 @@ def test_each_picture_replaces_the_previous_one() -> None:
 
 
 def is_in_the_middle(place: int, start: int, length: int, end: int) -> bool:
-    """Return whether `place` is in the middle of a part of [0, end), or the part is at an end."""
+    """Return whether `place` is in the middle of a part of [0, end).
+
+    It may be elsewhere in a part that is at an end.
+    """
     if not start <= place < start + length:
         return False
     return abs(2 * place - 2 * start - length) <= 2 or start in (0, end - length)

@@ -173,6 +173,12 @@ ENV_CASES = {
         ("n_bits", TypeError, "^n_bits must be an integer from 1 to 65,535, got '9' ", {"n_bits": "9"}),
         ("nothing", TypeError, "missing 1 required positional argument: 'n_bits' ", {}),
         ("name", TypeError, "unexpected keyword argument 'bits' ", {"n_bits": 9, "bits": 9}),
+        (
+            "many bits",
+            ValueError,
+            "^discrete_obs_space must be False for more than 62 bits, got 63$",
+            {"n_bits": 63, "discrete_obs_space": True},
+        ),
     ),
     "gymnasium.make_vec": (
         lambda api, v: gymnasium.make_vec("herfast/BitFlip-v0", n_bits=N, **v),
@@ -187,13 +193,35 @@ ENV_CASES = {
         ),
     ),
     "GymGoalEnv": (
-        lambda api, v: GymGoalEnv(ENV, render_mode=v),
+        lambda api, v: GymGoalEnv(**{"goal_env": ENV} | v),
         (
             "render_mode",
             ValueError,
             "^render_mode must be None, 'ansi' or 'rgb_array', got 'human'$",
-            "human",
+            {"render_mode": "human"},
         ),
+        ("goal_env", TypeError, "^env must be a BitFlip or .*, got 50$", {"goal_env": 50}),
+        ("id", ValueError, "^the environment 'Maze' is not registered, only ", {"goal_env": "Maze"}),
+        (
+            "parameter",
+            TypeError,
+            "^n_bits must not be given unless goal_env is an id, got .*9",
+            {"n_bits": 3},
+        ),
+        (
+            "discrete",
+            TypeError,
+            "^discrete_obs_space must be True or False, got 1$",
+            {"discrete_obs_space": 1},
+        ),
+        ("image", TypeError, "^image_obs_space must be True or False, got None$", {"image_obs_space": None}),
+        (
+            "both",
+            ValueError,
+            "^image_obs_space must be False if discrete_obs_space is True, got True$",
+            {"discrete_obs_space": True, "image_obs_space": True},
+        ),
+        ("continuous", TypeError, "^continuous must be True or False, got 'yes'$", {"continuous": "yes"}),
     ),
     "GymGoalEnv.step": (
         lambda api, v: api.env.step(v) if not isinstance(v, str) else getattr(api, v).step(0),

@@ -40,7 +40,7 @@ class Actions(Protocol):
         active: NDArray[np.int64],
         out_terminated: NDArray[np.bool_],
     ) -> None:
-        """Take the validated actions [E, ...] of the episodes in `active`, and overwrite their states.
+        """Take validated actions [E, ...] and overwrite the states.
 
         The arguments are those of `GoalEnv.step`.
         """

@@ -32,13 +32,13 @@ RENDERERS: dict[str, Callable[[Bits, Bits], Frame]] = {"ansi": render_ansi, "rgb
 
 
 class GymGoalEnv(gymnasium.Env[dict[str, Any], Any]):
-    """Gymnasium environment of a packed environment with S state bits and G goal bits.
+    """Gymnasium interface of a packed environment.
 
-    An observation is a dict of `observation` int8[S], `achieved_goal` int8[G] and `desired_goal` int8[G]. The
-    achieved goal is the first G bits of the state. The reward is 0 for the step that reaches the goal and -1
-    for every other step. An episode is terminated when the goal is reached, and truncated after `max_steps`
-    steps without it. It is never both. The info dict holds `is_success` (bool) and `elapsed_steps` (int). A
-    second thread that uses the environment at the same time gets a RuntimeError.
+    An observation is a dict of `observation` int8[S], `achieved_goal` int8[G] and `desired_goal` int8[G]. A
+    state has S bits, and its first G bits are the achieved goal. The reward is 0 for the step that reaches
+    the goal and -1 for every other step. An episode is terminated when the goal is reached, and truncated
+    after `max_steps` steps without it. It is never both. The info dict holds `is_success` (bool) and
+    `elapsed_steps` (int). A second thread that uses the environment at the same time gets a RuntimeError.
 
     Args:
         goal_env: Environment that `herfast.Agent` accepts, or its id, as in `herfast.make_env`.
@@ -214,9 +214,15 @@ def goal_env_of(goal_env: object, parameters: Mapping[str, Any]) -> GoalEnv:
 
 
 def render_frames(goal_env: GoalEnv, states: Words, goals: Words, render_mode: str) -> tuple[Frame, ...]:
-    """Return one frame per episode, given states uint64[E, Ws] and goals uint64[E, Wg].
+    """Return one frame per episode of E episodes.
 
     The environment draws it if it has a method for this mode. Otherwise the bits are drawn.
+
+    Args:
+        goal_env: Packed environment.
+        states: uint64[E, Ws].
+        goals: uint64[E, Wg].
+        render_mode: Key of RENDERERS.
     """
     render = getattr(goal_env, f"render_{render_mode}", RENDERERS[render_mode])
     state_bits = unpack_bits(states, goal_env.n_state_bits).view(np.int8)

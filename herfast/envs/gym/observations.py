@@ -37,7 +37,10 @@ class Encoding(Protocol):
         """Return a new space of all values."""
 
     def encode(self, bits: Bits) -> NDArray[Any]:
-        """Return the values [B, *shape] of bits int8[B, n]. They may share memory with `bits`."""
+        """Return the values [B, *shape] of bits int8[B, n].
+
+        They may share memory with `bits`.
+        """
 
     def check(self, name: str, values: NDArray[Any]) -> None:
         """Raise TypeError or ValueError unless all `values` represent bits."""
@@ -98,7 +101,7 @@ class IntegerEncoding:
 
 @dataclass(frozen=True)
 class ImageEncoding:
-    """A square image uint8[1, side, side], whose first n pixels are 255 for 1 and 0 for 0.
+    """A square image uint8[1, side, side] with a pixel for each bit, 0 or 255.
 
     Pixels are counted in rows from the top left corner, and those past the last bit are 0.
     """
@@ -127,7 +130,7 @@ class ImageEncoding:
 
 
 class Observations:
-    """Conversion of packed states and goals to observations, and comparison of encoded goals.
+    """Conversion of states and goals to observations, and comparison of goals.
 
     Args:
         goal_env: Packed environment.

@@ -7,13 +7,17 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RenderCollection
 from support.gym_results import OBSERVATION_KEYS, assert_equal_nested
+from support.toy_env import Lamps
 
 from herfast import BitFlip
+from herfast.envs import registry
 from herfast.envs.gym.env import GymGoalEnv
+from herfast.envs.gym.vector_env import GymGoalVectorEnv
 from herfast.envs.rendering import render_rgb_array
 
 
@@ -28,6 +32,80 @@ def test_check_env_of_gymnasium_passes_without_a_warning(n_bits: int, render_mod
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=n_bits, render_mode=render_mode)
     assert env.metadata["render_modes"] == ["ansi", "rgb_array"], "check_env checks all of them"
     check_env(env.unwrapped)
+
+
+KINDS: list[dict[str, Any]] = [
+    {"id": "herfast/GoalEnv-v0", "goal_env": Lamps()},
+    {"id": "herfast/GoalEnv-v0", "goal_env": BitFlip(5)},
+    {"id": "herfast/GoalEnv-v0", "goal_env": "BitFlip", "n_bits": 5},
+]
+for options in ({}, {"discrete_obs_space": True}, {"image_obs_space": True}):
+    KINDS.append({"id": "herfast/GoalEnv-v0", "goal_env": Lamps(), **options})
+    for continuous in (False, True):
+        KINDS.append({"id": "herfast/BitFlip-v0", "n_bits": 9, "continuous": continuous, **options})
+
+
+@pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_check_env_passes_for_every_kind_of_environment(
+    kind: dict[str, Any], render_mode: str | None
+) -> None:
+    env = gymnasium.make(**kind, render_mode=render_mode)
+    check_env(env.unwrapped)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())  # with the checks of the wrapper that make adds
+
+
+def test_the_other_environments_of_herfast_have_ids() -> None:
+    for id in ("GridWorld", "LightsOut"):
+        spec = gymnasium.spec(f"herfast/{id}-v0")
+        assert spec.kwargs == {"goal_env": id}
+        assert spec.vector_entry_point
+
+
+def test_goal_env_may_be_the_id_of_a_registered_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._REGISTRY, "Lamps", Lamps)
+    env = gymnasium.make("herfast/GoalEnv-v0", goal_env="Lamps", max_steps=4)
+    assert env.unwrapped.goal_env == Lamps(4)
+    assert gymnasium.make(EnvSpec.from_json(env.spec.to_json())).unwrapped.goal_env == Lamps(4)
+
+
+def test_goal_env_may_be_an_environment_in_gymnasiums_wrappers() -> None:
+    inner = gymnasium.make("herfast/BitFlip-v0", n_bits=5, max_steps=4)
+    env = gymnasium.make("herfast/GoalEnv-v0", goal_env=inner, discrete_obs_space=True)
+    assert env.unwrapped.goal_env == BitFlip(5, 4)
+
+
+def test_the_achieved_goal_is_the_first_bits_of_the_state() -> None:
+    env = GymGoalEnv(Lamps(max_steps=4))
+    assert env.observation_space == gymnasium.spaces.Dict(
+        {name: gymnasium.spaces.MultiBinary(n) for name, n in zip(OBSERVATION_KEYS, (3, 2, 2), strict=True)}
+    )
+    assert env.action_space == gymnasium.spaces.Discrete(2)
+    ends = set()
+    for seed in range(40):
+        observation, _ = env.reset(seed=seed)
+        lamps = observation["observation"].tolist()
+        for step in range(1, 5):
+            action = (seed >> step) & 1
+            observation, reward, terminated, truncated, info = env.step(action)
+            if action == 0:
+                lamps[lamps[2]] ^= 1
+            else:
+                lamps[2] ^= 1
+            assert observation["observation"].tolist() == lamps
+            assert observation["achieved_goal"].tolist() == lamps[:2]
+            assert terminated == (lamps[:2] == observation["desired_goal"].tolist())
+            assert truncated == (step == 4 and not terminated)
+            assert reward == float(terminated) - 1
+            goals = observation["achieved_goal"], observation["desired_goal"]
+            assert env.compute_reward(*goals, info) == reward
+            assert env.compute_terminated(*goals, info) == terminated
+            assert env.compute_truncated(*goals, info) == truncated
+            if terminated or truncated:
+                ends.add(terminated)
+                break
+    assert ends == {False, True}
 
 
 def test_make_imports_herfast_by_the_module_prefix_of_the_id() -> None:
@@ -146,6 +224,40 @@ def test_ansi_mode_renders_one_line() -> None:
         GymGoalEnv(BitFlip(4), render_mode="human")
 
 
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+def test_an_environment_may_draw_itself(mode: str) -> None:
+    class Drawn(Lamps):
+        def render_ansi(self, state: Any, goal: Any) -> str:
+            return f"{state.tolist()} -> {goal.tolist()}"
+
+        def render_rgb_array(self, state: Any, goal: Any) -> Any:
+            return np.full((2, 2, 3), [*state], np.uint8)
+
+    env = GymGoalEnv(Drawn(), render_mode=mode)
+    observation, _ = env.reset(seed=1)
+    state, goal = (observation[name].tolist() for name in ("observation", "desired_goal"))
+    expected: Any = f"{state} -> {goal}"
+    if mode == "rgb_array":
+        expected = np.full((2, 2, 3), state, np.uint8)
+    assert_equal_nested(env.render(), expected)
+    envs = GymGoalVectorEnv(2, goal_env=Drawn(), render_mode=mode)
+    observations, _ = envs.reset(seed=1)
+    renderer = getattr(Drawn(), f"render_{mode}")
+    expected_frames = tuple(map(renderer, observations["observation"], observations["desired_goal"]))
+    assert_equal_nested(envs.render(), expected_frames)
+
+
+def test_bits_are_drawn_for_an_environment_that_does_not_draw_itself() -> None:
+    env = GymGoalEnv(Lamps(), render_mode="ansi")
+    observation, _ = env.reset(seed=2)
+    state, goal = ("".join(map(str, observation[name])) for name in ("observation", "desired_goal"))
+    assert env.render() == f"state {state} goal {goal}"
+    images = GymGoalEnv(Lamps(), render_mode="rgb_array")
+    images.reset(seed=2)
+    expected = render_rgb_array(observation["observation"], observation["desired_goal"])
+    assert_equal_nested(images.render(), expected)
+
+
 def test_images_of_an_episode_can_be_collected() -> None:
     env = RenderCollection(gymnasium.make("herfast/BitFlip-v0", n_bits=40, render_mode="rgb_array"))
     observation, _ = env.reset(seed=1)
@@ -158,78 +270,3 @@ def test_images_of_an_episode_can_be_collected() -> None:
         [render_rgb_array(item["achieved_goal"], item["desired_goal"]) for item in observations],
     )
     assert {frame.shape for frame in frames} == {frames[0].shape}
-
-
-# --- compute_reward, compute_terminated and compute_truncated ---
-
-
-@pytest.fixture(scope="module")
-def batch() -> tuple[GymGoalEnv, np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    achieved = rng.integers(0, 2, (64, 3), dtype=np.int8)
-    desired = rng.integers(0, 2, (64, 3), dtype=np.int8)
-    return GymGoalEnv(BitFlip(3, 7)), achieved, desired, rng.integers(1, 9, 64)
-
-
-def test_goal_functions_return_the_same_for_a_batch_and_for_single_goals(batch: Any) -> None:
-    env, achieved, desired, elapsed = batch
-    dicts = [{"elapsed_steps": int(steps), "is_success": False} for steps in elapsed]
-    objects = np.array(dicts, dtype=object)
-    rewards = env.compute_reward(achieved, desired, objects)
-    terminated = env.compute_terminated(achieved, desired, objects)
-    assert (rewards.dtype, terminated.dtype) == (np.float64, np.bool_)
-    for infos in (dicts, tuple(dicts), objects, {"elapsed_steps": elapsed}):
-        truncated = env.compute_truncated(achieved, desired, infos)
-        assert truncated.dtype == np.bool_
-        for i, info in enumerate(dicts):
-            success = achieved[i].tolist() == desired[i].tolist()
-            single = (
-                env.compute_reward(achieved[i], desired[i], info),
-                env.compute_terminated(achieved[i], desired[i], info),
-                env.compute_truncated(achieved[i], desired[i], info),
-            )
-            assert single == (0.0 if success else -1.0, success, elapsed[i] >= 7 and not success)
-            assert [type(value) for value in single] == [float, bool, bool]
-            assert (rewards[i], terminated[i], truncated[i]) == single
-    assert terminated.any()
-    assert env.compute_truncated(achieved, desired, dicts).any()
-
-
-def test_goal_functions_agree_with_step() -> None:
-    env = gymnasium.make("herfast/BitFlip-v0", n_bits=3, max_steps=4)
-    env.action_space.seed(0)
-    for seed in range(50):
-        env.reset(seed=seed)
-        done = False
-        while not done:
-            observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
-            goals = observation["achieved_goal"], observation["desired_goal"]
-            assert env.unwrapped.compute_reward(*goals, info) == reward
-            assert env.unwrapped.compute_terminated(*goals, info) == terminated
-            assert env.unwrapped.compute_truncated(*goals, info) == truncated
-            done = terminated or truncated
-
-
-def test_compute_reward_accepts_any_info(batch: Any) -> None:
-    env, achieved, desired, _ = batch
-    for info in (None, {}, [{}] * 64):
-        assert env.compute_reward(achieved, desired, info).shape == (64,)
-
-
-@pytest.mark.parametrize(
-    ("shapes", "info", "message"),
-    [
-        (((64, 3), (3,)), {}, r"got \[64, 3\] for achieved_goal and \[3\] for desired_goal"),
-        (((4,), (4,)), {}, r"must have shape \[3\] or \[B, 3\]"),
-        (((2, 2, 3), (2, 2, 3)), {}, r"must have shape \[3\] or \[B, 3\]"),
-        (((3,), (3,)), {}, "needs elapsed_steps"),
-        (((2, 3), (2, 3)), [{"elapsed_steps": 1}, {}], "needs elapsed_steps"),
-        (((2, 3), (2, 3)), [{"elapsed_steps": 1}], r"batch's shape \[2\], got \[1\]"),
-        (((2, 3), (2, 3)), {"elapsed_steps": 1}, r"batch's shape \[2\], got \[\]"),
-        (((3,), (3,)), None, "info must be a dict"),
-    ],
-)
-def test_compute_truncated_rejects_wrong_shapes_and_infos(shapes: Any, info: Any, message: str) -> None:
-    achieved, desired = (np.zeros(shape, np.int8) for shape in shapes)
-    with pytest.raises((ValueError, TypeError), match=message):
-        GymGoalEnv(BitFlip(3)).compute_truncated(achieved, desired, info)

@@ -10,6 +10,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from support.gym_results import OBSERVATION_KEYS, assert_equal_nested
+from support.toy_env import Lamps
 
 from herfast import BitFlip
 from herfast.envs.gym.vector_env import GymGoalVectorEnv
@@ -27,11 +28,21 @@ def with_stream(envs: Any, seed: int) -> Any:
     return envs
 
 
-def make_pair(num_envs: int, mode: AutoresetMode, **kwargs: Any) -> tuple[GymGoalVectorEnv, SyncVectorEnv]:
+class LampsInTurn(Lamps):
+    """Lamps whose episodes are drawn one after the other, as in single environments."""
+
+    def reset(self, rng: Any, out_states: Any, out_goals: Any) -> None:
+        for row in range(len(out_states)):
+            super().reset(rng, out_states[row : row + 1], out_goals[row : row + 1])
+
+
+def make_pair(
+    num_envs: int, mode: AutoresetMode, id: str = "herfast/BitFlip-v0", **kwargs: Any
+) -> tuple[GymGoalVectorEnv, SyncVectorEnv]:
     """Return a vector environment of herfast and one of Gymnasium with equal streams."""
-    ours = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=num_envs, autoreset_mode=mode, **kwargs)
+    ours = gymnasium.make_vec(id, num_envs=num_envs, autoreset_mode=mode, **kwargs)
     theirs = gymnasium.make_vec(
-        "herfast/BitFlip-v0",
+        id,
         num_envs=num_envs,
         vectorization_mode="sync",
         vector_kwargs={"autoreset_mode": mode},
@@ -70,11 +81,54 @@ def test_results_equal_those_of_sync_vector_env(
         n_truncated += result[3].sum()
     assert n_truncated > 0
     assert n_terminated > 0 or n_bits == 65
-    mask = np.zeros(num_envs, np.bool_)
+    assert_partial_resets_are_equal(ours, theirs)
+
+
+def assert_partial_resets_are_equal(ours: Any, theirs: Any) -> None:
+    """Assert that a reset of every other environment gives equal results."""
+    mask = np.zeros(ours.num_envs, np.bool_)
     mask[::2] = True
     assert_equal_nested(ours.reset(options={"reset_mask": mask}), theirs.reset(options={"reset_mask": mask}))
     actions = theirs.action_space.sample()
     assert_equal_nested(ours.step(actions), theirs.step(actions))
+
+
+KINDS: list[dict[str, Any]] = [
+    {"n_bits": 3, "max_steps": 5, "discrete_obs_space": True},
+    {"n_bits": 3, "max_steps": 5, "image_obs_space": True},
+    {"n_bits": 2, "max_steps": 3, "continuous": True},
+    {"n_bits": 2, "max_steps": 3, "continuous": True, "discrete_obs_space": True},
+    {"n_bits": 2, "max_steps": 3, "continuous": True, "image_obs_space": True},
+    {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4)},
+    {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4), "max_episode_steps": 3},
+    {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4), "discrete_obs_space": True},
+    {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4), "image_obs_space": True},
+]
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_results_of_every_kind_equal_those_of_sync_vector_env(mode: Any, kind: dict[str, Any]) -> None:
+    ours, theirs = make_pair(7, mode, **kind)
+    assert type(ours) is GymGoalVectorEnv
+    for name in ("observation_space", "action_space", "single_observation_space", "single_action_space"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert_equal_nested(ours.reset(), theirs.reset())
+    theirs.action_space.seed(5)
+    ends = np.zeros(2, np.int64)
+    for _ in range(40):
+        actions = theirs.action_space.sample()
+        result = ours.step(actions)
+        assert_equal_nested(result, theirs.step(actions))
+        assert result[0] in ours.observation_space
+        ends += result[2].sum(), result[3].sum()
+        done = result[2] | result[3]
+        if mode is AutoresetMode.DISABLED and done.any():
+            assert_equal_nested(
+                ours.reset(options={"reset_mask": done}), theirs.reset(options={"reset_mask": done})
+            )
+    assert (ends > 0).all(), "some episodes must be terminated, and some truncated"
+    assert_partial_resets_are_equal(ours, theirs)
 
 
 def test_with_autoreset_disabled_the_caller_resets_finished_episodes() -> None:
@@ -117,6 +171,17 @@ def test_make_vec_accepts_the_autoreset_mode_as_a_string() -> None:
     )
     assert envs.unwrapped.autoreset_mode is AutoresetMode.SAME_STEP
     assert (envs.unwrapped.goal_env.n_bits, envs.unwrapped.goal_env.max_steps) == (5, 6)
+
+
+@pytest.mark.parametrize("mode", ["sync", "vector_entry_point"])
+def test_make_vec_accepts_any_goal_env(mode: str) -> None:
+    envs = gymnasium.make_vec(
+        "herfast/GoalEnv-v0", num_envs=2, vectorization_mode=mode, goal_env=Lamps(max_steps=3)
+    )
+    observations, _ = envs.reset(seed=0)
+    assert [observations[name].shape for name in OBSERVATION_KEYS] == [(2, 3), (2, 2), (2, 2)]
+    again = gymnasium.make_vec(envs.spec)
+    assert_equal_nested(again.reset(seed=0), (observations, envs.reset(seed=0)[1]))
 
 
 def test_a_time_limit_truncates_also_the_step_that_reaches_the_goal() -> None:
