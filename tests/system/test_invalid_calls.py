@@ -102,6 +102,7 @@ CHOICES = {
     "HindsightReplay strategy": (STRATEGIES, lambda api, v: HindsightReplay(60, N, strategy=v)),
     "Agent strategy": (STRATEGIES, agent_with("strategy")),
     "Agent init": (("dense", "sparse"), agent_with("init")),
+    "Agent encoding": (("signed", "binary"), agent_with("encoding")),
     "Agent epsilon": (("constant", "hyperbola", "linear"), agent_with("epsilon")),
     "Agent evaluate_with": (NETWORKS, agent_with("evaluate_with")),
     "Agent preset": (("fast", "paper", "notebook"), lambda api, v: Agent(ENV, v)),
