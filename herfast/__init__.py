@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from herfast.dqn.evaluation import Evaluation
     from herfast.envs.base import GoalEnv
     from herfast.envs.bit_flip import BitFlip
+    from herfast.envs.goal_task import GoalTask
     from herfast.envs.registry import make_env, register_env
     from herfast.experiments.sweep import sweep
     from herfast.networks.q_network import QNetwork
@@ -37,6 +38,7 @@ __all__ = [
     "Diagnosis",
     "Evaluation",
     "GoalEnv",
+    "GoalTask",
     "HindsightReplay",
     "JsonLines",
     "Minibatches",
@@ -59,6 +61,7 @@ _EXPORTS = {
     "Diagnosis": "dqn.diagnosis",
     "Evaluation": "dqn.evaluation",
     "GoalEnv": "envs.base",
+    "GoalTask": "envs.goal_task",
     "HindsightReplay": "replay.hindsight_replay",
     "JsonLines": "callbacks.text_logs",
     "Minibatches": "common.batches",

@@ -6,6 +6,7 @@ argument and states what is allowed.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
@@ -49,6 +50,14 @@ def one_line(text: str, max_length: int = 300) -> str:
     if len(text) > max_length:
         text = f"{text[: max_length - 3]}..."
     return text
+
+
+def is_json(value: object) -> bool:
+    """Return whether `value` is unchanged after conversion to JSON and back."""
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from herfast.common.validation import check_integer, short_repr
+from herfast.common.validation import check_integer, is_json, short_repr
 from herfast.envs.base import GoalEnv
+from herfast.envs.goal_task import GoalTask, PackedTask
 from herfast.envs.registry import make_env
+from herfast.envs.task_contract import check_contract
 
 # Members of GoalEnv.
 _MEMBERS = (
@@ -25,6 +26,8 @@ _MEMBERS = (
 def as_goal_env(env: object) -> GoalEnv:
     """Return the packed environment of `env`.
 
+    A GoalTask is packed, and a few episodes are played to check that it does what GoalTask promises.
+
     The wrappers that `gymnasium.make` adds are removed, and TimeLimit becomes a lower max_steps. Other
     wrappers are rejected, since they might change the task.
 
@@ -32,15 +35,18 @@ def as_goal_env(env: object) -> GoalEnv:
     defines other classes.
 
     Args:
-        env: An object with all members of GoalEnv, which is returned itself, or a Gymnasium environment with
-            such an object as `goal_env`, as those of herfast.
+        env: A GoalTask, or an object with all members of GoalEnv, which is returned itself. Also a Gymnasium
+            environment with such an object as `goal_env`, as those of herfast.
 
     Returns:
         The packed environment.
 
     Raises:
-        TypeError, ValueError: `env` is another object, or its max_steps or spec is not allowed.
+        TypeError, ValueError: `env` is another object, its max_steps or spec is not allowed, or a GoalTask
+            does something else than it promises.
     """
+    if isinstance(env, GoalTask):
+        env = PackedTask(env)
     missing = _missing_members(env)
     if len(missing) > len(_MEMBERS) // 2:
         return _unwrapped(env)
@@ -51,24 +57,18 @@ def as_goal_env(env: object) -> GoalEnv:
     goal_env: GoalEnv = env  # type: ignore[assignment]
     check_integer("max_steps", goal_env.max_steps, 1, 65_535)
     spec = goal_env.spec()
-    if not (isinstance(spec, dict) and isinstance(spec.get("id"), str) and _is_json(spec)):
+    if not (isinstance(spec, dict) and isinstance(spec.get("id"), str) and is_json(spec)):
         raise TypeError(
             f"env.spec() must be a dict that JSON can hold, with a str as its id, got {short_repr(spec)}"
         )
+    if isinstance(goal_env, PackedTask):
+        check_contract(goal_env)
     return goal_env
 
 
 def _missing_members(env: object) -> list[str]:
     """Return the members of GoalEnv that `env` does not have; a class has none."""
     return [name for name in _MEMBERS if isinstance(env, type) or not hasattr(env, name)]
-
-
-def _is_json(value: object) -> bool:
-    """Return whether `value` is unchanged after conversion to JSON and back."""
-    try:
-        return bool(json.loads(json.dumps(value)) == value)
-    except (TypeError, ValueError):
-        return False
 
 
 def _unwrapped(env: object) -> GoalEnv:

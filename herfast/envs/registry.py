@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
-from herfast.common.validation import short_repr
-from herfast.envs.base import GoalEnv
+from herfast.common.validation import is_json, one_line, short_repr
+from herfast.envs.base import GoalEnv, Spec
 from herfast.envs.bit_flip import BitFlip
+from herfast.envs.goal_task import GoalTask, PackedTask
 
-_REGISTRY: dict[str, Callable[..., GoalEnv]] = {"BitFlip": BitFlip}
+_SCRIPT = "__main__"  # the module of a script or notebook
+
+_REGISTRY: dict[str, Callable[..., GoalEnv | GoalTask]] = {"BitFlip": BitFlip}
 
 
-def register_env(id: str, cls: Callable[..., GoalEnv]) -> None:
+def register_env(id: str, cls: Callable[..., GoalEnv | GoalTask]) -> None:
     """Register an environment.
 
-    Files of agents and runs can then be loaded, and the environment can be used in sweeps.
+    Files of agents and runs can then be loaded, and the environment can be used in sweeps. A GoalTask of a
+    module that can be imported needs no registration.
 
     A class with the same module and name as the registered one replaces it, as when a module is imported
     again.
@@ -41,8 +46,14 @@ def register_env(id: str, cls: Callable[..., GoalEnv]) -> None:
     _REGISTRY[id] = cls
 
 
+class UnknownEnvError(ValueError):
+    """Error for a spec whose id names no environment that can be built."""
+
+
 def make_env(spec: Mapping[str, Any]) -> GoalEnv:
     """Build the environment of a spec.
+
+    The id is registered, or it is "module:Class" with a subclass of GoalTask, whose module is then imported.
 
     Args:
         spec: As returned by `GoalEnv.spec`.
@@ -51,17 +62,68 @@ def make_env(spec: Mapping[str, Any]) -> GoalEnv:
         A new environment.
 
     Raises:
-        TypeError, ValueError: `spec` is not a spec, its id is not registered, or the environment rejects its
-            values.
+        TypeError, ValueError: `spec` is not a spec, its id is not registered and names no GoalTask that can
+            be imported, or the environment rejects its values.
     """
     if not (isinstance(spec, Mapping) and isinstance(spec.get("id"), str)):
         raise TypeError(f"spec must be a dict with the id of an environment, got {short_repr(spec)}")
-    if spec["id"] not in _REGISTRY:
+    id = spec["id"]
+    values = {name: value for name, value in spec.items() if name != "id"}
+    if id in _REGISTRY:
+        env = _REGISTRY[id](**values)
+    else:
+        if not is_json(values):
+            raise TypeError(f"spec must hold JSON values, got {short_repr(dict(spec))}")
+        env = _task_class(id)(**values)
+    if isinstance(env, GoalTask):
+        return PackedTask(env)
+    return env
+
+
+def _task_class(id: str) -> type[GoalTask]:
+    """Return the class that an id of the form "module:Class" names.
+
+    Raises:
+        UnknownEnvError: The id has another form, cannot be imported, or names something else.
+    """
+    module, colon, name = id.partition(":")
+    if not colon:
         known = ", ".join(map(repr, sorted(_REGISTRY)))
-        raise ValueError(
-            f"the environment {spec['id']!r} is not registered, only {known}: see herfast.register_env"
+        raise UnknownEnvError(
+            f"the environment {id!r} is not registered, only {known}: see herfast.register_env"
         )
-    return _REGISTRY[spec["id"]](**{name: value for name, value in spec.items() if name != "id"})
+    if module == _SCRIPT or "<locals>" in name:
+        raise UnknownEnvError(
+            f"the environment {id!r} cannot be imported, since its class is defined in a script, a notebook "
+            "or a function: put the class into a module"
+        )
+    try:
+        found = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # whatever the module raises
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise UnknownEnvError(f"the environment {id!r} cannot be imported: {reason}") from error
+    if not (isinstance(found, type) and issubclass(found, GoalTask)):
+        raise UnknownEnvError(f"{id!r} must name a subclass of herfast.GoalTask, got {short_repr(found)}")
+    return found
+
+
+def is_same_env(saved: object, own: Spec) -> bool:
+    """Return whether a saved spec is that of an environment.
+
+    The module of a script equals every other, since a script has its own name when it is imported.
+    """
+    if not (isinstance(saved, dict) and isinstance(saved.get("id"), str)):
+        return False
+    if _SCRIPT in (saved["id"].partition(":")[0], own["id"].partition(":")[0]):
+        return _without_module(saved) == _without_module(own)
+    return saved == own
+
+
+def _without_module(spec: Spec) -> Spec:
+    """Return a spec whose id has no module before its colon."""
+    return {**spec, "id": spec["id"].partition(":")[2]}
 
 
 def env_label(env: GoalEnv) -> str:
@@ -72,6 +134,6 @@ def env_label(env: GoalEnv) -> str:
     return "".join(char if char.isalnum() or char in "-_." else "-" for char in label)
 
 
-def _full_name(cls: Callable[..., GoalEnv]) -> str:
+def _full_name(cls: Callable[..., GoalEnv | GoalTask]) -> str:
     """Return the dotted name of a class."""
     return f"{cls.__module__}.{cls.__qualname__}"

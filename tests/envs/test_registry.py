@@ -2,7 +2,9 @@
 
 import functools
 
+import numpy as np
 import pytest
+from support.toy_tasks import Coins, LampTask
 
 from herfast import BitFlip, make_env, register_env
 from herfast.envs import registry
@@ -36,3 +38,107 @@ def test_two_functions_without_a_name_are_different():
 def test_an_object_without_a_name_is_rejected():
     with pytest.raises(TypeError, match=r"^cls must be a class or function, got functools\.partial"):
         register_env("Pair", functools.partial(BitFlip, 2))
+
+
+def test_the_task_of_a_module_is_imported():
+    env = make_env({"id": "support.toy_tasks:LampTask", "max_steps": 9})
+    assert env.task == LampTask(9)
+    assert make_env(env.spec()).spec() == env.spec()
+    assert make_env({"id": "support.toy_tasks:Coins"}).spec() == {"id": "support.toy_tasks:Coins"}
+
+
+class Outer:
+    class Inner(Coins):
+        """A class with a qualified name."""
+
+
+def test_a_class_within_a_class_is_imported():
+    spec = Outer.Inner().spec()
+    assert spec["id"].endswith(":Outer.Inner")
+    assert type(make_env(spec).task) is Outer.Inner
+
+
+def test_a_registered_id_may_have_a_colon():
+    register_env("support.toy_tasks:Coins", make_pair)
+    assert make_env({"id": "support.toy_tasks:Coins"}) == BitFlip(2)
+
+
+def test_a_registered_task_is_packed():
+    register_env("Lamps", LampTask)
+    assert make_env({"id": "Lamps", "max_steps": 9}).task == LampTask(9)
+
+
+UNKNOWN = {
+    "not registered": (
+        "Maze",
+        "^the environment 'Maze' is not registered, only 'BitFlip': see herfast.register_env$",
+    ),
+    "script": (
+        "__main__:Maze",
+        "^the environment '__main__:Maze' cannot be imported, since its class is defined in a script, a "
+        "notebook or a function: put the class into a module$",
+    ),
+    "function": (
+        "tasks:make.<locals>.Maze",
+        "cannot be imported, since its class is defined in a script, a n",
+    ),
+    "no module": ("no_mazes:Maze", "cannot be imported: ModuleNotFoundError: No module named 'no_mazes'$"),
+    "relative": (".mazes:Maze", "cannot be imported: TypeError: .*relative import"),
+    "empty": (":Maze", "cannot be imported: ValueError: Empty module name$"),
+    "no class": (
+        "support.toy_tasks:Maze",
+        "cannot be imported: AttributeError: module .* no attribute 'Maze'$",
+    ),
+    "not a task": (
+        "herfast:BitFlip",
+        "^'herfast:BitFlip' must name a subclass of herfast.GoalTask, got <class ",
+    ),
+    "a function": (
+        "support.toy_tasks:bits_of",
+        "must name a subclass of herfast.GoalTask, got <function bits_of",
+    ),
+    "built-in": ("os:system", "must name a subclass of herfast.GoalTask, got <built-in function system>$"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_ids_that_name_no_task_are_rejected(name):
+    id, message = UNKNOWN[name]
+    with pytest.raises(registry.UnknownEnvError, match=message) as caught:
+        make_env({"id": id})
+    assert "\n" not in str(caught.value)
+
+
+def test_any_error_of_a_module_is_reported(tmp_path, monkeypatch):
+    (tmp_path / "broken_mazes.py").write_text("raise RuntimeError('two\\nlines')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(registry.UnknownEnvError, match=r"cannot be imported: RuntimeError: two lines$"):
+        make_env({"id": "broken_mazes:Maze"})
+
+
+def test_tasks_get_json_values_only():
+    with pytest.raises(
+        TypeError, match=r"^spec must hold JSON values, got {'id': .*, 'max_steps': np.int64\(9\)}$"
+    ):
+        make_env({"id": "support.toy_tasks:LampTask", "max_steps": np.int64(9)})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+        make_env({"id": "support.toy_tasks:LampTask", "size": 9})
+
+
+SAME = [
+    ({"id": "BitFlip", "n_bits": 3}, {"id": "BitFlip", "n_bits": 3}, True),
+    ({"id": "BitFlip", "n_bits": 3}, {"id": "BitFlip", "n_bits": 4}, False),
+    ({"id": "a:Maze"}, {"id": "b:Maze"}, False),
+    ({"id": "__main__:Maze", "size": 3}, {"id": "b:Maze", "size": 3}, True),
+    ({"id": "a:Maze", "size": 3}, {"id": "__main__:Maze", "size": 3}, True),
+    ({"id": "__main__:Maze", "size": 3}, {"id": "b:Maze", "size": 4}, False),
+    ({"id": "__main__:Maze"}, {"id": "b:Grid"}, False),
+    ({"id": "BitFlip"}, {"id": "__main__:BitFlip"}, False),
+    ({"id": 7}, {"id": "BitFlip"}, False),
+    (None, {"id": "BitFlip"}, False),
+]
+
+
+@pytest.mark.parametrize(("saved", "own", "expected"), SAME)
+def test_specs_are_compared_with_their_module_unless_it_is_a_script(saved, own, expected):
+    assert registry.is_same_env(saved, own) is expected

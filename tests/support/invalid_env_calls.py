@@ -164,9 +164,31 @@ ENV_CASES = {
             "^spec must be a dict with the id of an environment, got {'n_bits': 9}$",
             {"n_bits": 9},
         ),
+        (
+            "tuple",
+            TypeError,
+            r"^spec must hold JSON values, got {'id': 'a:Maze', 'size': \(3, 4\)}$",
+            {"id": "a:Maze", "size": (3, 4)},
+        ),
+        (
+            "script",
+            ValueError,
+            "^the environment '__main__:Maze' cannot be imported, since",
+            {"id": "__main__:Maze"},
+        ),
+        (
+            "no task",
+            ValueError,
+            "^'os:system' must name a subclass of herfast.GoalTask, got",
+            {"id": "os:system"},
+        ),
         ("unknown", ValueError, "^the environment 'Maze' is not registered, only 'BitFlip'", {"id": "Maze"}),
         ("size", ValueError, "^n_bits must be from 1 to 65,535, got 0$", {"id": "BitFlip", "n_bits": 0}),
         ("more", TypeError, "unexpected keyword argument 'size'", {"id": "BitFlip", "n_bits": 3, "size": 4}),
+    ),
+    "GoalTask": (
+        lambda api, v: herfast.GoalTask(),
+        ("made", TypeError, "^Can't instantiate abstract class GoalTask with", None),
     ),
     "gymnasium.make": (
         lambda api, v: gymnasium.make("herfast/BitFlip-v0", **v),
