@@ -37,7 +37,7 @@ class Agent(FixedAttributes):
     a second one gets a RuntimeError. So does a process that was forked while another thread used the agent.
 
     Args:
-        env: a BitFlip or another GoalEnv, or a Gymnasium environment of herfast, which is unwrapped.
+        env: a BitFlip, GoalTask or GoalEnv, or a Gymnasium environment of herfast, which is unwrapped.
         preset: "fast", "paper" or "notebook", as in Config.preset.
         seed: seed of all random streams. With None a seed is drawn and stored in `agent.seed`.
         threads: threads of a call, as in `QNetwork`. It may be set later, and is not saved.
@@ -265,6 +265,7 @@ class Agent(FixedAttributes):
     def load(
         cls,
         path: str | os.PathLike[str],
+        env: object = None,
         *,
         replay: bool = True,
         threads: int | None = None,
@@ -274,6 +275,7 @@ class Agent(FixedAttributes):
 
         Args:
             path: the file. If it was saved with `replay=False`, replay buffer and history are empty.
+            env: the environment of the file. None: `make_env` builds it, and imports the module of a task.
             replay: with False, only networks and settings are loaded, which is enough to play and evaluate.
                 No memory is then used for a replay buffer.
             threads: as in the constructor.
@@ -281,16 +283,17 @@ class Agent(FixedAttributes):
                 learning rate and epsilon.
 
         Raises:
-            OSError, ValueError, TypeError: the file cannot be read, holds no agent, or a field cannot change.
+            OSError, ValueError, TypeError: the file cannot be read, holds no agent or that of another
+                environment, or a field cannot change.
             MemoryError: the agent needs more memory than is available.
         """
         check_path("path", path)
         check_bool("replay", replay)
         with open_tensors(path) as file:
-            env, preset, seed, fields = checkpoint.arguments(file, path, config_fields)
+            goal_env, preset, seed, fields = checkpoint.arguments(file, path, env, config_fields)
             with_replay = replay and checkpoint.has_training_state(file)
             with checkpoint.load_errors(path):
-                agent = cls(env, preset, seed, threads=threads, _with_replay=with_replay, **fields)
+                agent = cls(goal_env, preset, seed, threads=threads, _with_replay=with_replay, **fields)
                 agent.solved = checkpoint.load_state_dict(agent._parts(), agent._replay, file)
         return agent
 

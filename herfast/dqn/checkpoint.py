@@ -16,10 +16,18 @@ import numpy as np
 from herfast.common.history import History
 from herfast.common.seeding import MAX_SEED, Streams
 from herfast.common.tensor_file import TensorFile, TensorFileError, Tensors
-from herfast.common.validation import check_bool, check_integer, check_matches, check_names, one_line
+from herfast.common.validation import (
+    check_bool,
+    check_integer,
+    check_matches,
+    check_names,
+    one_line,
+    short_repr,
+)
 from herfast.config import Config, config_fields, saved_fields
+from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
-from herfast.envs.registry import make_env
+from herfast.envs.registry import UnknownEnvError, is_same_env, make_env
 from herfast.networks.inputs import changed_config
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
@@ -70,34 +78,49 @@ def state_dict(parts: AgentParts, replay: HindsightReplay | None) -> tuple[Tenso
     return tensors, metadata
 
 
-def settings(metadata: dict[str, Any]) -> tuple[GoalEnv, Preset, int, Config]:
-    """Return environment, preset, seed and Config from a file's metadata."""
+def settings(metadata: dict[str, Any], env: GoalEnv | None = None) -> tuple[GoalEnv, Preset, int, Config]:
+    """Return environment, preset, seed and Config from a file's metadata.
+
+    Without `env` the environment is built from its spec in the file.
+    """
     fields = saved_fields(metadata["config"])  # unknown fields remain, so that Config rejects them
     missing = [name for name in config_fields() if name not in fields]
     if missing:
         raise KeyError(missing[0])
     seed = check_integer("seed", metadata["seed"], 0, MAX_SEED)
-    env = make_env(metadata["environment"])
+    if env is None:
+        env = make_env(metadata["environment"])
     return env, metadata["preset"], seed, Config.preset(metadata["preset"], env, **fields)
 
 
 def arguments(
-    file: TensorFile, path: str | os.PathLike[str], changes: dict[str, Any]
+    file: TensorFile, path: str | os.PathLike[str], env: object, changes: dict[str, Any]
 ) -> tuple[GoalEnv, Preset, int, dict[str, Any]]:
     """Return environment, preset, seed and fields of Config of an agent's file.
 
     Args:
         file: the open file.
         path: its path, for error messages.
+        env: the environment, as an agent takes it, or None to build it from its spec in the file.
         changes: fields of Config to change.
 
     Raises:
-        ValueError, TypeError: the file holds no agent, or a field cannot change.
+        ValueError, TypeError: the file holds no agent or that of another environment, or a field cannot
+            change.
     """
+    given = None
+    if env is not None:
+        given = as_goal_env(env)
+        with load_errors(path):
+            trained_on = file.metadata["environment"]
+        if not is_same_env(trained_on, given.spec()):
+            raise ValueError(
+                f"{path} was trained on {short_repr(trained_on)}, got {short_repr(given.spec())}"
+            )
     with load_errors(path):
-        env, preset, seed, saved = settings(file.metadata)
-    config = Config.preset(preset, env, **{**dataclasses.asdict(saved), **changes})
-    return env, preset, seed, dataclasses.asdict(changed_config(saved, config))
+        goal_env, preset, seed, saved = settings(file.metadata, given)
+    config = Config.preset(preset, goal_env, **{**dataclasses.asdict(saved), **changes})
+    return goal_env, preset, seed, dataclasses.asdict(changed_config(saved, config))
 
 
 def has_training_state(file: TensorFile) -> bool:
@@ -141,6 +164,10 @@ def load_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise MemoryError(f"{path} cannot be loaded: {error}") from error
+    except UnknownEnvError as error:
+        raise ValueError(
+            f"{path} cannot be loaded without env, as in Agent.load(path, env=...): {error}"
+        ) from error
     except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         reason = str(error)
         if isinstance(error, KeyError):

@@ -67,7 +67,8 @@ def sweep(
 
     Args:
         n_bits: shorthand for env=BitFlip(n_bits, max_steps).
-        env: an environment, a spec of one, or several. Its id must be registered: see `register_env`.
+        env: an environment, a spec of one, or several. Its id must be registered, see `register_env`, or it
+            is a GoalTask of a module.
         out: the folder of the sweep.
         preset: the preset or presets that supply the defaults of Config's fields.
         seeds: the number of seeds: 0, 1, ...

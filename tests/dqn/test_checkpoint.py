@@ -251,10 +251,6 @@ WRONG = {
     "history's steps": (edit_tensor("history.env_steps", with_last(2**63 - 1)), "env_steps must be from 0"),
     "more tensors": (lambda tensors, metadata: tensors.update(x=np.zeros(3)), "'x' is unknown"),
     "more metadata": (edit(None, x=1), "'x' is unknown"),
-    "another environment": (
-        edit("environment", id="Maze"),
-        "the environment 'Maze' is not registered, only 'BitFlip'",
-    ),
     "another size": (edit("environment", n_bits=8), "online.hidden1.weight should be"),
     "no size": (edit("environment", n_bits=0), "n_bits must be from 1 to 65,535, got 0"),
     "no integer": (edit("environment", n_bits="9"), "n_bits must be an integer"),

@@ -52,8 +52,12 @@ def test_loaded_agents_continue_equally(trained, tmp_path):
 def test_a_file_of_an_unregistered_environment_is_rejected(trained, tmp_path, monkeypatch):
     trained.save(tmp_path / "agent")
     monkeypatch.setattr(registry, "_REGISTRY", {"BitFlip": BitFlip})
-    with pytest.raises(ValueError, match="the environment 'Lamps' is not registered, only 'BitFlip': see"):
+    start = (
+        r"cannot be loaded without env, as in Agent.load\(path, env=...\): the environment 'Lamps' is not "
+    )
+    with pytest.raises(ValueError, match=f"{start}registered, only 'BitFlip': see herfast.register_env$"):
         Agent.load(tmp_path / "agent")
+    assert Agent.load(tmp_path / "agent", Lamps()).env == Lamps()
 
 
 def test_sweep_and_commands(tmp_path, capsys):
