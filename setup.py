@@ -1,11 +1,11 @@
-"""Build script of the extension `herfast._core`.
+"""Build script of the extensions `herfast._core` and `herfast._core_envs`.
 
-It compiles herfast/_core.pyx, _core.pxd and the headers in csrc/. All other settings are in pyproject.toml.
+It compiles herfast/_core*.pyx, _core*.pxd and the headers in csrc/. All other settings are in pyproject.toml.
 
-The extension is also copied beside its source, so that Python started in the root of a clone finds it.
+The extensions are also copied beside their source, so that Python started in the root of a clone finds them.
 
-With HERFAST_DEBUG=1 it is built with assertions, bounds checks and no optimisation, and it is not copied. Use
-a copy of the source tree for such a build.
+With HERFAST_DEBUG=1 they are built with assertions, bounds checks and no optimisation, and are not copied.
+Use a copy of the source tree for such a build.
 """
 
 import os
@@ -23,29 +23,32 @@ debug = os.environ.get("HERFAST_DEBUG") == "1"
 RELEASE_FLAGS = ["-O3", "-g0", "-DNDEBUG", "-falign-functions=32", "-falign-loops=32"]
 DEBUG_FLAGS = ["-O0", "-g", "-UNDEBUG"]
 
-core = Extension(
-    "herfast._core",
-    sources=["herfast/_core.pyx"],
-    include_dirs=["csrc", numpy.get_include()],
-    depends=sorted(glob("csrc/*.h")),
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-    extra_compile_args=["-std=c11", *(DEBUG_FLAGS if debug else RELEASE_FLAGS)],
-)
+extensions = [
+    Extension(
+        f"herfast.{name}",
+        sources=[f"herfast/{name}.pyx"],
+        include_dirs=["csrc", numpy.get_include()],
+        depends=sorted([*glob("csrc/*.h"), "herfast/_core_checks.pxd"]),
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        extra_compile_args=["-std=c11", *(DEBUG_FLAGS if debug else RELEASE_FLAGS)],
+    )
+    for name in ("_core", "_core_envs")
+]
 
 
 class BuildExt(build_ext):
-    """Build the extension and, unless it is a debug build, copy it beside its source."""
+    """Build the extensions and, unless it is a debug build, copy them beside their source."""
 
     def run(self):
         super().run()
-        if not (self.inplace or debug):  # an in-place build has already put it there
+        if not (self.inplace or debug):  # an in-place build has already put them there
             self.copy_extensions_to_source()
 
 
 setup(
     cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
-        [core],
+        extensions,
         compiler_directives={
             "language_level": 3,
             "boundscheck": debug,

@@ -4,7 +4,8 @@
  *
  * The order of draws is a contract. Reset draws episode after episode: first the words of the start state
  * from word 0, then the words of the goal. While the goal equals the start state, it draws the words of
- * another goal. Steps draw nothing.
+ * another goal. With a fixed goal, it draws the words of the start state, and again while the start state
+ * equals the goal. Steps draw nothing.
  */
 #ifndef HF_BITFLIP_H
 #define HF_BITFLIP_H
@@ -23,6 +24,21 @@ static inline void hf_bitflip_reset(bitgen_t *rng, size_t n_games, size_t n_bits
         do {
             hf_draw_words(rng, goal, n_words, mask);
         } while (hf_equal(state, goal, n_words));
+    }
+}
+
+/* Start n_games episodes of n_bits >= 1 bits with the same goal.
+ * IN: goal [W], apart from the outputs. OUT: states, goals [n_games, W]. */
+static inline void hf_bitflip_reset_to(bitgen_t *rng, size_t n_games, size_t n_bits, const uint64_t *goal,
+                                       uint64_t *out_states, uint64_t *out_goals) {
+    const size_t n_words = hf_words(n_bits);
+    const uint64_t mask = hf_tail_mask(n_bits);
+    for (size_t game = 0; game < n_games; game++) {
+        uint64_t *state = out_states + game * n_words;
+        do {
+            hf_draw_words(rng, state, n_words, mask);
+        } while (hf_equal(state, goal, n_words));
+        hf_copy(out_goals + game * n_words, goal, n_words);
     }
 }
 

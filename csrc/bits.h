@@ -27,6 +27,17 @@ static inline bool hf_get(const uint64_t *words, size_t i) { return (words[i / 6
 
 static inline void hf_flip(uint64_t *words, size_t i) { words[i / 64] ^= UINT64_C(1) << (i % 64); }
 
+/* Return the index of the 1 in a string of n >= 1 bits with a single 1, and n for every other string. */
+static inline size_t hf_only_one(const uint64_t *words, size_t n) {
+    size_t found = SIZE_MAX;
+    for (size_t w = 0; w < hf_words(n); w++) {
+        if (words[w] == 0) continue;
+        if (found != SIZE_MAX || (words[w] & (words[w] - 1)) != 0) return n;
+        found = 64 * w + (size_t)__builtin_ctzll(words[w]);
+    }
+    return found < n ? found : n;
+}
+
 /* Copy n_words words. `out` and `in` may be the same array. */
 static inline void hf_copy(uint64_t *out, const uint64_t *in, size_t n_words) {
     for (size_t w = 0; w < n_words; w++) out[w] = in[w];

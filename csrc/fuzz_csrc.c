@@ -25,7 +25,7 @@ static const struct {
     [UNCLEAN] = {20, "unclean episodes found"},
     [STEP] = {250, "steps of games"},
     [RESET] = {30, "games reset"},
-    [BAD] = {30, "bad indices and actions found"},
+    [BAD] = {30, "bad indices, actions and bits found"},
     [PACK] = {25, "strings packed and unpacked"},
     [PREFIX] = {25, "prefixes copied and compared"},
     [DRAW] = {15, "numbers drawn"},

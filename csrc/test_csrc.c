@@ -3,12 +3,31 @@
  * The tests in tests/ compare the outputs of the headers with references in Python. These tests check that no
  * size causes an invalid read or write, and that no assertion fails.
  */
-#include "test_support.h"
+#include "test_envs.h"
 
 static const size_t SIZES[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 1000};
 enum { N_SIZES = sizeof SIZES / sizeof *SIZES };
 
 static uint64_t scripted(void *state) { return *(*(const uint64_t **)state)++; }
+
+/* `words` are all 0, before and after. */
+static void test_only_one(size_t n, uint64_t *words) {
+    assert(hf_only_one(words, n) == n);
+    for (size_t i = 0; i < n; i++) {
+        hf_flip(words, i);
+        assert(hf_only_one(words, n) == i);
+        for (size_t j = 0; j < 64 * hf_words(n); j += n > 200 ? 61 : 1) { /* also past the end */
+            if (j == i) continue;
+            hf_flip(words, j);
+            assert(hf_only_one(words, n) == n);
+            hf_flip(words, j);
+        }
+        hf_flip(words, i);
+    }
+    if (n % 64) hf_flip(words, n);
+    assert(hf_only_one(words, n) == n);
+    if (n % 64) hf_flip(words, n);
+}
 
 static void test_bits(bitgen_t *rng, size_t n) {
     const size_t n_words = hf_words(n);
@@ -18,6 +37,7 @@ static void test_bits(bitgen_t *rng, size_t n) {
     for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)hf_draw_below(rng, 2);
     assert(hf_pack(words, bytes, n) <= 1 && hf_is_clean(words, n));
     for (size_t i = 0; i < n; i++) assert(hf_get(words, i) == bytes[i]);
+    test_only_one(n, other);
     hf_unpack(back, words, n);
     assert(memcmp(bytes, back, n) == 0);
     hf_copy(other, words, n_words);
@@ -53,43 +73,6 @@ static void test_draws(bitgen_t *rng) {
         assert(hf_draw_below(&script, n) == (uint64_t)(((hf_uint128)outputs[1] * n) >> 64));
         assert(next == outputs + 2);
     }
-}
-
-static void test_bitflip(bitgen_t *rng, size_t n) {
-    enum { GAMES = 37 };
-    const size_t n_words = hf_words(n);
-    uint64_t *states = allocate(GAMES * n_words, 8), *goals = allocate(GAMES * n_words, 8);
-    uint64_t *before = allocate(GAMES * n_words, 8);
-    uint16_t actions[GAMES];
-    int64_t active[GAMES];
-    bool terminated[GAMES] = {false};
-    size_t n_active = 0;
-    hf_bitflip_reset(rng, GAMES, n, states, goals);
-    for (size_t game = 0; game < GAMES; game++) {
-        assert(hf_is_clean(states + game * n_words, n) && hf_is_clean(goals + game * n_words, n));
-        assert(!hf_equal(states + game * n_words, goals + game * n_words, n_words));
-        actions[game] = (uint16_t)hf_draw_below(rng, n);
-        if (game % 3) active[n_active++] = (int64_t)game;
-    }
-    hf_copy(goals + n_words, states + n_words, n_words);
-    hf_flip(goals + n_words, actions[1]); /* the next step of episode 1 reaches its goal */
-    hf_copy(before, states, GAMES * n_words);
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == n_active);
-    hf_bitflip_step(n_active, active, n_words, states, goals, actions, states, terminated);
-    for (size_t game = 0; game < GAMES; game++) {
-        if (game % 3) hf_flip(before + game * n_words, actions[game]);
-        assert(terminated[game] == (game % 3 && hf_equal(before + game * n_words, goals + game * n_words, n_words)));
-    }
-    assert(terminated[1] && hf_equal(before, states, GAMES * n_words));
-    if (n % 64) hf_flip(goals + (size_t)active[6] * n_words, n);
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == (n % 64 ? 6 : n_active));
-    actions[active[5]] = (uint16_t)n;
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == 5);
-    if (n % 64) hf_flip(states + (size_t)active[4] * n_words, n);
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == (n % 64 ? 4 : 5));
-    active[3] = -1;
-    assert(hf_bitflip_first_bad(n_active, active, GAMES, n, states, goals, actions) == 3);
-    free(states), free(goals), free(before);
 }
 
 static void test_exploration(bitgen_t *rng, size_t n) {
@@ -165,6 +148,10 @@ int main(void) {
         const size_t n = SIZES[s];
         test_bits(&rng, n);
         test_bitflip(&rng, n);
+        test_fixed_goal(&rng, n);
+        test_grid_world(&rng, n + (n == 1));
+        test_lights_out(&rng, n, 1);
+        test_lights_out(&rng, 1 + n / 7, 7);
         test_exploration(&rng, n);
         test_ring(&rng, n, n, 7);
         test_ring(&rng, n, n / 2 + 1, 23);

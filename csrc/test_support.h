@@ -13,7 +13,9 @@
 #include "bits.h"
 #include "draw.h"
 #include "exploration.h"
+#include "grid_world.h"
 #include "hindsight.h"
+#include "lights_out.h"
 #include "replay.h"
 
 static inline uint64_t splitmix64(void *state) { /* Steele, Lea, Flood 2014 */

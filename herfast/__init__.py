@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from herfast.envs.base import GoalEnv
     from herfast.envs.bit_flip import BitFlip
     from herfast.envs.goal_task import GoalTask
+    from herfast.envs.grid_world import GridWorld
+    from herfast.envs.lights_out import LightsOut
     from herfast.envs.registry import make_env, register_env
     from herfast.experiments.sweep import sweep
     from herfast.networks.q_network import QNetwork
@@ -39,8 +41,10 @@ __all__ = [
     "Evaluation",
     "GoalEnv",
     "GoalTask",
+    "GridWorld",
     "HindsightReplay",
     "JsonLines",
+    "LightsOut",
     "Minibatches",
     "QNetwork",
     "TensorBoard",
@@ -62,8 +66,10 @@ _EXPORTS = {
     "Evaluation": "dqn.evaluation",
     "GoalEnv": "envs.base",
     "GoalTask": "envs.goal_task",
+    "GridWorld": "envs.grid_world",
     "HindsightReplay": "replay.hindsight_replay",
     "JsonLines": "callbacks.text_logs",
+    "LightsOut": "envs.lights_out",
     "Minibatches": "common.batches",
     "QNetwork": "networks.q_network",
     "TensorBoard": "callbacks.tensorboard",

@@ -2,31 +2,11 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from herfast._core_checks cimport (
+    bitgen, bitgen_t, c_bool, check_n_bits, check_shape, hf_is_clean, hf_pack, hf_unpack, hf_words)
+
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept  # leaves the exception of a signal handler set
-
-cdef extern from "<stdbool.h>":
-    ctypedef unsigned char c_bool "bool"
-
-cdef extern from "numpy/random/bitgen.h":
-    ctypedef struct bitgen_t:
-        pass
-
-cdef extern from "bits.h" nogil:
-    size_t hf_words(size_t n) noexcept
-    bint hf_is_clean(const uint64_t *words, size_t n) noexcept
-    uint8_t hf_pack(uint64_t *out_words, const uint8_t *bytes, size_t n) noexcept
-    void hf_unpack(uint8_t *out_bytes, const uint64_t *words, size_t n) noexcept
-
-cdef extern from "bitflip.h" nogil:
-    void hf_bitflip_reset(bitgen_t *rng, size_t n_episodes, size_t n_bits, uint64_t *out_states,
-                          uint64_t *out_goals) noexcept
-    size_t hf_bitflip_first_bad(size_t n_active, const int64_t *active, size_t n_episodes, size_t n_bits,
-                                const uint64_t *states, const uint64_t *goals,
-                                const uint16_t *actions) noexcept
-    void hf_bitflip_step(size_t n_active, const int64_t *active, size_t n_words, const uint64_t *states,
-                         const uint64_t *goals, const uint16_t *actions, uint64_t *out_states,
-                         c_bool *out_terminated) noexcept
 
 cdef extern from "exploration.h" nogil:
     void hf_explore(bitgen_t *rng, double epsilon, uint32_t n_actions, size_t n_active, const int64_t *active,

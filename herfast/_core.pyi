@@ -11,18 +11,6 @@ _Cursor = NDArray[np.int64]
 
 def pack_bits(bits: _Bytes, out_words: Words) -> int: ...
 def unpack_bits(words: Words, out_bits: _Bytes) -> None: ...
-def bitflip_reset(
-    bit_generator: np.random.BitGenerator, n_bits: int, out_states: Words, out_goals: Words
-) -> None: ...
-def bitflip_step(
-    n_bits: int,
-    states: Words,
-    goals: Words,
-    actions: NDArray[np.uint16],
-    active: NDArray[np.int64],
-    out_states: Words,
-    out_terminated: _Bools,
-) -> None: ...
 def explore(
     bit_generator: np.random.BitGenerator,
     epsilon: float,

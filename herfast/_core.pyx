@@ -1,4 +1,4 @@
-"""Cython bindings to csrc/.
+"""Cython bindings to csrc/: bits, exploration, the replay buffer.
 
 Shapes and ranges are validated here, once per call. The C functions assume valid input. Long ones handle
 signals and end early if a handler raises an exception, which is then propagated.
@@ -10,12 +10,6 @@ may therefore share a bit generator, but not a ring.
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.exc cimport PyErr_Occurred
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
-
-# Steps of fewer words take less than about 4 us and keep the GIL. Releasing it would cost more: two agents in
-# two threads were then 1.86 times as fast as one, instead of 1.91 times.
-cdef enum:
-    FEW_WORDS = 1024
 
 cdef dict STRATEGIES = {"future": HF_FUTURE, "final": HF_FINAL, "episode": HF_EPISODE, "random": HF_RANDOM}
 
@@ -31,37 +25,6 @@ cdef c_bool is_interrupted() noexcept nogil:
 
 cdef int raise_pending() except -1:
     return -1
-
-
-cdef bitgen_t *bitgen(object generator) except NULL:
-    """Return the C interface of a NumPy bit generator."""
-    capsule = getattr(generator, "capsule", None)
-    if not PyCapsule_IsValid(capsule, "BitGenerator"):
-        raise TypeError(f"bit_generator must be a numpy.random.BitGenerator, got {type(generator).__name__}")
-    return <bitgen_t *>PyCapsule_GetPointer(capsule, "BitGenerator")
-
-
-cdef int check_shape(str name, const Py_ssize_t *shape, tuple expected) except -1:
-    cdef Py_ssize_t axis
-    for axis in range(len(expected)):
-        if shape[axis] != <Py_ssize_t>expected[axis]:
-            found = tuple([shape[i] for i in range(len(expected))])
-            raise ValueError(f"{name} must have shape {expected}, got {found}")
-    return 0
-
-
-cdef int check_no_overlap(str name, const uint64_t[:, ::1] a, str other, const uint64_t[:, ::1] b) except -1:
-    """Raise ValueError if two arrays [E, W] of one shape, E > 0, share memory."""
-    cdef Py_ssize_t size = a.shape[0] * a.shape[1]
-    if -size < &a[0, 0] - &b[0, 0] < size:
-        raise ValueError(f"{name} and {other} must not share memory")
-    return 0
-
-
-cdef int check_n_bits(str name, Py_ssize_t n_bits) except -1:
-    if not 1 <= n_bits <= 65_535:
-        raise ValueError(f"{name} must be from 1 to 65,535, got {n_bits:,}")
-    return 0
 
 
 def pack_bits(const uint8_t[:, ::1] bits not None, uint64_t[:, ::1] out_words not None):
@@ -90,69 +53,6 @@ def unpack_bits(const uint64_t[:, ::1] words not None, uint8_t[:, ::1] out_bits 
                 hf_unpack(&out_bits[row, 0], &words[row, 0], n_bits)
     if not clean:
         raise ValueError(f"words[{row}] has a 1 at or past bit {n_bits}: not a string of {n_bits} bits")
-
-
-def bitflip_reset(bit_generator, Py_ssize_t n_bits, uint64_t[:, ::1] out_states not None,
-                  uint64_t[:, ::1] out_goals not None):
-    """Draw start states and goals [E, W] in the order of draws of csrc/bitflip.h."""
-    cdef bitgen_t *rng = bitgen(bit_generator)
-    cdef Py_ssize_t n_episodes = out_states.shape[0]
-    check_n_bits("n_bits", n_bits)
-    check_shape("out_states", out_states.shape, (n_episodes, hf_words(n_bits)))
-    check_shape("out_goals", out_goals.shape, (n_episodes, hf_words(n_bits)))
-    if n_episodes:
-        check_no_overlap("out_states", out_states, "out_goals", out_goals)
-        with bit_generator.lock, nogil:
-            hf_bitflip_reset(rng, n_episodes, n_bits, &out_states[0, 0], &out_goals[0, 0])
-
-
-cdef Py_ssize_t step_if_valid(
-        Py_ssize_t n_bits, Py_ssize_t n_episodes, const uint64_t[:, ::1] states, const uint64_t[:, ::1] goals,
-        const uint16_t[::1] actions, const int64_t[::1] active, uint64_t[:, ::1] out_states,
-        c_bool[::1] out_terminated) noexcept nogil:
-    """Step if all is valid; return the first invalid position, otherwise n_active."""
-    cdef Py_ssize_t n_active = active.shape[0]
-    cdef Py_ssize_t first = hf_bitflip_first_bad(n_active, &active[0], n_episodes, n_bits, &states[0, 0],
-                                                 &goals[0, 0], &actions[0])
-    if first == n_active:
-        hf_bitflip_step(n_active, &active[0], out_states.shape[1], &states[0, 0], &goals[0, 0], &actions[0],
-                        &out_states[0, 0], &out_terminated[0])
-    return first
-
-
-def bitflip_step(
-        Py_ssize_t n_bits, const uint64_t[:, ::1] states not None, const uint64_t[:, ::1] goals not None,
-        const uint16_t[::1] actions not None, const int64_t[::1] active not None,
-        uint64_t[:, ::1] out_states not None, c_bool[::1] out_terminated not None):
-    """Step the episodes in `active`; all other arrays have E rows."""
-    cdef Py_ssize_t n_episodes = states.shape[0], n_active = active.shape[0], first, e
-    check_n_bits("n_bits", n_bits)
-    cdef Py_ssize_t n_words = hf_words(n_bits)
-    check_shape("states", states.shape, (n_episodes, n_words))
-    check_shape("goals", goals.shape, (n_episodes, n_words))
-    check_shape("out_states", out_states.shape, (n_episodes, n_words))
-    check_shape("actions", actions.shape, (n_episodes,))
-    check_shape("out_terminated", out_terminated.shape, (n_episodes,))
-    if n_episodes:
-        check_no_overlap("out_states", out_states, "goals", goals)
-    if n_active == 0:
-        return
-    if n_episodes == 0:
-        raise ValueError(f"active must be empty, since there are no episodes, got {active[0]}")
-    if n_active * n_words < FEW_WORDS:
-        first = step_if_valid(n_bits, n_episodes, states, goals, actions, active, out_states, out_terminated)
-    else:
-        with nogil:
-            first = step_if_valid(n_bits, n_episodes, states, goals, actions, active, out_states,
-                                  out_terminated)
-    if first < n_active:
-        e = active[first]
-        if not 0 <= e < n_episodes:
-            raise ValueError(f"active[{first}] must be from 0 to {n_episodes - 1}, got {e}")
-        if actions[e] >= n_bits:
-            raise ValueError(f"actions[{e}] must be from 0 to {n_bits - 1}, got {actions[e]}")
-        name = "goals" if hf_is_clean(&states[e, 0], n_bits) else "states"
-        raise ValueError(f"{name}[{e}] must be a string of {n_bits} bits, got a 1 at or past bit {n_bits}")
 
 
 def explore(bit_generator, double epsilon, Py_ssize_t n_actions, const int64_t[::1] active not None,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.common.batches import Words
-from herfast.common.validation import check_array, check_layout
+from herfast.common.validation import check_array, check_layout, short_repr
 
 Spec: TypeAlias = dict[str, Any]
 
@@ -22,13 +22,20 @@ class GoalEnv(Protocol):
 
     The achieved goal is the first n_goal_bits of the state.
 
-    An environment may have more members, for the diagnosis and for display:
+    An environment may have more members, for the network, the diagnosis and display:
 
+    - encoding: inputs of a network that suit the states. "signed" (the default) is for states with many ones,
+      "binary" for states with few.
     - better_actions(states uint64[M, Ws], goals uint64[M, Wg]) -> bool[M, A]: actions that bring a state
       closer to its goal
     - optimal_play() -> OptimalPlay: results of an optimal policy
     - label: short name without spaces, for folders; by default made from `spec()`
     - action_label: display name of an action; by default "action"
+    - action_names: tuple of A names, one per action; by default their numbers
+    - render_ansi(state int8[S], goal int8[G]) -> str: state and goal as text; by default their bits
+    - render_rgb_array(state int8[S], goal int8[G]) -> uint8[height, width, 3]: state and goal as an image
+      with even sides, whose size depends only on the environment; by default their bits
+    - holds_state: True if `step` depends on more than its arguments; by default False
     """
 
     @property
@@ -93,6 +100,41 @@ class OptimalPlay(NamedTuple):
 
     mean_steps: float  # mean number of steps per episode
     unreachable: float  # fraction of episodes whose goal is more than max_steps away
+
+
+def bit_generator_of(rng: object) -> np.random.BitGenerator:
+    """Return the bit generator of `rng`; raise TypeError unless it is a Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {short_repr(rng)}")
+    return rng.bit_generator
+
+
+def check_reset_arrays(out_states: Words, out_goals: Words) -> None:
+    """Check the arguments of `GoalEnv.reset` as `check_arrays` does."""
+    check_arrays(out_states=(out_states, np.uint64, 2), out_goals=(out_goals, np.uint64, 2))
+
+
+def check_step_arrays(
+    states: Words,
+    goals: Words,
+    actions: NDArray[np.uint16],
+    active: NDArray[np.int64],
+    out_states: Words,
+    out_terminated: NDArray[np.bool_],
+) -> None:
+    """Check the arguments of `GoalEnv.step` as `check_arrays` does.
+
+    The compiled core does not always name the wrong array. This check is slower, so it runs only after an
+    error of the core.
+    """
+    check_arrays(
+        states=(states, np.uint64, 2),
+        goals=(goals, np.uint64, 2),
+        actions=(actions, np.uint16, 1),
+        active=(active, np.int64, 1),
+        out_states=(out_states, np.uint64, 2),
+        out_terminated=(out_terminated, np.bool_, 1),
+    )
 
 
 def check_arrays(**expected: tuple[NDArray[Any], type, int]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from herfast.common.batches import Words
-from herfast.common.bits import _core, unpack_bits
+from herfast.common.batches import Encoding, Words
+from herfast.common.bits import _core_envs, pack_bits, pack_named, unpack_bits
 from herfast.common.validation import check_integer, short_repr
-from herfast.envs.base import OptimalPlay, Spec, check_arrays
+from herfast.envs.base import OptimalPlay, Spec, bit_generator_of, check_reset_arrays, check_step_arrays
+from herfast.envs.rendering import as_text
 
 
 @dataclass(frozen=True, init=False)
@@ -19,24 +21,41 @@ class BitFlip:
     """Bit-flipping environment of Andrychowicz et al. 2017 (section 3.1).
 
     State and goal are strings of n_bits bits. Action i flips bit i. Start state and goal are drawn uniformly
-    and are never equal. Threads may share an environment, since it holds no state.
+    and are never equal. If a goal is given, it is the goal of all episodes. Threads may share an environment,
+    since it holds no state.
 
     Args:
         n_bits: Length of state and goal, from 1 to 65,535.
         max_steps: Number of steps after which an episode is truncated, from 1 to 65,535. Default: n_bits.
+        goal: Goal of all episodes, as a str of n_bits zeros and ones or as an array [n_bits] of them. None
+            draws a goal for each episode. The attribute is None or a str.
 
     Raises:
-        TypeError, ValueError: An argument is not an integer or out of range.
+        TypeError, ValueError: A number is not an integer or out of range, or `goal` is not allowed.
     """
 
     n_bits: int
     max_steps: int
+    goal: str | None = None
 
-    def __init__(self, n_bits: int, max_steps: int | None = None) -> None:
+    encoding: ClassVar[Encoding] = "signed"
+    action_label: ClassVar[str] = "flip"
+
+    def __init__(
+        self, n_bits: int, max_steps: int | None = None, goal: str | ArrayLike | None = None
+    ) -> None:
         object.__setattr__(self, "n_bits", check_integer("n_bits", n_bits, 1, 65_535))
         if max_steps is None:
             max_steps = self.n_bits
         object.__setattr__(self, "max_steps", check_integer("max_steps", max_steps, 1, 65_535))
+        if goal is not None:
+            goal = _goal_text(goal, self.n_bits)
+        object.__setattr__(self, "goal", goal)
+
+    def __repr__(self) -> str:
+        """Return the call that makes this environment."""
+        arguments = [f"{name}={value!r}" for name, value in self.spec().items() if name != "id"]
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     @property
     def n_state_bits(self) -> int:
@@ -52,15 +71,21 @@ class BitFlip:
 
     @property
     def label(self) -> str:
-        return f"{self.n_bits}bits"
-
-    action_label = "flip"
+        if self.goal is None:
+            return f"{self.n_bits}bits"
+        return f"{self.n_bits}bits-fixed-goal"
 
     def spec(self) -> Spec:
-        return {"id": "BitFlip", "n_bits": self.n_bits, "max_steps": self.max_steps}
+        spec = {"id": "BitFlip", "n_bits": self.n_bits, "max_steps": self.max_steps}
+        if self.goal is None:
+            return spec
+        return {**spec, "goal": self.goal}
 
     def describe(self) -> str:
-        return f"{self.n_bits:,} bits in at most {self.max_steps:,} steps"
+        text = f"{self.n_bits:,} bits in at most {self.max_steps:,} steps"
+        if self.goal is None:
+            return text
+        return f"{text} to a fixed goal"
 
     def better_actions(self, states: Words, goals: Words) -> NDArray[np.bool_]:
         """Return bool[M, n_bits], True for bits in which a state differs from its goal."""
@@ -85,12 +110,14 @@ class BitFlip:
             TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
                 memory. Nothing is drawn.
         """
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng must be a numpy.random.Generator, got {short_repr(rng)}")
+        bit_generator = bit_generator_of(rng)
+        goal = None
+        if self.goal is not None:
+            goal = pack_bits([char == "1" for char in self.goal])
         try:
-            _core.bitflip_reset(rng.bit_generator, self.n_bits, out_states, out_goals)
+            _core_envs.bitflip_reset(bit_generator, self.n_bits, out_states, out_goals, goal)
         except (TypeError, ValueError):
-            check_arrays(out_states=(out_states, np.uint64, 2), out_goals=(out_goals, np.uint64, 2))
+            check_reset_arrays(out_states, out_goals)
             raise
 
     def step(
@@ -118,18 +145,22 @@ class BitFlip:
             TypeError, ValueError: An argument is not allowed. Nothing is written.
         """
         try:
-            _core.bitflip_step(self.n_bits, states, goals, actions, active, out_states, out_terminated)
+            _core_envs.bitflip_step(self.n_bits, states, goals, actions, active, out_states, out_terminated)
         except (TypeError, ValueError):
-            # The core does not always name the wrong array. The full check is slower, so it runs only here.
-            check_arrays(
-                states=(states, np.uint64, 2),
-                goals=(goals, np.uint64, 2),
-                actions=(actions, np.uint16, 1),
-                active=(active, np.int64, 1),
-                out_states=(out_states, np.uint64, 2),
-                out_terminated=(out_terminated, np.bool_, 1),
-            )
+            check_step_arrays(states, goals, actions, active, out_states, out_terminated)
             raise
+
+
+def _goal_text(goal: str | ArrayLike, n_bits: int) -> str:
+    """Return a goal as a str of `n_bits` zeros and ones."""
+    if isinstance(goal, str):
+        if len(goal) != n_bits or set(goal) - {"0", "1"}:
+            raise ValueError(f"goal must have {n_bits:,} characters, each 0 or 1, got {short_repr(goal)}")
+        return str(goal)
+    words = pack_named("goal", goal)
+    if np.shape(goal) != (n_bits,):
+        raise ValueError(f"goal must have shape ({n_bits},), got {np.shape(goal)}")
+    return as_text(unpack_bits(words, n_bits).view(np.int8))
 
 
 def _unreachable(n_bits: int, max_steps: int) -> float:

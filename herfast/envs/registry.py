@@ -10,10 +10,16 @@ from herfast.common.validation import is_json, one_line, short_repr
 from herfast.envs.base import GoalEnv, Spec
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.goal_task import GoalTask, PackedTask
+from herfast.envs.grid_world import GridWorld
+from herfast.envs.lights_out import LightsOut
 
 _SCRIPT = "__main__"  # the module of a script or notebook
 
-_REGISTRY: dict[str, Callable[..., GoalEnv | GoalTask]] = {"BitFlip": BitFlip}
+_REGISTRY: dict[str, Callable[..., GoalEnv | GoalTask]] = {
+    "BitFlip": BitFlip,
+    "GridWorld": GridWorld,
+    "LightsOut": LightsOut,
+}
 
 
 def register_env(id: str, cls: Callable[..., GoalEnv | GoalTask]) -> None:

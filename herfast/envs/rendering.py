@@ -7,21 +7,38 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from herfast.common.validation import as_array, check_zero_or_one
+
 Bits: TypeAlias = NDArray[np.int8]  # [n], zeros and ones
 # Sizes in pixels. They are even, since videos need images with even sides.
 _SQUARE = 16
 _GAP = 2
 _MARGIN = 8
 _COLUMNS = 32  # bits per row of the image
+_MARK = slice(4, 12)  # sides of a small square inside a square
+BLUE = (0x1F, 0x5F, 0xA8)
+PALE_BLUE = (0xC9, 0xD8, 0xEA)
+ORANGE = (0xD1, 0x60, 0x0A)
+PALE_ORANGE = (0xF7, 0xD3, 0xB3)
+YELLOW = (0xF4, 0xC9, 0x3C)
+DARK = (0x3B, 0x40, 0x4A)
+GREY = (0x70, 0x70, 0x70)
+PALE_GREY = (0xE0, 0xE0, 0xE0)
 # Colours of a bit by [0 = as in the goal, 1 = wrong or 2 = not part of the goal, value of the bit].
-_COLOURS = np.array(
-    [
-        [(0xC9, 0xD8, 0xEA), (0x1F, 0x5F, 0xA8)],  # pale blue, blue
-        [(0xF7, 0xD3, 0xB3), (0xD1, 0x60, 0x0A)],  # pale orange, orange
-        [(0xE0, 0xE0, 0xE0), (0x70, 0x70, 0x70)],  # pale grey, grey
-    ],
-    np.uint8,
-)
+_COLOURS = np.array([[PALE_BLUE, BLUE], [PALE_ORANGE, ORANGE], [PALE_GREY, GREY]], np.uint8)
+
+
+def as_bits(name: str, bits: object, n_bits: int) -> Bits:
+    """Return `bits` as int8[n_bits].
+
+    Raises:
+        ValueError: They have another shape, or one is neither 0 nor 1.
+    """
+    array = as_array(name, bits)
+    if array.shape != (n_bits,):
+        raise ValueError(f"{name} must have shape ({n_bits},), got {array.shape}")
+    check_zero_or_one(name, array)
+    return array.astype(np.int8)
 
 
 def as_text(bits: Bits) -> str:
@@ -64,4 +81,26 @@ def render_rgb_array(state: Bits, goal: Bits) -> NDArray[np.uint8]:
     sides = (_MARGIN, _MARGIN - _GAP)
     return np.pad(
         pixels.reshape(rows * height, columns * width, 3), ((0, 0), sides, (0, 0)), constant_values=255
+    )
+
+
+def draw_squares(colours: NDArray[np.uint8], marks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return rows of squares as an image.
+
+    Args:
+        colours: uint8[rows, columns, 3].
+        marks: bool[rows, columns], True for squares with a small orange square inside.
+
+    Returns:
+        RGB pixels uint8[height, width, 3]. Height and width are even.
+    """
+    rows, columns = marks.shape
+    side = _SQUARE + _GAP
+    squares = colours[:, None, :, None]
+    pixels = np.full((rows, side, columns, side, 3), 255, np.uint8)
+    pixels[:, :_SQUARE, :, :_SQUARE] = squares
+    pixels[:, _MARK, :, _MARK] = np.where(marks[:, None, :, None, None], np.array(ORANGE, np.uint8), squares)
+    margins = (_MARGIN, _MARGIN - _GAP)
+    return np.pad(
+        pixels.reshape(rows * side, columns * side, 3), (margins, margins, (0, 0)), constant_values=255
     )

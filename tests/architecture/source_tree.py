@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "herfast"
+CYTHON_FILES = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.pxd")])
+COMPILED = {"herfast._core", "herfast._core_envs"}  # modules without a .py file
 C_FILES = {path.name: path for path in sorted((ROOT / "csrc").iterdir())}
 HEADERS = {name: path for name, path in C_FILES.items() if not name.startswith(("test_", "fuzz_"))}
 
@@ -52,7 +54,7 @@ def imports(tree, module="herfast"):
                 )
             for alias in node.names:
                 submodule = f"{base}.{alias.name}"
-                is_module = submodule in MODULES or submodule == "herfast._core"
+                is_module = submodule in MODULES or submodule in COMPILED
                 found.append(Import(submodule if is_module else base, when))
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             when = "for types"

@@ -142,8 +142,9 @@ def test_packed_words_are_the_integer_with_these_bits(string, n_bits):
     assert ref.from_words(pack_bits(ref.to_bits(string, n_bits))) == string
 
 
-def test_import_without_the_compiled_core_explains_how_to_install_it(tmp_path):
-    code = "import sys; sys.modules['herfast._core'] = None; import herfast.common.bits"
+@pytest.mark.parametrize("missing", ["herfast._core", "herfast._core_envs"])
+def test_import_without_the_compiled_core_explains_how_to_install_it(tmp_path, missing):
+    code = f"import sys; sys.modules['{missing}'] = None; import herfast.common.bits"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

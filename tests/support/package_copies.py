@@ -21,7 +21,7 @@ print(herfast.__file__, network.act(states, states[::-1]).tolist())
 
 def copy_package(folder):
     """Copy the package to `folder`, without compiled kernels."""
-    ignored = shutil.ignore_patterns("__pycache__", "_core.c", "*.pyx")
+    ignored = shutil.ignore_patterns("__pycache__", "_core*.c", "*.pyx")
     shutil.copytree(Path(herfast.__file__).parent, folder / "herfast", ignore=ignored)
 
 

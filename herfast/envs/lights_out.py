@@ -1,0 +1,187 @@
+"""Lights-out environment on packed words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast.common.batches import Encoding, Words
+from herfast.common.bits import _core_envs
+from herfast.common.validation import check_integer
+from herfast.envs.base import Spec, bit_generator_of, check_reset_arrays, check_step_arrays
+from herfast.envs.rendering import DARK, YELLOW, Bits, as_bits, draw_squares
+
+MAX_CELLS = 65_535
+
+
+@dataclass(frozen=True, init=False)
+class LightsOut:
+    """Board of lights, each on or off, that has to be brought into a given pattern.
+
+    State and goal have one bit per cell, row by row. Action row * width + column presses this cell, which
+    flips it and its up to four neighbours. The start state is drawn uniformly. The goal can always be
+    reached: it is the start state after random presses, and is never equal to it. Threads may share an
+    environment, since it holds no state.
+
+    Args:
+        width: Number of columns, from 1 to 65,535.
+        height: Number of rows, from 1 to 65,535. The board has at most 65,535 cells.
+        presses: Largest number of presses between start and goal, from 1 to the number of cells. Their number
+            is drawn uniformly from 1 to `presses`, then that many different cells. None draws goals uniformly
+            from all that can be reached.
+        max_steps: Number of steps after which an episode is truncated, from 1 to 65,535. Default: the number
+            of cells.
+
+    Raises:
+        TypeError, ValueError: An argument is not an integer or out of range.
+    """
+
+    width: int
+    height: int
+    presses: int | None
+    max_steps: int
+
+    encoding: ClassVar[Encoding] = "binary"
+    action_label: ClassVar[str] = "press"
+
+    def __init__(
+        self, width: int, height: int, presses: int | None = None, max_steps: int | None = None
+    ) -> None:
+        object.__setattr__(self, "width", check_integer("width", width, 1, MAX_CELLS))
+        object.__setattr__(self, "height", check_integer("height", height, 1, MAX_CELLS))
+        check_integer("width * height", self.n_state_bits, 1, MAX_CELLS)
+        if presses is not None:
+            presses = check_integer("presses", presses, 1, self.n_state_bits)
+        object.__setattr__(self, "presses", presses)
+        if max_steps is None:
+            max_steps = self.n_state_bits
+        object.__setattr__(self, "max_steps", check_integer("max_steps", max_steps, 1, 65_535))
+
+    @property
+    def n_state_bits(self) -> int:
+        return self.width * self.height
+
+    @property
+    def n_goal_bits(self) -> int:
+        return self.n_state_bits
+
+    @property
+    def n_actions(self) -> int:
+        return self.n_state_bits
+
+    @property
+    def label(self) -> str:
+        board = f"lights-{self.width}x{self.height}"
+        if self.presses is None:
+            return board
+        return f"{board}-{self.presses}presses"
+
+    def spec(self) -> Spec:
+        return {
+            "id": "LightsOut",
+            "width": self.width,
+            "height": self.height,
+            "presses": self.presses,
+            "max_steps": self.max_steps,
+        }
+
+    def describe(self) -> str:
+        text = f"{self.width:,} x {self.height:,} lights in at most {self.max_steps:,} steps"
+        if self.presses is None:
+            return text
+        return f"{text}, goals at most {self.presses:,} presses away"
+
+    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
+        """Start E episodes. The order of draws is stated in csrc/lights_out.h.
+
+        Args:
+            rng: Source of all draws.
+            out_states: C-contiguous uint64[E, W], receives the start states.
+            out_goals: C-contiguous uint64[E, W], receives the goals.
+
+        Raises:
+            TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
+                memory. Nothing is drawn.
+        """
+        bit_generator = bit_generator_of(rng)
+        try:
+            _core_envs.lights_out_reset(
+                bit_generator, self.width, self.height, self.presses or 0, out_states, out_goals
+            )
+        except (TypeError, ValueError):
+            check_reset_arrays(out_states, out_goals)
+            raise
+
+    def step(
+        self,
+        states: Words,
+        goals: Words,
+        actions: NDArray[np.uint16],
+        active: NDArray[np.int64],
+        out_states: Words,
+        out_terminated: NDArray[np.bool_],
+    ) -> None:
+        """Step the episodes in `active`.
+
+        Rows of other episodes are neither read nor written. All arrays are C-contiguous.
+
+        Args:
+            states: uint64[E, W]. Bits past the last cell are 0 in active rows.
+            goals: uint64[E, W], likewise.
+            actions: uint16[E], cells to press, each below the number of cells in active rows.
+            active: int64[n_active], indices of episodes, from 0 to E - 1.
+            out_states: uint64[E, W], receives the next states. It may be `states`, but not `goals`.
+            out_terminated: bool[E], receives whether the next state equals the goal.
+
+        Raises:
+            TypeError, ValueError: An argument is not allowed. Nothing is written.
+        """
+        try:
+            _core_envs.lights_out_step(
+                self.width, self.height, states, goals, actions, active, out_states, out_terminated
+            )
+        except (TypeError, ValueError):
+            check_step_arrays(states, goals, actions, active, out_states, out_terminated)
+            raise
+
+    def render_ansi(self, state: Bits, goal: Bits) -> str:
+        """Return the board and, to its right, the goal as text: O is on.
+
+        Args:
+            state: int8[S].
+            goal: int8[S].
+        """
+        boards = (np.where(board, "O", ".") for board in self._boards(state, goal))
+        return "\n".join(
+            f"{''.join(row)}   {''.join(goal_row)}" for row, goal_row in zip(*boards, strict=True)
+        )
+
+    def render_rgb_array(self, state: Bits, goal: Bits) -> NDArray[np.uint8]:
+        """Return the board and, to its right, the goal as an image of squares.
+
+        Lights that are on are yellow. Small orange squares mark the cells of the board that differ from the
+        goal.
+
+        Args:
+            state: int8[S].
+            goal: int8[S].
+
+        Returns:
+            RGB pixels uint8[height, width, 3].
+        """
+        board, target = self._boards(state, goal)
+        palette = np.array([DARK, YELLOW], np.uint8)
+        gap = np.full((self.height, 1, 3), 255, np.uint8)
+        colours = np.concatenate([palette[board], gap, palette[target]], axis=1)
+        marks = np.zeros(colours.shape[:2], np.bool_)
+        marks[:, : self.width] = board != target
+        return draw_squares(colours, marks)
+
+    def _boards(self, state: Bits, goal: Bits) -> tuple[Bits, Bits]:
+        """Return state and goal as arrays [height, width]."""
+        board = as_bits("state", state, self.n_state_bits)
+        target = as_bits("goal", goal, self.n_goal_bits)
+        return board.reshape(self.height, self.width), target.reshape(self.height, self.width)
