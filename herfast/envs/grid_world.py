@@ -282,7 +282,7 @@ def _components(moves: list[list[int]]) -> list[list[int]]:
 
 
 def _distances(moves: NDArray[np.uint16], goal: np.intp) -> NDArray[np.int64]:
-    """Return the length of the shortest path from each cell to the goal, or S if there is none."""
+    """Return the lengths of the shortest paths to the goal, S if there is none."""
     distances = np.full(len(moves), len(moves), np.int64)
     distances[goal] = 0
     reached = np.array([goal])

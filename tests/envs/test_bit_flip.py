@@ -4,14 +4,16 @@ The reference runs one episode at a time from the same raw random outputs.
 """
 
 import dataclasses
+import json
 import pickle
 
 import numpy as np
 import pytest
 from reference import bitflip as ref
-from reference.bits import from_words
+from reference.bits import from_bits, from_words
+from support.chi_square import assert_uniform
 
-from herfast import BitFlip, GoalEnv
+from herfast import BitFlip, GoalEnv, make_env
 
 SIZES = [*range(1, 10), 63, 64, 65, 127, 128, 129, 1000]
 
@@ -226,3 +228,82 @@ def test_step_flips_the_last_of_65535_bits():
     env.step(states, goals, actions, np.arange(2), states, terminated)
     np.testing.assert_array_equal(states[:, -1] ^ before[:, -1], np.uint64(1 << 62))
     np.testing.assert_array_equal(states[:, :-1], before[:, :-1])
+
+
+# --- a fixed goal ---
+
+
+@pytest.mark.parametrize("n_bits", SIZES)
+def test_reset_to_a_fixed_goal_equals_the_reference_draw_for_draw(n_bits):
+    bits = np.random.default_rng(n_bits).integers(0, 2, n_bits)
+    rng = np.random.default_rng(n_bits)
+    states, goals = (np.empty((40, -(-n_bits // 64)), np.uint64) for _ in range(2))
+    BitFlip(n_bits, goal=bits).reset(rng, states, goals)
+    raw = np.random.PCG64(n_bits)
+    goal = from_bits(bits)
+    for state, row in zip(states, goals, strict=True):
+        assert (from_words(state), from_words(row)) == (ref.reset_to(raw, n_bits, goal), goal)
+    assert rng.bit_generator.random_raw() == raw.random_raw()
+
+
+def test_start_states_are_uniform_over_all_but_the_fixed_goal():
+    states, goals = (np.empty((20_000, 1), np.uint64) for _ in range(2))
+    BitFlip(4, goal="1011").reset(np.random.default_rng(0), states, goals)
+    assert (goals == 0b1101).all()  # the first character is bit 0
+    starts = states[:, 0].astype(int)
+    assert (starts != 0b1101).all()
+    assert_uniform(starts - (starts > 0b1101), 15, "start states")
+
+
+def test_an_optimal_policy_needs_as_many_steps_to_a_fixed_goal():
+    n_bits, max_steps = 8, 5
+    env = BitFlip(n_bits, max_steps, goal="1" * n_bits)
+    steps = [n_bits - state.bit_count() for state in range(2**n_bits - 1)]
+    optimal = env.optimal_play()
+    assert optimal == BitFlip(n_bits, max_steps).optimal_play()
+    assert optimal.mean_steps == pytest.approx(np.mean(steps), rel=0.01)
+    assert optimal.unreachable == pytest.approx(np.mean(np.array(steps) > max_steps), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "goal",
+    ["0110", np.str_("0110"), [0, 1, 1, 0], (False, True, True, False), np.array([0, 1, 1, 0], np.uint8)],
+)
+def test_goals_of_any_type_are_kept_as_text(goal):
+    env = BitFlip(4, goal=goal)
+    assert type(env.goal) is str
+    assert env.goal == "0110"
+    assert env.spec() == {"id": "BitFlip", "n_bits": 4, "max_steps": 4, "goal": "0110"}
+    copies = [pickle.loads(pickle.dumps(env)), make_env(json.loads(json.dumps(env.spec())))]
+    copies += [dataclasses.replace(env), eval(repr(env), {"BitFlip": BitFlip})]
+    assert copies == [env] * 4
+    assert {hash(other) for other in copies} == {hash(env)}
+    assert env not in (BitFlip(4), BitFlip(4, goal="0111"))
+
+
+def test_names_mention_the_fixed_goal():
+    assert BitFlip(4).spec() == {"id": "BitFlip", "n_bits": 4, "max_steps": 4}
+    assert (BitFlip(4).label, BitFlip(4).describe()) == ("4bits", "4 bits in at most 4 steps")
+    env = BitFlip(4, 6, goal="0110")
+    assert (env.label, env.describe()) == ("4bits-fixed-goal", "4 bits in at most 6 steps to a fixed goal")
+    assert repr(env) == "BitFlip(n_bits=4, max_steps=6, goal='0110')"
+    assert env.encoding == "signed"
+
+
+@pytest.mark.parametrize(
+    ("goal", "error", "message"),
+    [
+        ("011", ValueError, "^goal must have 4 characters, each 0 or 1, got '011'$"),
+        ("01102", ValueError, "^goal must have 4 characters, each 0 or 1, got '01102'$"),
+        ("01x0", ValueError, "^goal must have 4 characters, each 0 or 1, got '01x0'$"),
+        ([0, 1, 1], ValueError, r"^goal must have shape \(4,\), got \(3,\)$"),
+        ([[0, 1, 1, 0]], ValueError, r"^goal must have shape \(4,\), got \(1, 4\)$"),
+        ([0, 1, 2, 0], ValueError, r"^goal must be 0 or 1, got 2$"),
+        ([0.0, 1.0, 1.0, 0.0], TypeError, r"^goal must be booleans or integers, got dtype float64$"),
+        (1, ValueError, r"^goal must have at least one axis, got the single value 1$"),
+        (b"0110", TypeError, r"^goal must be booleans or integers, got dtype"),
+    ],
+)
+def test_an_invalid_goal_is_rejected(goal, error, message):
+    with pytest.raises(error, match=message):
+        BitFlip(4, goal=goal)

@@ -13,6 +13,14 @@ def reset(raw: BitGenerator, n_bits: int) -> tuple[int, int]:
     return start, goal
 
 
+def reset_to(raw: BitGenerator, n_bits: int, goal: int) -> int:
+    """Return a start state other than the fixed goal."""
+    start = goal
+    while start == goal:
+        start = prefix(words(raw, -(-n_bits // 64)), n_bits)
+    return start
+
+
 def step(state: int, goal: int, action: int) -> tuple[int, bool]:
     """Return the next state, and True if it is the goal."""
     next_state = state ^ 1 << action
