@@ -165,7 +165,10 @@ def test_an_environment_with_an_invalid_spec_is_rejected(spec, monkeypatch):
         ({"n_bits": 3, "env": Lamps()}, "^either n_bits or env must be given, got n_bits=3, env=Lamps"),
         ({"env": Lamps(), "max_steps": 3}, "^max_steps needs n_bits, got 3 with env"),
         ({"env": []}, r"^env must have at least one value, got \[\]$"),
-        ({"env": [{"id": "Maze"}]}, "^the environment 'Maze' is not registered, only 'BitFlip', 'Lamps'"),
+        (
+            {"env": [{"id": "Maze"}]},
+            "^the environment 'Maze' is not registered, only 'BitFlip', 'GridWorld', 'Lamps', 'LightsOut'",
+        ),
         ({"env": "BitFlip"}, "^env must be a BitFlip or an environment made with"),
     ],
 )

@@ -25,8 +25,8 @@ PUBLIC = """
 import sys
 from herfast import *
 from herfast.networks.compiled.entry_points import act, fit, update_dueling_head
-Agent, BitFlip, Config, Evaluation, GoalEnv, HindsightReplay
-JsonLines, Minibatches, QNetwork, Trajectories
+Agent, BitFlip, Config, Evaluation, GoalEnv, GridWorld, HindsightReplay
+JsonLines, LightsOut, Minibatches, QNetwork, Trajectories
 print("numba" in sys.modules, [entry._functions for entry in (act, fit, update_dueling_head)])
 """
 LEARN = """

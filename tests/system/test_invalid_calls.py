@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.api_objects import AGENT_SETTINGS, ENV, N, build_objects, next_results, words
+from support.invalid_board_calls import BOARD_CASES
 from support.invalid_calls import NAN, SPECIFIC_CASES, TABLE
 from support.invalid_env_calls import ENV_CASES
 
@@ -23,7 +24,9 @@ from herfast import (
     Agent,
     BitFlip,
     Config,
+    GridWorld,
     HindsightReplay,
+    LightsOut,
     Minibatches,
     QNetwork,
     Trajectories,
@@ -47,6 +50,11 @@ def agent_with(name):
 INTEGERS = {
     "BitFlip n_bits": (1, 65_535, lambda api, v: BitFlip(v)),
     "BitFlip max_steps": (1, 65_535, lambda api, v: BitFlip(N, v)),
+    "GridWorld max_steps": (1, 65_535, lambda api, v: GridWorld("..", v)),
+    "LightsOut width": (1, 65_535, lambda api, v: LightsOut(v, 1)),
+    "LightsOut height": (1, 65_535, lambda api, v: LightsOut(1, v)),
+    "LightsOut presses": (1, N, lambda api, v: LightsOut(3, 3, v)),
+    "LightsOut max_steps": (1, 65_535, lambda api, v: LightsOut(3, 3, None, v)),
     "GymGoalEnv n_bits": (1, 65_535, lambda api, v: GymGoalEnv("BitFlip", n_bits=v)),
     "GymGoalEnv max_steps": (1, 65_535, lambda api, v: GymGoalEnv("BitFlip", n_bits=N, max_steps=v)),
     "GymGoalVectorEnv num_envs": (1, 2**31 - 1, lambda api, v: GymGoalVectorEnv(v, goal_env=ENV)),
@@ -163,7 +171,7 @@ def rows_by_kind():
 def rows():
     """Yield all cases: id, value, error, pattern of its message, call."""
     yield from rows_by_kind()
-    for name, (call, *cases) in (SPECIFIC_CASES | ENV_CASES).items():
+    for name, (call, *cases) in (SPECIFIC_CASES | ENV_CASES | BOARD_CASES).items():
         yield from ((f"{name} {case}", value, error, pattern, call) for case, error, pattern, value in cases)
 
 
@@ -204,7 +212,8 @@ def test_invalid_arguments_raise_and_change_nothing(value, error, pattern, call,
 def test_every_public_call_has_cases():
     """Public calls are the exported names, and their methods that take an argument."""
     calls = {"gymnasium.make", "gymnasium.make_vec", "GymGoalEnv", "GymGoalVectorEnv", *herfast.__all__}
-    for kind in (Agent, BitFlip, Config, HindsightReplay, QNetwork, GymGoalEnv, GymGoalVectorEnv):
+    kinds = (Agent, BitFlip, Config, GridWorld, HindsightReplay, LightsOut, QNetwork)
+    for kind in (*kinds, GymGoalEnv, GymGoalVectorEnv):
         methods = inspect.getmembers(kind, inspect.isroutine)
         own = [
             name for name, method in methods if not name.startswith("_") and "herfast" in method.__module__
