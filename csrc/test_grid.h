@@ -43,7 +43,10 @@ static inline size_t list_starts(const grid_map *m, uint16_t *starts) {
         for (size_t cell = c; cell < m->grid.n_cells; cell++)
             if (m->component[cell] == c) starts[3 * n++] = (uint16_t)cell;
         if (n == first + 1) n = first; /* a single cell */
-        for (size_t row = first; row < n; row++) starts[3 * row + 1] = (uint16_t)first, starts[3 * row + 2] = (uint16_t)n;
+        for (size_t row = first; row < n; row++) {
+            starts[3 * row + 1] = (uint16_t)first;
+            starts[3 * row + 2] = (uint16_t)n;
+        }
     }
     return n;
 }

@@ -13,7 +13,7 @@ from reference import bitflip as ref
 from reference.bits import from_bits, from_words
 from support.chi_square import assert_uniform
 
-from herfast import BitFlip, GoalEnv, make_env
+from herfast import BitFlip, GoalEnv, _core_envs, make_env
 
 SIZES = [*range(1, 10), 63, 64, 65, 127, 128, 129, 1000]
 
@@ -307,3 +307,10 @@ def test_names_mention_the_fixed_goal():
 def test_an_invalid_goal_is_rejected(goal, error, message):
     with pytest.raises(error, match=message):
         BitFlip(4, goal=goal)
+
+
+def test_the_core_checks_the_shape_of_a_fixed_goal():
+    states, goals = (np.full((1, 1), 7, np.uint64) for _ in range(2))
+    with pytest.raises(ValueError, match=r"^goal must have shape \(1,\), got \(2,\)$"):
+        _core_envs.bitflip_reset(np.random.PCG64(0), 9, states, goals, np.zeros(2, np.uint64))
+    assert (states[0, 0], goals[0, 0]) == (7, 7)

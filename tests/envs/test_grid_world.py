@@ -1,4 +1,7 @@
-"""Tests of the grid world. The reference runs one episode at a time from the same raw random outputs."""
+"""Tests of the grid world.
+
+The reference runs one episode at a time from the same raw random outputs.
+"""
 
 import copy
 import dataclasses
@@ -12,7 +15,7 @@ from reference.bits import from_words, to_words
 from support.chi_square import assert_frequencies
 from support.packed_envs import check_invalid_resets, check_invalid_steps, check_steps, start_episodes
 
-from herfast import GoalEnv, GridWorld, make_env
+from herfast import GoalEnv, GridWorld, _core_envs, make_env
 from herfast.envs.grid_world import FOUR_ROOMS
 
 SIZES = [*range(2, 10), 63, 64, 65, 127, 128, 129, 1000]
@@ -20,7 +23,10 @@ TWO_PARTS = "..#...\n.##.#.\n#.##.."  # components of 3 and 7 cells, and a singl
 
 
 def random_map(n_cells, seed=0):
-    """Return a map of n_cells free cells with many walls; its first two places are free and adjacent."""
+    """Return a map of n_cells free cells with many walls.
+
+    The first two places are free and adjacent.
+    """
     rng = np.random.default_rng([n_cells, seed])
     width = int(rng.integers(1, 21))
     chars = ".."
@@ -192,7 +198,7 @@ def test_members():
             "^map must be 'four_rooms' or rows of '#', '.' and spaces, got 'x' in row 2$",
         ),
         ("..\r\n", ValueError, r"^map must be .*, got '\\r' in row 1$"),
-        ("three_rooms", ValueError, "^map must be 'four_rooms' or rows .*, got 't' in row 1$"),
+        ("five", ValueError, "^map must be 'four_rooms' or rows .*, got 'f' in row 1$"),
         ("." * 65_536, ValueError, "^map must have at most 65,535 cells with its walls, got 1 x 65,536$"),
         ("..\n" * 257 + "." * 255, ValueError, "^map must have at most .*, got 258 x 255$"),
         (None, TypeError, "^map must be a str, got None$"),
@@ -249,3 +255,21 @@ def test_better_actions_reject_states_without_a_position():
         env.better_actions(one * 0, one)
     with pytest.raises(ValueError, match=r"^goals must have exactly one 1 per row, got 2$"):
         env.better_actions(one, one * 3)
+
+
+@pytest.mark.parametrize(
+    ("moves", "starts", "message"),
+    [
+        ((0, 4), (2, 3), "^n_cells must be from 1 to 65,535, got 0$"),
+        ((2, 3), (2, 3), r"^moves must have shape \(2, 4\), got \(2, 3\)$"),
+        ((2, 4), (0, 3), "^n_starts must be from 1 to 65,535, got 0$"),
+        ((2, 4), (2, 2), r"^starts must have shape \(2, 3\), got \(2, 2\)$"),
+    ],
+)
+def test_the_core_checks_the_shapes_of_tables(moves, starts, message):
+    states, goals = (np.full((1, 1), 7, np.uint64) for _ in range(2))
+    with pytest.raises(ValueError, match=message):
+        _core_envs.grid_world_reset(
+            np.random.PCG64(0), np.zeros(moves, np.uint16), np.zeros(starts, np.uint16), states, goals
+        )
+    assert (states[0, 0], goals[0, 0]) == (7, 7)

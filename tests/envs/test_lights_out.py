@@ -1,4 +1,7 @@
-"""Tests of lights out. The reference runs one episode at a time from the same raw random outputs."""
+"""Tests of lights out.
+
+The reference runs one episode at a time from the same raw random outputs.
+"""
 
 import copy
 import dataclasses
@@ -14,7 +17,7 @@ from reference.bits import from_words, to_words
 from support.chi_square import assert_fair_bits, assert_frequencies, assert_independent, assert_uniform
 from support.packed_envs import check_invalid_resets, check_invalid_steps, check_steps, start_episodes
 
-from herfast import GoalEnv, LightsOut, make_env, unpack_bits
+from herfast import GoalEnv, LightsOut, _core_envs, make_env, unpack_bits
 
 # Boards of 1 to 9, 63 to 65, 127 to 129 and 1,000 cells.
 BOARDS = [(1, 1), (2, 1), (1, 3), (2, 2), (5, 1), (2, 3), (1, 7), (4, 2), (3, 3)]
@@ -179,3 +182,20 @@ def test_rendering_rejects_other_shapes_and_values(render):
         getattr(LightsOut(2, 1), render)([0, 1, 0], [0, 0])
     with pytest.raises(ValueError, match=r"^goal must be 0 or 1, got -1$"):
         getattr(LightsOut(2, 1), render)([0, 1], [0, -1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0, 1, 0), "^width must be from 1 to 65,535, got 0$"),
+        ((1, 65_536, 0), "^height must be from 1 to 65,535, got 65,536$"),
+        ((256, 256, 0), r"^width \* height must be from 1 to 65,535, got 65,536$"),
+        ((2, 2, 5), "^most_presses must be from 0 to 4, got 5$"),
+        ((2, 2, -1), "^most_presses must be from 0 to 4, got -1$"),
+    ],
+)
+def test_the_core_checks_sizes(sizes, message):
+    states, goals = (np.full((1, 1), 7, np.uint64) for _ in range(2))
+    with pytest.raises(ValueError, match=message):
+        _core_envs.lights_out_reset(np.random.PCG64(0), *sizes, states, goals)
+    assert (states[0, 0], goals[0, 0]) == (7, 7)

@@ -6,7 +6,7 @@ from reference.draw import below, words
 
 
 def press(state: int, width: int, height: int, cell: int) -> int:
-    """Return the state after a press, which flips all cells at a distance of at most 1."""
+    """Return the state after a press, which flips cells at a distance up to 1."""
     y, x = divmod(cell, width)
     for row in range(max(y - 1, 0), min(y + 2, height)):
         for column in range(max(x - 1, 0), min(x + 2, width)):

@@ -1,4 +1,4 @@
-"""Cases of test_invalid_calls.py for GridWorld and LightsOut, as in invalid_calls.py."""
+"""Cases of test_invalid_calls.py for GridWorld, LightsOut and fixed goals."""
 
 import numpy as np
 from support.api_objects import STRAY_BIT, N, ints, words

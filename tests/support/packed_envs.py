@@ -52,7 +52,10 @@ def check_steps(env, next_state, in_place, seed, n_episodes=60):
 
 
 def check_invalid_steps(env, stray, message):
-    """Check that invalid steps raise an error and write nothing, given a state with a stray bit."""
+    """Check that invalid steps raise an error and write nothing.
+
+    `stray` is an invalid state, `message` the pattern of its error.
+    """
     width = -(-env.n_state_bits // 64)
     last_action = env.n_actions - 1
     good = step_arguments(env)
