@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 Words: TypeAlias = NDArray[np.uint64]
 Encoding: TypeAlias = Literal["signed", "binary"]  # inputs of a network for a bit: +-1, or 0 and 1
 Strategy: TypeAlias = Literal["future", "final", "episode", "random"]  # how hindsight goals are chosen
-Encoding: TypeAlias = Literal["signed", "binary"]  # inputs for bits 0 and 1: -1 and 1, or 0 and 1
 
 
 class Trajectories(NamedTuple):

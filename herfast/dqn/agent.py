@@ -208,7 +208,7 @@ class Agent(FixedAttributes):
                 loops of the greedy policy: mention it when you report the result.
 
         Raises:
-            TypeError, ValueError: an argument is not allowed, or the environment holds a state (`no_revisit`).
+            TypeError, ValueError: an argument is invalid, or the environment holds a state (`no_revisit`).
         """
         no_revisit = check_bool("no_revisit", no_revisit)
         n_episodes = check_integer("n_episodes", n_episodes, 1, 2**40)

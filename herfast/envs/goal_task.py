@@ -7,12 +7,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.common.batches import Words, n_words
+from herfast.common.batches import Encoding, Words, n_words
 from herfast.common.bits import pack_bits, unpack_bits
 from herfast.common.validation import check_choice, check_integer, is_json, short_repr
 from herfast.envs.base import Spec
@@ -57,7 +57,7 @@ class GoalTask(ABC):
         @abstractmethod
         def max_steps(self) -> int: ...
         @property
-        def encoding(self) -> Literal["binary", "signed"]:
+        def encoding(self) -> Encoding:
             return "binary"
 
     else:
@@ -142,7 +142,7 @@ class PackedTask:
         self.n_actions = self._size("n_actions", 65_536)
         self.max_steps = self._size("max_steps", 65_535)
         self.encoding = task.encoding
-        check_choice("encoding", self.encoding, ("binary", "signed"))
+        check_choice("encoding", self.encoding, get_args(Encoding))
         names = getattr(task, "action_names", None)
         if names is not None and len(names) != self.n_actions:
             raise ValueError(f"action_names must hold {self.n_actions:,} names, got {len(names):,}")

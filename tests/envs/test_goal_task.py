@@ -213,7 +213,7 @@ def with_size(**sizes):
         (with_size(n_actions=5.0), TypeError, "^n_actions must be an integer from 1 to 65,536, got 5.0$"),
         (with_size(max_steps=True), TypeError, "^max_steps must be an integer from .*, got True$"),
         (with_size(action_names="abcd"), ValueError, "^action_names must hold 5 names, got 4$"),
-        (with_size(encoding="ternary"), ValueError, "^encoding must be one of 'binary', 'signed', got 'ter"),
+        (with_size(encoding="ternary"), ValueError, "^encoding must be one of 'signed', 'binary', got 'ter"),
     ],
 )
 def test_sizes_that_are_not_allowed_are_rejected(task, error, message):

@@ -39,6 +39,13 @@ KINDS: list[dict[str, Any]] = [
     {"id": "herfast/GoalEnv-v0", "goal_env": BitFlip(5)},
     {"id": "herfast/GoalEnv-v0", "goal_env": "BitFlip", "n_bits": 5},
 ]
+KINDS += [
+    {"id": "herfast/GridWorld-v0", "map": "four_rooms"},
+    {"id": "herfast/GridWorld-v0", "map": "...\n#..", "max_steps": 4, "discrete_obs_space": True},
+    {"id": "herfast/LightsOut-v0", "width": 3, "height": 2},
+    {"id": "herfast/LightsOut-v0", "width": 3, "height": 3, "presses": 2, "image_obs_space": True},
+    {"id": "herfast/BitFlip-v0", "n_bits": 9, "goal": "1" * 9},
+]
 for options in ({}, {"discrete_obs_space": True}, {"image_obs_space": True}):
     KINDS.append({"id": "herfast/GoalEnv-v0", "goal_env": Lamps(), **options})
     for continuous in (False, True):

@@ -103,6 +103,8 @@ KINDS: list[dict[str, Any]] = [
     {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4), "max_episode_steps": 3},
     {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4), "discrete_obs_space": True},
     {"id": "herfast/GoalEnv-v0", "goal_env": LampsInTurn(4), "image_obs_space": True},
+    {"id": "herfast/GridWorld-v0", "map": "..#\n...", "max_steps": 4},
+    {"id": "herfast/LightsOut-v0", "width": 2, "height": 2, "presses": 1},
 ]
 
 
