@@ -19,8 +19,8 @@ from herfast.cli.errors import UserError, user_errors
 from herfast.cli.playback import play_episode, write_episode
 from herfast.cli.plots import draw_plots, draw_plots_if_possible
 from herfast.cli.signals import exit_code, raise_signals
-from herfast.cli.sweep_options import parse_widths
 from herfast.cli.train import complete_run, solved_text, train_and_save
+from herfast.cli.values import parse_widths
 from herfast.common.atomic_file import locked
 from herfast.common.batches import n_words
 from herfast.common.console import lossy_output

@@ -1,6 +1,7 @@
 """Command-line interface: entry point and exit codes.
 
-The options are in `herfast.cli.options`, the commands in `herfast.cli.commands`.
+The options are in `herfast.cli.options`, their parsing in `herfast.cli.parsing`, and the commands in
+`herfast.cli.commands`.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ def _run(argv: Sequence[str]) -> int:
         print(f"herfast {__version__}")
         return 0
     try:
-        from herfast.cli import options  # imported here, so that Ctrl-C while tyro is imported is caught
+        from herfast.cli import parsing  # imported here, so that Ctrl-C while tyro is imported is caught
 
-        command = options.parse(argv)
+        command = parsing.parse(argv)
         from herfast.cli import commands  # needs the compiled core, which --help does not
     except (TypeError, ValueError, ImportError) as error:  # also from Config, which validates its fields
         return _print_error(error)

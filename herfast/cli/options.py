@@ -1,30 +1,22 @@
-"""Options of the command line and their parsing.
+"""Options of the commands.
 
-tyro builds the parser: each command is a dataclass whose fields are its options, with their docstrings as
-help. The fields of Config are options of `herfast train`.
+Each command is a dataclass whose fields are its options, with their docstrings as help. The fields of Config
+are options of `herfast train`, and options with several values of `herfast sweep`.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import inspect
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_type_hints
 
 import tyro
 
-from herfast.cli.integers import integer_registry, parse_integer
-from herfast.cli.sweep_options import SweepOptions, check_repeated, sweep_options_class
 from herfast.config import CHECKPOINT_EVERY, Config
 from herfast.presets import Preset
-
-_RESUME_OPTIONS = ("--epochs", "--until", "--checkpoint-every", "--help")
-_HELP_BITS = 50  # number of bits for the defaults in `herfast train --help` without --n-bits
-_MAX_SIZE = 2**30  # largest size for which defaults are calculated; BitFlip rejects smaller ones already
 
 
 @dataclass(frozen=True)
@@ -80,6 +72,37 @@ class Resume:
     """
     checkpoint_every: int = CHECKPOINT_EVERY
     """Epochs from one checkpoint to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """Train every combination of the given values, each as a trial of its own.
+
+    An option of the algorithm takes one or more values. Without it, a trial uses the value of its preset.
+    results.csv in the sweep's folder has a row for each trial and epoch. After an interruption, run the same
+    command to continue.
+    """
+
+    function: ClassVar[str] = "sweep"  # in herfast.cli.commands
+
+    n_bits: tuple[int, ...]
+    """Bits of the state and of the goal."""
+    max_steps: int | None = None
+    """Steps after which an episode is truncated. None: n_bits."""
+    preset: tuple[Preset, ...] = ("fast",)
+    """Preset or presets that supply the defaults of the settings below."""
+    seeds: int = 1
+    """Number of random seeds: 0, 1, ..."""
+    out: Path
+    """Folder of the sweep."""
+    jobs: int | None = None
+    """Trials trained at the same time on this machine.
+    None: the number of cores, or fewer if memory is short.
+    """
+    scheduler: str | None = None
+    """Address of a Dask scheduler, such as tcp://host:8786.
+    Its workers train the trials. None: this machine does.
+    """
 
 
 @dataclass(frozen=True)
@@ -154,115 +177,31 @@ class Doctor:
 Command: TypeAlias = Train | Resume | SweepOptions | Eval | Play | Plot | Doctor
 
 
-class _EnvSize(NamedTuple):
-    """Size of an environment, for the defaults of a preset; validated later."""
-
-    n_state_bits: int
-    max_steps: int
-
-
-def parse(argv: Sequence[str]) -> Command:
-    """Parse the command line.
-
-    Args:
-        argv: the command line without the program's name.
-
-    Returns:
-        The command. The defaults of `train` are those of its --preset for its --n-bits and --max-steps.
-
-    Raises:
-        SystemExit: after --help, with code 0, and for options that cannot be parsed, with code 2.
-        TypeError, ValueError: Config rejects a value, an option cannot be combined with --resume, or an
-            option of `sweep` is given twice.
-    """
-    argv = _expand_resume(argv)
-    preset, n_bits, max_steps = _read_preset_and_size(argv)
-    size = _EnvSize(n_bits or _HELP_BITS, max_steps or n_bits or _HELP_BITS)
-    default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
-    about_train = _description(Train)
-    if n_bits is None and argv[:1] == ["train"]:
-        about_train += f"\n\nWithout --n-bits, the defaults shown are those for {_HELP_BITS} bits."
-    sweep_options: Any = SweepOptions
-    if argv[:1] == ["sweep"]:
-        check_repeated(argv)
-        sweep_options = sweep_options_class()  # takes 14 ms, which the other commands save
-    commands: Any = (
-        Annotated[Train, tyro.conf.subcommand("train", default=default, description=about_train)]
-        | Annotated[Resume, tyro.conf.subcommand("resume", description=_description(Resume))]
-        | Annotated[sweep_options, tyro.conf.subcommand("sweep", description=_description(SweepOptions))]
-        | Annotated[Eval, tyro.conf.subcommand("eval", description=_description(Eval))]
-        | Annotated[Play, tyro.conf.subcommand("play", description=_description(Play))]
-        | Annotated[Plot, tyro.conf.subcommand("plot", description=_description(Plot))]
-        | Annotated[Doctor, tyro.conf.subcommand("doctor", description=_description(Doctor))]
-    )
-    about = (
-        "Hindsight Experience Replay with Double DQN on the bit-flip environment. "
-        "--version prints the version."
-    )
-    command: Command = tyro.cli(
-        commands, prog="herfast", description=about, args=argv, registry=integer_registry
-    )
-    return command
+def sweep_options_class() -> type[SweepOptions]:
+    """Return a subclass of SweepOptions with the fields of Config, for tyro to parse."""
+    types = get_type_hints(Config)
+    help_texts = _docstrings()
+    types["hidden"] = str  # tyro has no lists of lists
+    help_texts["hidden"] += " Separate the widths of one network by commas: 64,32."
+    hint = "(default: the preset's)"
+    options: list[Any] = []
+    for name, type_ in types.items():
+        argument = tyro.conf.arg(help=help_texts[name], help_behavior_hint=hint)
+        values: Any = Annotated[tuple[type_, ...], argument]  # type: ignore[valid-type]
+        options.append((name, values, field(default=())))
+    return make_dataclass("SweepOptions", options, bases=(SweepOptions,), frozen=True, kw_only=True)
 
 
-def _description(command: type) -> str:
-    """Return the docstring of a command, also under `python -OO`."""
-    if sys.flags.optimize < 2:
-        return inspect.getdoc(command) or ""
-    (definition,) = ast.parse(inspect.getsource(command)).body
-    return ast.get_docstring(cast(ast.ClassDef, definition)) or ""
-
-
-def _expand_resume(argv: Sequence[str]) -> list[str]:
-    """Rewrite `train --resume FOLDER ...` as `resume FOLDER ...`.
-
-    Raises:
-        ValueError: another option is given that `resume` does not have.
-    """
-    command, *args = argv or [""]
-    names = [arg.partition("=")[0] for arg in args]
-    if command != "train" or "--resume" not in names:
-        return list(argv)
-    place = names.index("--resume")
-    _, equals, folder = args[place].partition("=")
-    end = place + 1
-    if not equals and end < len(args) and not args[end].startswith("-"):
-        folder = args[end]
-        end += 1
-    rest = [*args[:place], *args[end:]]
-    for arg in rest:
-        name = arg.partition("=")[0]
-        if name.startswith("--") and name.replace("_", "-") not in _RESUME_OPTIONS:
-            raise ValueError(
-                f"{name} cannot be combined with --resume: "
-                "a run keeps its settings except --epochs, --until and --checkpoint-every"
-            )
-    if not folder:
-        return ["resume", *rest]
-    return ["resume", folder, *rest]
-
-
-def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, int | None, int | None]:
-    """Return --preset, --n-bits and --max-steps, or "fast", None and None.
-
-    tyro reports invalid values later.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("preset", "n-bits", "max-steps"):
-        parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", nargs="?")
-    values, _ = parser.parse_known_args(list(argv))
-    preset: Preset = "fast"
-    if values.preset in get_args(Preset):
-        preset = values.preset
-    return preset, _positive_integer(values.n_bits), _positive_integer(values.max_steps)
-
-
-def _positive_integer(text: str | None) -> int | None:
-    """Parse a positive integer, limited to _MAX_SIZE; None if it is not one."""
-    try:
-        value = parse_integer(text or "")
-    except ValueError:
-        return None
-    if value < 1:
-        return None
-    return min(value, _MAX_SIZE)
+def _docstrings() -> dict[str, str]:
+    """Return the docstring of each field of Config, in one line, by field name."""
+    (definition,) = ast.parse(inspect.getsource(Config)).body
+    assert isinstance(definition, ast.ClassDef)
+    docstrings = {}
+    for above, below in itertools.pairwise(definition.body):
+        if not (isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name)):
+            continue
+        if not (isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)):
+            continue
+        if isinstance(below.value.value, str):
+            docstrings[above.target.id] = " ".join(below.value.value.split())
+    return docstrings

@@ -10,12 +10,12 @@ import pytest
 from support.command_line import run_command
 
 import herfast
-from herfast.cli import options
+from herfast.cli import options, parsing
 from herfast.config import Config
 
 
 def parse_train(*argv: str) -> options.Train:
-    command = options.parse(["train", *argv])
+    command = parsing.parse(["train", *argv])
     assert isinstance(command, options.Train)
     return command
 
@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_preset_for_the_size(
     preset: Any, n_bits: int, max_steps: int | None
 ) -> None:
     command = parse_train("--preset", preset, "--n-bits", str(n_bits), "--max-steps", str(max_steps))
-    assert command.config == Config.preset(preset, options._EnvSize(n_bits, max_steps or n_bits))
+    assert command.config == Config.preset(preset, parsing._EnvSize(n_bits, max_steps or n_bits))
     assert (command.n_bits, command.max_steps, command.preset) == (n_bits, max_steps, preset)
     assert parse_train("--max_steps", str(max_steps), f"--n_bits={n_bits}", f"--preset={preset}") == command
 
@@ -43,7 +43,7 @@ def test_options_override_the_preset() -> None:
         "epsilon": "linear",
         "capacity": 999,
     }
-    assert command.config == Config.preset("fast", options._EnvSize(50, 50), **changed)
+    assert command.config == Config.preset("fast", parsing._EnvSize(50, 50), **changed)
     assert (command.seed, command.out, command.overwrite) == (4, Path("some/where"), True)
     assert parse_train("--n-bits", "50", "--until", "0.5").config.until == 0.5
 

@@ -14,7 +14,7 @@ from support.command_line import assert_same_state, run_command
 
 import herfast
 from herfast.callbacks import text_logs
-from herfast.cli import main, options
+from herfast.cli import main, parsing
 from herfast.config import Config
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PROGRESS_FILE
 from herfast.plotting.run_plots import PLOT_FILES
@@ -30,7 +30,7 @@ def test_resume_continues_to_the_last_cycle_of_the_run(
     assert (code, err) == (0, "")
     (agent,) = agents
     assert (agent.env, agent.preset, agent.seed) == (herfast.BitFlip(8, 9), "paper", 3)
-    assert agent.config == Config.preset("paper", options._EnvSize(8, 9), cycles_per_epoch=10, epochs=4)
+    assert agent.config == Config.preset("paper", parsing._EnvSize(8, 9), cycles_per_epoch=10, epochs=4)
     assert agent.calls == [(3, None), (1000, 3)]
     assert agent.cycles == 40
     first, *epochs, last = out.splitlines()
@@ -176,7 +176,7 @@ def test_a_run_without_a_checkpoint_cannot_be_resumed(
     ],
 )
 def test_train_with_resume_is_rewritten_as_the_command_resume(argv: str, expanded: str) -> None:
-    assert options._expand_resume(argv.split()) == expanded.split()
+    assert parsing._expand_resume(argv.split()) == expanded.split()
 
 
 def test_the_command_resume_and_the_option_do_the_same(

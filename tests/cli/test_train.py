@@ -17,7 +17,7 @@ from support.command_line import run_command
 
 import herfast
 from herfast.callbacks import text_logs
-from herfast.cli import main, options
+from herfast.cli import main, parsing
 from herfast.common import atomic_file
 from herfast.config import Config
 from herfast.experiments.run import AGENT_FILE, CHECKPOINT_FILE, CONFIG_FILE, PROGRESS_FILE
@@ -32,7 +32,7 @@ def test_train_creates_the_agent_with_the_given_options(
     (agent,) = agents
     assert (agent.env.n_bits, agent.env.max_steps, agent.preset, agent.seed) == (9, 12, "paper", 5)
     assert agent.threads == 3
-    assert agent.config == Config.preset("paper", options._EnvSize(9, 12), gamma=0.7)
+    assert agent.config == Config.preset("paper", parsing._EnvSize(9, 12), gamma=0.7)
     assert (Path("runs") / "bitflip-9-paper-seed5" / AGENT_FILE).exists()
 
 

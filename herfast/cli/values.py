@@ -1,4 +1,4 @@
-"""Integers on the command line, also in scientific notation."""
+"""Values that tyro does not parse itself: integers and widths."""
 
 from __future__ import annotations
 
@@ -38,3 +38,21 @@ def _integer_rule(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int]
         is_instance=lambda value: isinstance(value, int) and not isinstance(value, bool),
         str_from_instance=lambda value: [str(value)],
     )
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Parse the value of --hidden, such as 64,32.
+
+    Args:
+        text: widths of hidden layers, separated by commas.
+
+    Returns:
+        The widths.
+
+    Raises:
+        ValueError: `text` has another format. The range of the widths is not validated.
+    """
+    try:
+        return tuple(parse_integer(width) for width in text.split(","))
+    except ValueError:
+        raise ValueError(f"hidden must be widths separated by commas, such as 64,32, got {text!r}") from None

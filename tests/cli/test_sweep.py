@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from herfast import Config
-from herfast.cli import main, options, sweep_options
+from herfast.cli import main, options, parsing, values
 from herfast.experiments import sweep
 
 SMALL = "--preset notebook --n-bits 2 3 --hidden 8 4,4 --cycles-per-epoch 1 --updates-per-cycle 1 --epochs 2"
@@ -19,8 +19,8 @@ def test_each_field_of_config_is_an_option_with_its_docstring(capsys, monkeypatc
         main.main(["sweep", "--help"])
     assert done.value.code == 0
     help_text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert set(sweep_options._docstrings()) == {field.name for field in dataclasses.fields(Config)}
-    for name, text in sweep_options._docstrings().items():
+    assert set(options._docstrings()) == {field.name for field in dataclasses.fields(Config)}
+    for name, text in options._docstrings().items():
         assert f"--{name.replace('_', '-')}" in help_text
         assert text in help_text
     assert "Draw the plots of a run" not in help_text
@@ -29,8 +29,8 @@ def test_each_field_of_config_is_an_option_with_its_docstring(capsys, monkeypatc
 def test_values_of_every_type_are_parsed():
     argv = "sweep --n-bits 5 10 --k 0 4 --until None 0.5 --double-q True False"
     argv += " --hidden 64,32 8 --strategy final future"
-    command = options.parse([*argv.split(), "--out", "somewhere", "--seeds", "3"])
-    assert isinstance(command, sweep_options.SweepOptions)
+    command = parsing.parse([*argv.split(), "--out", "somewhere", "--seeds", "3"])
+    assert isinstance(command, options.SweepOptions)
     found = {name: value for name, value in vars(command).items() if value not in ((), None)}
     assert found.pop("out").name == "somewhere"
     assert found == {
@@ -41,13 +41,13 @@ def test_values_of_every_type_are_parsed():
 
 @pytest.mark.parametrize(("text", "widths"), [("64", (64,)), ("64,32", (64, 32)), (" 64, 32", (64, 32))])
 def test_widths_are_parsed(text, widths):
-    assert sweep_options.parse_widths(text) == widths
+    assert values.parse_widths(text) == widths
 
 
 @pytest.mark.parametrize("text", ["", "64,", "a", "64 32", "6.5"])
 def test_invalid_widths_are_rejected(text):
     with pytest.raises(ValueError, match=r"^hidden must be widths separated by commas, such as 64,32, got '"):
-        sweep_options.parse_widths(text)
+        values.parse_widths(text)
 
 
 def test_sweep_prints_trials_and_plots_and_plot_draws_them_again(tmp_path, capsys):

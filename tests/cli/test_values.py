@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from support.command_line import run_command
 
-from herfast.cli import options
-from herfast.cli.integers import parse_integer
+from herfast.cli import parsing
+from herfast.cli.values import parse_integer
 from herfast.config import Config
 
 
@@ -55,9 +55,9 @@ def integer_fields() -> list[str]:
 @pytest.mark.parametrize("name", integer_fields())
 def test_every_integer_of_config_takes_scientific_notation(name: str) -> None:
     flag = f"--{name.replace('_', '-')}"
-    command: Any = options.parse(["train", "--n-bits", "5", flag, "2.5e3"])
+    command: Any = parsing.parse(["train", "--n-bits", "5", flag, "2.5e3"])
     assert getattr(command.config, name) == 2500
-    with_lists: Any = options.parse(["sweep", "--n-bits", "1e1", "--out", "x", flag, "1e3", "7"])
+    with_lists: Any = parsing.parse(["sweep", "--n-bits", "1e1", "--out", "x", flag, "1e3", "7"])
     assert (with_lists.n_bits, getattr(with_lists, name)) == ((10,), (1000, 7))
 
 
@@ -75,19 +75,19 @@ def test_every_integer_of_config_takes_scientific_notation(name: str) -> None:
     ],
 )
 def test_every_integer_option_takes_scientific_notation(argv: str, expected: dict[str, Any]) -> None:
-    command = options.parse(argv.split())
+    command = parsing.parse(argv.split())
     found = {name: getattr(command, name) for name in expected}
     assert found == expected
     assert [type(value) for value in found.values()] == [type(value) for value in expected.values()]
 
 
 def test_widths_take_scientific_notation() -> None:
-    command: Any = options.parse(["train", "--n-bits", "5", "--hidden", "1e2", "6.4e1"])
+    command: Any = parsing.parse(["train", "--n-bits", "5", "--hidden", "1e2", "6.4e1"])
     assert command.config.hidden == (100, 64)
 
 
 def test_the_defaults_are_those_of_the_size_in_scientific_notation() -> None:
-    assert options.parse(["train", "--n-bits", "2e2"]) == options.parse(["train", "--n-bits", "200"])
+    assert parsing.parse(["train", "--n-bits", "2e2"]) == parsing.parse(["train", "--n-bits", "200"])
 
 
 @pytest.mark.parametrize("text", ["1.5", "1e-3"])
