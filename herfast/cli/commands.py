@@ -20,14 +20,16 @@ from herfast.cli.playback import play_episode, write_episode
 from herfast.cli.plots import draw_plots, draw_plots_if_possible
 from herfast.cli.signals import exit_code, raise_signals
 from herfast.cli.train import complete_run, solved_text, train_and_save
-from herfast.cli.values import parse_widths
+from herfast.cli.values import chosen_env, parse_widths
 from herfast.common.atomic_file import locked
 from herfast.common.batches import n_words
 from herfast.common.console import lossy_output
 from herfast.common.seeding import Role, stream
 from herfast.common.validation import check_integer
 from herfast.config import Config
+from herfast.envs.base import GoalEnv
 from herfast.envs.bit_flip import BitFlip
+from herfast.envs.registry import env_label
 from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
@@ -51,8 +53,10 @@ if TYPE_CHECKING:
 
 @lossy_output()
 def train(
-    n_bits: int,
+    n_bits: int | None,
     max_steps: int | None,
+    env: str | None,
+    env_kwargs: tuple[str, ...],
     preset: Preset,
     seed: int,
     out: Path | None,
@@ -68,21 +72,28 @@ def train(
     with ExitStack() as held:
         with user_errors():
             check_integer("checkpoint_every", checkpoint_every, 1, 2**40)
-            env = BitFlip(n_bits, max_steps)
-            folder = out or Path("runs") / f"bitflip-{n_bits}-{preset}-seed{seed}"
+            goal_env = chosen_env(n_bits, max_steps, env, env_kwargs)
+            folder = out or Path("runs") / f"{_run_label(goal_env)}-{preset}-seed{seed}"
             check_folder_free(folder, overwrite)  # before its creation; again below, under the lock
             from herfast.dqn.agent import Agent
 
             fields = asdict(config)
-            agent = Agent(env, preset=preset, seed=seed, threads=threads, **fields)
+            agent = Agent(goal_env, preset=preset, seed=seed, threads=threads, **fields)
             held.enter_context(locked(folder))
             check_folder_free(folder, overwrite)
-            create_run(folder, describe_run(env, preset, seed, fields))
+            create_run(folder, describe_run(goal_env, preset, seed, fields))
         print(
             f"Training on {agent.env.describe()}, preset {preset}, seed {seed}; the run is in {folder}",
             flush=True,
         )
         return train_and_save(agent, folder, checkpoint_every)
+
+
+def _run_label(env: GoalEnv) -> str:
+    """Return the name of an environment in the default name of a run's folder."""
+    if isinstance(env, BitFlip) and env == BitFlip(env.n_bits, env.max_steps):  # no other arguments
+        return f"bitflip-{env.n_bits}"
+    return env_label(env)
 
 
 @lossy_output()
@@ -128,6 +139,8 @@ def resume(
 def sweep(
     n_bits: tuple[int, ...],
     max_steps: int | None,
+    env: str | None,
+    env_kwargs: tuple[str, ...],
     preset: tuple[Preset, ...],
     seeds: int,
     out: Path,
@@ -145,7 +158,8 @@ def sweep(
         values = {name: list(values) for name, values in fields.items() if values}
         if "hidden" in values:
             values["hidden"] = [parse_widths(text) for text in values["hidden"]]
-        trials = plan_trials(sweep_envs(list(n_bits), max_steps), list(preset), seeds, values)
+        envs = [chosen_env(size, max_steps, env, env_kwargs) for size in n_bits or (None,)]
+        trials = plan_trials(sweep_envs(None, None, envs), list(preset), seeds, values)
         folder = check_sweep_folder(out)
         n_jobs = check_jobs(jobs, scheduler, trials, folder)
     print(f"{len(trials):,} trials; their runs and {RESULTS_FILE} are in {folder}", flush=True)
@@ -196,7 +210,7 @@ def evaluate(path: Path, episodes: int, seed: int, threads: int | None, no_revis
         result = agent.evaluate(episodes, seed=seed, no_revisit=no_revisit)
     restriction = ""
     if no_revisit:
-        restriction = ", no bit flipped back"
+        restriction = ", no state visited twice"
     print(f"{result.n_episodes:,} episodes of {agent.env.describe()}, seed {seed}{restriction}")
     print(f"success      {result.success_rate:.4f}")
     print(f"mean return  {result.mean_return:.2f}")

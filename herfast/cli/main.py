@@ -60,6 +60,8 @@ def _run(argv: Sequence[str]) -> int:
     if list(argv[:1]) == ["--version"]:
         print(f"herfast {__version__}")
         return 0
+    if "" not in sys.path:
+        sys.path.append("")  # the current folder, for the module of a task; last, so that it hides nothing
     try:
         from herfast.cli import parsing  # imported here, so that Ctrl-C while tyro is imported is caught
 

@@ -18,27 +18,42 @@ import tyro
 from herfast.config import CHECKPOINT_EVERY, Config
 from herfast.presets import Preset
 
+_ONE_IS_REQUIRED = tyro.conf.arg(help_behavior_hint="(--n-bits or --env is required)")
+_PAIRS = tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]", help_behavior_hint="")
+
 
 @dataclass(frozen=True)
 class Train:
-    """Train an agent on the bit-flip environment and write the run to a folder.
+    """Train an agent on an environment and write the run to a folder.
 
-    The defaults are those of --preset for --n-bits. Ctrl-C, SIGTERM and SIGHUP stop a run and save it.
+    The defaults are those of --preset for the environment. Ctrl-C, SIGTERM and SIGHUP stop a run and save it.
     `herfast resume FOLDER` continues a run that was stopped or killed.
     """
 
     function: ClassVar[str] = "train"  # in herfast.cli.commands
 
-    n_bits: int
-    """Bits of the state and of the goal."""
+    n_bits: Annotated[int | None, _ONE_IS_REQUIRED] = None
+    """Bits of the state and of the goal of the bit-flip environment.
+    Short for --env BitFlip --env-kwargs n_bits=...
+    """
     max_steps: int | None = None
-    """Steps after which an episode is truncated. None: n_bits."""
+    """Steps after which an episode is truncated, only with --n-bits. None: n_bits."""
+    env: Annotated[str | None, _ONE_IS_REQUIRED] = None
+    """Environment: BitFlip, GridWorld, LightsOut, or module:Class for your own.
+    The module is in the current folder, or installed.
+    """
+    env_kwargs: Annotated[tuple[str, ...], _PAIRS] = ()
+    """Arguments of --env, such as width=5 height=5.
+    A value is JSON, True, False or None, or else text.
+    """
     preset: Preset = "fast"
     """Preset that supplies the defaults of the settings below."""
     seed: int = 0
     """Seed of all random streams."""
     out: Path | None = None
-    """Folder of the run. None: runs/bitflip-<n-bits>-<preset>-seed<seed>."""
+    """Folder of the run. None: runs/<environment>-<preset>-seed<seed>,
+    with bitflip-<n-bits> as the environment for --n-bits.
+    """
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run in the folder, if there is one."""
     checkpoint_every: int = CHECKPOINT_EVERY
@@ -85,10 +100,16 @@ class SweepOptions:
 
     function: ClassVar[str] = "sweep"  # in herfast.cli.commands
 
-    n_bits: tuple[int, ...]
-    """Bits of the state and of the goal."""
+    n_bits: Annotated[tuple[int, ...], _ONE_IS_REQUIRED] = ()
+    """Bits of the state and of the goal of the bit-flip environment.
+    One or more numbers.
+    """
     max_steps: int | None = None
-    """Steps after which an episode is truncated. None: n_bits."""
+    """Steps after which an episode is truncated, only with --n-bits. None: n_bits."""
+    env: Annotated[str | None, _ONE_IS_REQUIRED] = None
+    """Environment, as in `herfast train`."""
+    env_kwargs: Annotated[tuple[str, ...], _PAIRS] = ()
+    """Arguments of --env, as in `herfast train`."""
     preset: tuple[Preset, ...] = ("fast",)
     """Preset or presets that supply the defaults of the settings below."""
     seeds: int = 1
@@ -122,14 +143,15 @@ class Eval:
     Results do not depend on it.
     """
     no_revisit: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Never flip a bit back, which prevents loops.
+    """Never take an action that leads to a state already visited in the episode.
+    This prevents loops.
     The result is then not that of the plain greedy policy.
     """
 
 
 @dataclass(frozen=True)
 class Play:
-    """Print episodes of a trained agent. A ^ marks the bit that a step flips."""
+    """Print episodes of a trained agent. A ^ marks each bit that a step changes."""
 
     function: ClassVar[str] = "play"  # in herfast.cli.commands
 

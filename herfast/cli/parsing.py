@@ -25,20 +25,35 @@ from herfast.cli.options import (
     Train,
     sweep_options_class,
 )
-from herfast.cli.values import integer_registry, parse_integer
+from herfast.cli.values import chosen_env, integer_registry, parse_integer
 from herfast.config import Config
-from herfast.presets import Preset
+from herfast.presets import Preset, Sized
 
 _RESUME_OPTIONS = ("--epochs", "--until", "--checkpoint-every", "--help")
-_HELP_BITS = 50  # number of bits for the defaults in `herfast train --help` without --n-bits
+_HELP_BITS = 50  # number of bits for the defaults in `herfast train --help` without an environment
 _MAX_SIZE = 2**30  # largest size for which defaults are calculated; BitFlip rejects smaller ones already
 
 
-class _EnvSize(NamedTuple):
-    """Size of an environment, for the defaults of a preset; validated later."""
+class _BitFlipSize(NamedTuple):
+    """Size of a BitFlip, for the defaults of a preset; validated later.
 
-    n_state_bits: int
+    A BitFlip itself needs the compiled core, which --help does not.
+    """
+
+    n_bits: int
     max_steps: int
+
+    @property
+    def n_state_bits(self) -> int:
+        return self.n_bits
+
+    @property
+    def n_goal_bits(self) -> int:
+        return self.n_bits
+
+    @property
+    def n_actions(self) -> int:
+        return self.n_bits
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -48,24 +63,31 @@ def parse(argv: Sequence[str]) -> Command:
         argv: the command line without the program's name.
 
     Returns:
-        The command. The defaults of `train` are those of its --preset for its --n-bits and --max-steps.
+        The command. The defaults of `train` are those of its --preset for its environment.
 
     Raises:
         SystemExit: after --help, with code 0, and for options that cannot be parsed, with code 2.
-        TypeError, ValueError: Config rejects a value, an option cannot be combined with --resume, or an
-            option of `sweep` is given twice.
+        TypeError, ValueError: Config rejects a value, or an option cannot be combined with --resume.
+        ValueError: an option with several values is given twice, or the environment of --env cannot be built.
     """
     argv = _expand_resume(argv)
-    preset, n_bits, max_steps = _read_preset_and_size(argv)
-    size = _EnvSize(n_bits or _HELP_BITS, max_steps or n_bits or _HELP_BITS)
-    default = Train(n_bits=tyro.MISSING, preset=preset, config=Config.preset(preset, size))
+    preset: Preset = "fast"
+    size: Sized = _BitFlipSize(_HELP_BITS, _HELP_BITS)
     about_train = _description(Train)
-    if n_bits is None and argv[:1] == ["train"]:
-        about_train += f"\n\nWithout --n-bits, the defaults shown are those for {_HELP_BITS} bits."
     sweep_options: Any = SweepOptions
+    if argv[:1] == ["train"]:
+        _check_repeated(argv, "--env-kwargs")
+        preset, given_size = _read_preset_and_size(argv)
+        if given_size is not None:
+            size = given_size
+        else:
+            about_train += (
+                f"\n\nWithout --n-bits or --env, the defaults shown are those for {_HELP_BITS} bits."
+            )
     if argv[:1] == ["sweep"]:
         _check_repeated(argv)
         sweep_options = sweep_options_class()  # takes 14 ms, which the other commands save
+    default = Train(preset=preset, config=Config.preset(preset, size))
     commands: Any = (
         Annotated[Train, tyro.conf.subcommand("train", default=default, description=about_train)]
         | Annotated[Resume, tyro.conf.subcommand("resume", description=_description(Resume))]
@@ -76,8 +98,7 @@ def parse(argv: Sequence[str]) -> Command:
         | Annotated[Doctor, tyro.conf.subcommand("doctor", description=_description(Doctor))]
     )
     about = (
-        "Hindsight Experience Replay with Double DQN on the bit-flip environment. "
-        "--version prints the version."
+        "Hindsight Experience Replay with Double DQN for goals made of bits. --version prints the version."
     )
     command: Command = tyro.cli(
         commands, prog="herfast", description=about, args=argv, registry=integer_registry
@@ -122,19 +143,29 @@ def _expand_resume(argv: Sequence[str]) -> list[str]:
     return ["resume", folder, *rest]
 
 
-def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, int | None, int | None]:
-    """Return --preset, --n-bits and --max-steps, or "fast", None and None.
+def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, Sized | None]:
+    """Return --preset, or "fast", and the environment or its size, or None.
 
-    tyro reports invalid values later.
+    tyro reports invalid values later, except for those of --env.
+
+    Raises:
+        ValueError: as `chosen_env`.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("preset", "n-bits", "max-steps"):
+    for name in ("preset", "n-bits", "max-steps", "env"):
         parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", nargs="?")
+    parser.add_argument("--env-kwargs", "--env_kwargs", nargs="*", default=())
     values, _ = parser.parse_known_args(list(argv))
     preset: Preset = "fast"
     if values.preset in get_args(Preset):
         preset = values.preset
-    return preset, _positive_integer(values.n_bits), _positive_integer(values.max_steps)
+    n_bits = _positive_integer(values.n_bits)
+    max_steps = _positive_integer(values.max_steps)
+    if values.env is not None:
+        return preset, chosen_env(n_bits, max_steps, values.env, values.env_kwargs)
+    if n_bits is None:
+        return preset, None
+    return preset, _BitFlipSize(n_bits, max_steps or n_bits)
 
 
 def _positive_integer(text: str | None) -> int | None:
@@ -148,9 +179,14 @@ def _positive_integer(text: str | None) -> int | None:
     return min(value, _MAX_SIZE)
 
 
-def _check_repeated(argv: Sequence[str]) -> None:
-    """Raise ValueError if an option is given twice: only its last values would count."""
+def _check_repeated(argv: Sequence[str], option: str | None = None) -> None:
+    """Raise ValueError if an option is given twice: only its last values would count.
+
+    Args:
+        argv: the command line.
+        option: the only option to check. None: all.
+    """
     names = [arg.partition("=")[0].replace("_", "-") for arg in argv if arg.startswith("--")]
     for name in names:
-        if names.count(name) > 1:
+        if names.count(name) > 1 and option in (None, name):
             raise ValueError(f"{name} is given {names.count(name)} times: give it once, with all its values")

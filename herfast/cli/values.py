@@ -1,12 +1,21 @@
-"""Values that tyro does not parse itself: integers and widths."""
+"""Values that tyro does not parse itself: integers, widths and environments."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
 
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from herfast.common.validation import one_line, short_repr
+
+if TYPE_CHECKING:
+    from herfast.envs.base import GoalEnv
+
 _MAX_DIGITS = 4_300  # Python's own limit for the digits of an integer in a text
+_WORDS = {"True": True, "False": False, "None": None}  # as in the other options
 
 
 def parse_integer(text: str) -> int:
@@ -41,7 +50,7 @@ def _integer_rule(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int]
 
 
 def parse_widths(text: str) -> tuple[int, ...]:
-    """Parse the value of --hidden, such as 64,32.
+    """Parse the value of --hidden of a sweep, such as 64,32.
 
     Args:
         text: widths of hidden layers, separated by commas.
@@ -56,3 +65,92 @@ def parse_widths(text: str) -> tuple[int, ...]:
         return tuple(parse_integer(width) for width in text.split(","))
     except ValueError:
         raise ValueError(f"hidden must be widths separated by commas, such as 64,32, got {text!r}") from None
+
+
+def parse_env_kwargs(texts: Sequence[str]) -> dict[str, Any]:
+    """Parse the values of --env-kwargs, such as width=5 and height=5.
+
+    A value is JSON, or True, False or None, or else text. A number without a fraction, such as 1e3, is an
+    integer.
+
+    Args:
+        texts: pairs key=value.
+
+    Returns:
+        The values by key.
+
+    Raises:
+        ValueError: a text is not such a pair, or its key is "id" or occurs twice.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ValueError(
+                f"--env-kwargs must be pairs key=value, such as max_steps=9, got {short_repr(text)}"
+            )
+        if key == "id":
+            raise ValueError(
+                f"id is not allowed in --env-kwargs, got {short_repr(text)}: it is the value of --env"
+            )
+        if key in values:
+            raise ValueError(f"--env-kwargs must have each key once, got a second {short_repr(text)}")
+        values[key] = _parse_env_value(value)
+    return values
+
+
+def _parse_env_value(text: str) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        return json.loads(text, parse_float=_parse_number, parse_constant=_reject_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _parse_number(text: str) -> int | float:
+    try:
+        return parse_integer(text)
+    except ValueError:
+        return float(text)
+
+
+def _reject_constant(text: str) -> None:
+    """Raise ValueError: NaN and Infinity are not JSON."""
+    raise ValueError(text)
+
+
+def chosen_env(
+    n_bits: int | None, max_steps: int | None, env: str | None, env_kwargs: Sequence[str]
+) -> GoalEnv:
+    """Return the environment of --n-bits, or of --env and --env-kwargs.
+
+    Raises:
+        TypeError, ValueError: options are missing or exclude each other, or the environment cannot be built.
+    """
+    if n_bits is not None and env is None:
+        if env_kwargs:
+            raise ValueError(f"--env-kwargs needs --env, got {short_repr(env_kwargs[0])} with --n-bits")
+        from herfast.envs.bit_flip import BitFlip  # needs the compiled core, which --help does not
+
+        return BitFlip(n_bits, max_steps)
+    if env is not None and n_bits is None:
+        if max_steps is not None:
+            raise ValueError(
+                f"--max-steps needs --n-bits, got {max_steps} with --env: use --env-kwargs max_steps=..."
+            )
+        return _build_env(env, parse_env_kwargs(env_kwargs))
+    raise ValueError(f"exactly one of --n-bits and --env must be given, got {n_bits} and {short_repr(env)}")
+
+
+def _build_env(env: str, parameters: dict[str, Any]) -> GoalEnv:
+    from herfast.envs.adapters import as_goal_env
+    from herfast.envs.registry import make_env
+
+    try:
+        return as_goal_env(make_env({"id": env, **parameters}))
+    except Exception as error:  # of a user's class, which may raise any
+        message = str(error)
+        if not isinstance(error, (TypeError, ValueError, ImportError)):
+            message = f"{type(error).__name__}: {message}"
+        raise ValueError(one_line(f"--env {env}: {message}")) from error

@@ -98,7 +98,7 @@ class FakeAgent:
         return Diagnosis(0.99, 0.0, 0.1, -9.0, 0.5, -50.0, 1.5, 0.2, 0.1, 0.5, "Do it.")
 
     def save(self, path: Path, *, replay: bool = False) -> None:
-        settings = [self.env.n_bits, self.env.max_steps, self.preset, self.seed]
+        settings = [self.env.spec(), self.preset, self.seed]
         history = {name: column.tolist() for name, column in self.history.items()}
         state = {"history": history, "solved": self.solved} if replay else {}
         path.write_text(json.dumps([settings, dataclasses.asdict(self.config), state]))
@@ -108,12 +108,10 @@ class FakeAgent:
         cls, path: Path, *, replay: bool = True, threads: int | None = None, **config_fields: Any
     ) -> FakeAgent:
         try:
-            (n_bits, max_steps, preset, seed), fields, state = json.loads(path.read_text())
+            (spec, preset, seed), fields, state = json.loads(path.read_text())
         except ValueError:
             raise ValueError(f"{path} is not a readable herfast file") from None
-        agent = cls(
-            herfast.BitFlip(n_bits, max_steps), preset, seed, threads=threads, **fields, **config_fields
-        )
+        agent = cls(herfast.make_env(spec), preset, seed, threads=threads, **fields, **config_fields)
         if replay and state:
             agent.history.load_state_dict(
                 {name: np.array(column) for name, column in state["history"].items()}

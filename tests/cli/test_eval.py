@@ -28,13 +28,13 @@ def test_eval_prints_the_results(
     ]
 
 
-def test_eval_prints_that_no_bit_was_flipped_back(
+def test_eval_prints_that_no_state_was_visited_twice(
     finished_run: Path, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, out, _ = run_command(["eval", "run", "--no-revisit"], capsys)
     assert agents[0].calls == [(1000, 1, True)]
     first = out.splitlines()[0]
-    assert first == "1,000 episodes of 8 bits in at most 8 steps, seed 1, no bit flipped back"
+    assert first == "1,000 episodes of 8 bits in at most 8 steps, seed 1, no state visited twice"
 
 
 def test_an_interrupted_eval_prints_nothing(

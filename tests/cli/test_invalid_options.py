@@ -98,6 +98,58 @@ ERRORS = [  # other errors, and a regex of the whole message
     (f"{TRAIN} --hidden", r"hidden must be a tuple of 1 to 8 layer widths, got \(\)"),
     (f"{TRAIN} --hidden 8 8 8 8 8 8 8 8 8", r"hidden must be a tuple of 1 to 8 layer widths, got \(8, .*"),
     (f"{TRAIN} --no-mask-terminal", "hindsight_bound=True needs mask_terminal=True: .*"),
+    ("train", "exactly one of --n-bits and --env must be given, got None and None"),
+    ("sweep --out new", "exactly one of --n-bits and --env must be given, got None and None"),
+    (
+        f"{TRAIN} --env BitFlip",
+        "exactly one of --n-bits and --env must be given, got 9 and 'BitFlip'",
+    ),
+    (
+        "sweep --out new --n-bits 8 9 --env BitFlip",
+        "exactly one of --n-bits and --env must be given, got 8 and 'BitFlip'",
+    ),
+    *(
+        (f"{command} {flags}", sentence)
+        for command in ("train", "sweep --out new")
+        for flags, sentence in (
+            (
+                "--n-bits 9 --env-kwargs max_steps=9 a=b",
+                "--env-kwargs needs --env, got 'max_steps=9' with --n-bits",
+            ),
+            (
+                "--env BitFlip --max-steps 7",
+                r"--max-steps needs --n-bits, got 7 with --env: use --env-kwargs max_steps=\.\.\.",
+            ),
+            ("--env Maze", "--env Maze: the environment 'Maze' .*"),
+            ("--env BitFlip", "--env BitFlip: BitFlip.* missing 1 required positional argument: 'n_bits'"),
+            ("--env BitFlip --env-kwargs size=9", "--env BitFlip: BitFlip.* keyword argument 'size'"),
+            (
+                "--env BitFlip --env-kwargs n_bits=0",
+                "--env BitFlip: n_bits must be from 1 to 65,535, got 0",
+            ),
+            (
+                "--env BitFlip --env-kwargs n_bits=9 max_steps=nine",
+                "--env BitFlip: max_steps must be an integer from 1 to 65,535, got 'nine'",
+            ),
+            (
+                "--env BitFlip --env-kwargs n_bits",
+                "--env-kwargs must be pairs key=value, such as max_steps=9, got 'n_bits'",
+            ),
+            (
+                "--env BitFlip --env-kwargs n_bits=8 n_bits=9",
+                "--env-kwargs must have each key once, got a second 'n_bits=9'",
+            ),
+            (
+                "--env BitFlip --env-kwargs n_bits=8 id=Maze",
+                "id is not allowed in --env-kwargs, got 'id=Maze': it is the value of --env",
+            ),
+            (
+                "--env BitFlip --env-kwargs n_bits=8 --env_kwargs max_steps=9",
+                "--env-kwargs is given 2 times: give it once, with all its values",
+            ),
+        )
+    ),
+    ("train --resume run --env BitFlip", "--env cannot be combined with --resume: .*"),
     (
         f"{TRAIN} --capacity 1000000000000",
         ".* GB of memory is available and .* for the replay buffer: lower capacity",
@@ -149,7 +201,6 @@ ERRORS = [  # other errors, and a regex of the whole message
 USAGE_ERRORS = [  # errors that tyro prints in a box, and a part of them
     ("", "Missing subcommand"),
     ("learn", "learn"),
-    ("train", "--n-bits"),
     (f"{TRAIN} more", "more"),
     (f"{TRAIN} --gama 0.9", "--gama"),
     (f"{TRAIN} --overwrite=yes", "yes"),
@@ -165,6 +216,7 @@ USAGE_ERRORS = [  # errors that tyro prints in a box, and a part of them
         for flag in ("--max-steps", "--preset", "--seed", "--out", "--gamma", "--epochs")
     ),
     ("train --n-bits", "--n-bits"),
+    ("train --env", "--env"),
     ("train --resume", "PATH"),
     ("train --resume run more", "more"),
     *((command, "PATH") for command in ("resume", "eval", "play", "plot", "doctor")),

@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_preset_for_the_size(
     preset: Any, n_bits: int, max_steps: int | None
 ) -> None:
     command = parse_train("--preset", preset, "--n-bits", str(n_bits), "--max-steps", str(max_steps))
-    assert command.config == Config.preset(preset, parsing._EnvSize(n_bits, max_steps or n_bits))
+    assert command.config == Config.preset(preset, parsing._BitFlipSize(n_bits, max_steps or n_bits))
     assert (command.n_bits, command.max_steps, command.preset) == (n_bits, max_steps, preset)
     assert parse_train("--max_steps", str(max_steps), f"--n_bits={n_bits}", f"--preset={preset}") == command
 
@@ -43,7 +43,7 @@ def test_options_override_the_preset() -> None:
         "epsilon": "linear",
         "capacity": 999,
     }
-    assert command.config == Config.preset("fast", parsing._EnvSize(50, 50), **changed)
+    assert command.config == Config.preset("fast", parsing._BitFlipSize(50, 50), **changed)
     assert (command.seed, command.out, command.overwrite) == (4, Path("some/where"), True)
     assert parse_train("--n-bits", "50", "--until", "0.5").config.until == 0.5
 
@@ -55,6 +55,8 @@ def test_options_override_the_preset() -> None:
         ("--n-bits 50", 448, 500),
         ("--n-bits 200", 1600, 500),
         ("--preset paper", 256, 200),
+        ("--env BitFlip --env-kwargs n_bits=20", 192, 500),
+        ("--env_kwargs max_steps=9 n_bits=2e2 --env=BitFlip", 1600, 500),
     ],
 )
 def test_help_shows_the_default_of_every_field_for_the_size(
@@ -78,21 +80,22 @@ def test_help_shows_the_default_of_every_field_for_the_size(
         ("train", True),
         ("train --preset paper --max-steps 7", True),
         ("train --n-bits 50", False),
+        ("train --env BitFlip --env-kwargs n_bits=50", False),
         ("train --n_bits=20", False),
         ("train --resume run", False),
         ("", False),
         ("eval", False),
     ],
 )
-def test_help_without_n_bits_names_the_size_of_its_defaults(
+def test_help_without_an_environment_names_the_size_of_its_defaults(
     argv: str, expected: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = run_command([*argv.split(), "--help"], capsys)
     assert code == 0
     text = " ".join(out.split())
-    assert ("the defaults shown are those for 50 bits" in text) == expected
+    assert ("Without --n-bits or --env, the defaults shown are those for 50 bits" in text) == expected
     if expected:
-        assert "Train an agent on the bit-flip environment" in text
+        assert "Train an agent on an environment" in text
         assert "Ctrl-C, SIGTERM and SIGHUP stop a run" in text
 
 
@@ -112,7 +115,6 @@ def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("", "Missing subcommand"),
         ("learn", "learn"),
-        ("train", "--n-bits"),
         ("train --n-bits 8 --gama 0.9", "--gamma"),
         ("train --n-bits eight", "eight"),
         ("train --n-bits 8 --preset quick", "quick"),

@@ -30,7 +30,7 @@ def test_resume_continues_to_the_last_cycle_of_the_run(
     assert (code, err) == (0, "")
     (agent,) = agents
     assert (agent.env, agent.preset, agent.seed) == (herfast.BitFlip(8, 9), "paper", 3)
-    assert agent.config == Config.preset("paper", parsing._EnvSize(8, 9), cycles_per_epoch=10, epochs=4)
+    assert agent.config == Config.preset("paper", parsing._BitFlipSize(8, 9), cycles_per_epoch=10, epochs=4)
     assert agent.calls == [(3, None), (1000, 3)]
     assert agent.cycles == 40
     first, *epochs, last = out.splitlines()

@@ -32,7 +32,7 @@ def test_train_creates_the_agent_with_the_given_options(
     (agent,) = agents
     assert (agent.env.n_bits, agent.env.max_steps, agent.preset, agent.seed) == (9, 12, "paper", 5)
     assert agent.threads == 3
-    assert agent.config == Config.preset("paper", parsing._EnvSize(9, 12), gamma=0.7)
+    assert agent.config == Config.preset("paper", parsing._BitFlipSize(9, 12), gamma=0.7)
     assert (Path("runs") / "bitflip-9-paper-seed5" / AGENT_FILE).exists()
 
 

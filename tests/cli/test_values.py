@@ -1,4 +1,4 @@
-"""Integers on the command line, also in scientific notation."""
+"""Values on the command line: integers and parameters of environments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from support.command_line import run_command
 
 from herfast.cli import parsing
-from herfast.cli.values import parse_integer
+from herfast.cli.values import parse_env_kwargs, parse_integer
 from herfast.config import Config
 
 
@@ -111,3 +111,52 @@ def test_a_size_that_is_too_large_is_rejected_in_one_line(
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert "must be from 1 to 65,535, got" in err
     assert not agents
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5),
+        ("-5", -5),
+        ("2.5", 2.5),
+        ("1e3", 1000),
+        ("4.0", 4),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("True", True),
+        ("false", False),
+        ("False", False),
+        ("null", None),
+        ("None", None),
+        ('"text"', "text"),
+        ('"5"', "5"),
+        ("[1, 2e1, [0.5]]", [1, 20, [0.5]]),
+        ('{"a": 1}', {"a": 1}),
+        ("", ""),
+        ("four_walls", "four_walls"),
+        ("0101", "0101"),
+        ("a=b", "a=b"),
+        ("1_000", "1_000"),
+        ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        ("[1", "[1"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_values_of_environments_are_json_or_text(text: str, value: Any) -> None:
+    (parsed,) = parse_env_kwargs([f"key={text}"]).values()
+    assert parsed == value
+    assert repr(parsed) == repr(value), "the types are equal, too"
+
+
+def test_keys_of_environments_keep_their_order() -> None:
+    assert list(parse_env_kwargs(["b=1", "a=2", "B=3"]).items()) == [("b", 1), ("a", 2), ("B", 3)]
+
+
+@pytest.mark.parametrize("text", ["", "key", "=", "=5", "--5"])
+def test_a_text_that_is_no_pair_is_rejected(text: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"^--env-kwargs must be pairs key=value, such as .*, got '"
+    ) as error:
+        parse_env_kwargs(["a=1", text])
+    assert len(str(error.value)) < 200
