@@ -27,6 +27,7 @@ WRONG_TYPE = {  # values of another type: a usage error that names option and va
         "--threads": ("2.5", "all"),
         "--strategy": ("first", "Future"),
         "--init": ("zero",),
+        "--encoding": ("onehot",),
         "--epsilon": ("cosine", "0.2"),
         "--evaluate-with": ("both",),
         "--hidden": ("wide", "8.5", "8,8"),
