@@ -11,6 +11,7 @@ typedef struct {
     uint64_t state[MOST_WORDS], goal[MOST_WORDS];
     size_t t, steps_to_end;
     uint16_t action;
+    uint8_t end;
 } entry;
 
 /* Of all records ever added, record i is entry i % MODEL. The capacity of the ring is below MODEL. */
@@ -49,6 +50,7 @@ static inline void add(modelled_ring *m, bitgen_t *rng) {
             memcpy(new->state, e.states + (t * e.n + i) * ring->state_words, ring->state_words * 8);
             memcpy(new->goal, e.goals + i * ring->goal_words, ring->goal_words * 8);
             new->t = t, new->steps_to_end = length - t, new->action = t < length ? e.actions[t * e.n + i] : 0;
+            new->end = t + 1 == length ? e.ends[i] : 0;
         }
     size_t n_transitions = 0;
     assert(ring->size == (m->added < ring->capacity ? m->added : ring->capacity));
@@ -75,6 +77,8 @@ static inline void sample(modelled_ring *m, bitgen_t *rng) {
         assert(memcmp(drawn.out.states + b * ring->state_words, here->state, ring->state_words * 8) == 0);
         assert(memcmp(drawn.out.next_states + b * ring->state_words, next->state, ring->state_words * 8) == 0);
         assert(drawn.out.actions[b] == here->action && next->t == here->t + 1);
+        const uint64_t *row = ring->records + (size_t)drawn.out.rows[b] * hf_ring_stride(ring);
+        assert(row == hf_ring_at(ring, pick.record) && drawn.out.relabelled[b] == pick.relabelled);
         assert(same_bits(goal, pick.relabelled ? source->state : here->goal, ring->goal_bits));
         assert(drawn.out.terminated[b] == same_bits(next->state, goal, ring->goal_bits));
         const bool on_path = own && pick.goal > pick.record && same_bits(source->state, goal, ring->goal_bits);
@@ -93,6 +97,7 @@ static inline void validate(const modelled_ring *m) {
         assert(memcmp(record, want->state, m->ring.state_words * 8) == 0);
         assert(memcmp(hf_record_goal(&m->ring, record), want->goal, m->ring.goal_words * 8) == 0);
         assert(hf_t(meta) == want->t && hf_steps_to_end(meta) == want->steps_to_end && hf_action(meta) == want->action);
+        assert(hf_end(meta) == want->end);
     }
 }
 

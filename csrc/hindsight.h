@@ -29,13 +29,16 @@ typedef struct {
     bool relabelled;
 } hf_pick;
 
-/* OUT: arrays whose axes of minibatches and transitions are used as one axis. */
+/* OUT: arrays whose axes of minibatches and transitions are used as one axis. `rows` is the index in `records` of
+ * each transition's record, and `relabelled` whether its goal was. Both are NULL where they are not needed. */
 typedef struct {
     uint64_t *states, *next_states, *goals; /* [.., Ws], [.., Ws], [.., Wg] */
     uint16_t *actions;
     float *rewards;
     bool *terminated;
     int32_t *steps_to_goal;
+    int64_t *rows;
+    bool *relabelled;
 } hf_minibatch;
 
 static inline size_t hf_draw_goal(const hf_ring *ring, bitgen_t *rng, hf_strategy strategy, size_t age, uint64_t meta) {
@@ -106,6 +109,8 @@ static inline void hf_fill(const hf_ring *ring, hf_strategy strategy, hf_pick pi
     out->rewards[b] = (float)terminated - 1.0f; /* terminated ? 0 : -1 */
     out->terminated[b] = terminated;
     out->steps_to_goal[b] = (int32_t)(pick.goal - pick.record) & -(int32_t)on_path; /* on_path ? .. : 0 */
+    if (out->rows) out->rows[b] = (record - ring->records) / (ptrdiff_t)hf_ring_stride(ring);
+    if (out->relabelled) out->relabelled[b] = pick.relabelled;
 }
 
 typedef enum { HF_SAMPLED, HF_NO_TRANSITION, HF_INTERRUPTED } hf_sample_result;

@@ -1,8 +1,11 @@
 /* Ring of finished episodes in one array of 64-bit words. Each state is stored once.
  *
- * A record is [state words | goal words | meta], meta = action | t << 16 | steps_to_end << 32. An episode of
- * L steps takes L + 1 consecutive records. The last one holds s_L, action 0 and steps_to_end 0. It is a
- * state, but not a transition.
+ * A record is [state words | goal words | meta], meta = action | t << 16 | steps_to_end << 32 | end << 48. An
+ * episode of L steps takes L + 1 consecutive records. The last one holds s_L, action 0 and steps_to_end 0. It is
+ * a state, but not a transition.
+ *
+ * `end` is how the episode ended, on the record of its last transition, and 0 on all others. Bit 0: the
+ * environment terminated it. Bit 1: it succeeded. Both are 0 where they follow from states and goals.
  *
  * Only whole episodes are appended, so the newest record always ends an episode. Only the oldest episode can
  * be partly overwritten, and its remaining records stay valid.
@@ -46,13 +49,16 @@ static inline uint64_t *hf_ring_at(const hf_ring *ring, size_t age) {
     return ring->records + index * hf_ring_stride(ring);
 }
 
-static inline uint64_t hf_meta(uint64_t action, uint64_t t, uint64_t steps_to_end) {
-    assert(action <= 0xffff && t <= 0xffff && steps_to_end <= 0xffff);
-    return action | t << 16 | steps_to_end << 32;
+enum { HF_END_TERMINATED = 1, HF_END_SUCCEEDED = 2, HF_MAX_END = 3 };
+
+static inline uint64_t hf_meta(uint64_t action, uint64_t t, uint64_t steps_to_end, uint64_t end) {
+    assert(action <= 0xffff && t <= 0xffff && steps_to_end <= 0xffff && end <= HF_MAX_END);
+    return action | t << 16 | steps_to_end << 32 | end << 48;
 }
 static inline uint16_t hf_action(uint64_t meta) { return (uint16_t)meta; }
 static inline size_t hf_t(uint64_t meta) { return (meta >> 16) & 0xffff; }
 static inline size_t hf_steps_to_end(uint64_t meta) { return (meta >> 32) & 0xffff; }
+static inline uint64_t hf_end(uint64_t meta) { return meta >> 48; }
 
 static inline uint64_t *hf_record_goal(const hf_ring *ring, uint64_t *record) { return record + ring->state_words; }
 static inline uint64_t *hf_record_meta(const hf_ring *ring, uint64_t *record) {
@@ -92,9 +98,9 @@ static inline void hf_ring_push(hf_ring *ring, const uint64_t *state, const uint
 /* Append n_episodes episodes, one after the other. Each length must be below the capacity. Return the number of
  * episodes that were appended, which is lower if `poll` returned true.
  * IN: states [T+1, n_episodes, Ws]; actions [T, n_episodes]; goals [n_episodes, Wg];
- * lengths [n_episodes], from 1 to T. */
+ * lengths [n_episodes], from 1 to T; ends [n_episodes], or NULL for zeros. */
 static inline size_t hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
-                                 const uint64_t *goals, const int32_t *lengths, hf_poll poll) {
+                                 const uint64_t *goals, const int32_t *lengths, const uint8_t *ends, hf_poll poll) {
     size_t work = 0;
     for (size_t e = 0; e < n_episodes; e++) {
         const size_t length = (size_t)lengths[e];
@@ -103,7 +109,8 @@ static inline size_t hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_
         for (size_t t = 0; t <= length; t++) {
             const uint64_t *state = states + (t * n_episodes + e) * ring->state_words;
             const uint64_t action = t < length ? actions[t * n_episodes + e] : 0;
-            hf_ring_push(ring, state, goal, hf_meta(action, t, length - t));
+            const uint64_t end = ends && t + 1 == length ? ends[e] : 0;
+            hf_ring_push(ring, state, goal, hf_meta(action, t, length - t, end));
         }
         if (hf_polled(&work, length + 1, ring, poll)) return e + 1;
     }
@@ -134,7 +141,8 @@ static inline bool hf_ring_is_valid(const hf_ring *ring, hf_poll poll) {
     for (size_t age = 0; age < ring->size; age++) {
         if (hf_polled(&work, 1, ring, poll)) return false;
         uint64_t *record = hf_ring_at(ring, age), meta = *hf_record_meta(ring, record);
-        if (meta >> 48 || (begins && hf_t(meta) > 0) || hf_t(meta) + hf_steps_to_end(meta) == 0) return false;
+        if ((begins && hf_t(meta) > 0) || hf_t(meta) + hf_steps_to_end(meta) == 0) return false;
+        if (hf_end(meta) > (hf_steps_to_end(meta) == 1 ? HF_MAX_END : 0)) return false;
         begins = hf_steps_to_end(meta) == 0;
         if (!hf_is_clean(record, ring->state_bits)) return false;
         if (!hf_is_clean(hf_record_goal(ring, record), ring->goal_bits)) return false;

@@ -106,6 +106,14 @@ static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t
         const uint64_t *newest = hf_ring_at(&ring, ring.size - 1);
         const uint64_t *last = e.states + ((size_t)e.lengths[E - 1] * E + E - 1) * ring.state_words;
         assert(hf_equal(newest, last, ring.state_words));
+        uint64_t *final_meta = hf_record_meta(&ring, hf_ring_at(&ring, ring.size - 2));
+        assert(hf_end(*final_meta) == e.ends[E - 1]);
+        *final_meta += UINT64_C(4) << 48; /* an end that does not exist */
+        assert(!hf_ring_is_valid(&ring, never));
+        *final_meta -= UINT64_C(4) << 48;
+        *hf_record_meta(&ring, hf_ring_at(&ring, ring.size - 1)) += UINT64_C(1) << 48; /* no transition ends here */
+        assert(!hf_ring_is_valid(&ring, never));
+        *hf_record_meta(&ring, hf_ring_at(&ring, ring.size - 1)) -= UINT64_C(1) << 48;
         for (int strategy = HF_FUTURE; strategy <= HF_RANDOM; strategy++)
             for (uint64_t k = 0; k < 5; k += 2) {
                 const minibatches m = draw_minibatches(ring, rng, (hf_strategy)strategy, k, U, B);
@@ -124,10 +132,10 @@ static void test_ring(bitgen_t *rng, size_t state_bits, size_t goal_bits, size_t
 
 /* Interrupt every loop over records, and sample from a ring whose cursor counts transitions that it lost. */
 static void test_failures(bitgen_t *rng) {
-    enum { BITS = 65535, E = 200, T = 2, B = 2000 };
+    enum { BITS = 65535, E = 300, T = 2, B = 2000 };
     hf_ring ring = new_ring(4 * E, BITS, BITS);
     const episodes e = draw_episodes(rng, &ring, E, T);
-    const size_t added = hf_ring_add(&ring, E, e.states, e.actions, e.goals, e.lengths, always);
+    const size_t added = hf_ring_add(&ring, E, e.states, e.actions, e.goals, e.lengths, e.ends, always);
     assert(0 < added && added < E && hf_ring_is_valid(&ring, never)); /* holds whole episodes */
     add_episodes(&ring, e);
     assert(hf_ring_is_valid(&ring, never) && !hf_ring_is_valid(&ring, always));

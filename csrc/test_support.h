@@ -50,13 +50,14 @@ typedef struct {
     uint64_t *states, *goals; /* [n_steps + 1, n, Ws], [n, Wg] */
     uint16_t *actions;        /* [n_steps, n] */
     int32_t *lengths;         /* [n] */
+    uint8_t *ends;            /* [n] */
 } episodes;
 
 /* Draw n episodes of 1 to n_steps steps. About half of the goals are states of their own episode. */
 static inline episodes draw_episodes(bitgen_t *rng, const hf_ring *ring, size_t n, size_t n_steps) {
     const size_t words = ring->state_words, size = (n_steps + 1) * n * words;
     uint64_t *states = allocate(size, 8), *goals = allocate(n * ring->goal_words, 8);
-    const episodes e = {n, states, goals, allocate(n_steps * n, 2), allocate(n, 4)};
+    const episodes e = {n, states, goals, allocate(n_steps * n, 2), allocate(n, 4), allocate(n, 1)};
     memset(states, 0xff, size * 8);
     memset(e.actions, 0xff, n_steps * n * 2);
     for (size_t i = 0; i < n; i++) {
@@ -69,11 +70,14 @@ static inline episodes draw_episodes(bitgen_t *rng, const hf_ring *ring, size_t 
         const size_t reached = hf_draw_below(rng, 2 * (length + 1));
         if (reached <= length) hf_copy_prefix(goal, states + (reached * n + i) * words, ring->goal_bits);
         e.lengths[i] = (int32_t)length;
+        e.ends[i] = (uint8_t)hf_draw_below(rng, HF_MAX_END + 1);
     }
     return e;
 }
 
-static inline void free_episodes(episodes e) { free(e.states), free(e.goals), free(e.actions), free(e.lengths); }
+static inline void free_episodes(episodes e) {
+    free(e.states), free(e.goals), free(e.actions), free(e.lengths), free(e.ends);
+}
 
 static inline size_t first_unclean(const hf_ring *ring, episodes e) {
     return hf_first_unclean(e.n, ring->state_bits, ring->goal_bits, e.states, e.goals, e.lengths);
@@ -81,7 +85,7 @@ static inline size_t first_unclean(const hf_ring *ring, episodes e) {
 
 static inline void add_episodes(hf_ring *ring, episodes e) {
     assert(first_unclean(ring, e) == e.n);
-    assert(hf_ring_add(ring, e.n, e.states, e.actions, e.goals, e.lengths, never) == e.n);
+    assert(hf_ring_add(ring, e.n, e.states, e.actions, e.goals, e.lengths, e.ends, never) == e.n);
 }
 
 /* Output of hf_sample. The picks are those of the last minibatch. */
@@ -96,7 +100,8 @@ static inline minibatches draw_minibatches(hf_ring ring, bitgen_t *rng, hf_strat
     const size_t n = n_batches * batch_size;
     uint64_t *states = allocate(n * ring.state_words, 8), *next = allocate(n * ring.state_words, 8);
     uint64_t *goals = allocate(n * ring.goal_words, 8);
-    const hf_minibatch out = {states, next, goals, allocate(n, 2), allocate(n, 4), allocate(n, 1), allocate(n, 4)};
+    const hf_minibatch out = {states,         next,           goals,          allocate(n, 2), allocate(n, 4),
+                              allocate(n, 1), allocate(n, 4), allocate(n, 8), allocate(n, 1)};
     const minibatches m = {n_batches, batch_size, allocate(batch_size, sizeof *m.picks), out};
     const hf_sample_result result =
         hf_sample(ring, rng, strategy, k, n_batches, batch_size, m.picks, &m.out, never);
@@ -108,6 +113,7 @@ static inline minibatches draw_minibatches(hf_ring ring, bitgen_t *rng, hf_strat
 static inline void free_minibatches(minibatches m) {
     free(m.picks), free(m.out.states), free(m.out.next_states), free(m.out.goals), free(m.out.actions);
     free(m.out.rewards), free(m.out.terminated), free(m.out.steps_to_goal);
+    free(m.out.rows), free(m.out.relabelled);
 }
 
 /* Check the minibatches of a valid ring. */
@@ -120,6 +126,8 @@ static inline void check_minibatches(minibatches m, const hf_ring *ring, hf_stra
         assert(m.out.terminated[b] == hf_prefix_equal(next, goal, ring->goal_bits));
         assert(m.out.rewards[b] == (m.out.terminated[b] ? 0.0f : -1.0f));
         assert(m.out.steps_to_goal[b] != 1 || m.out.terminated[b]);
+        const uint64_t *record = ring->records + (size_t)m.out.rows[b] * hf_ring_stride(ring);
+        assert(hf_equal(record, state, ring->state_words) && (k > 0 || !m.out.relabelled[b]));
     }
     for (size_t b = 0; b < m.batch_size; b++) {
         const hf_pick pick = m.picks[b];

@@ -13,12 +13,13 @@ cdef extern from "exploration.h" nogil:
                     int64_t *explorers, uint16_t *out_actions) noexcept
 
 cdef extern from "replay.h" nogil:
+    enum: HF_MAX_END
     ctypedef c_bool (*hf_poll)() noexcept nogil
     ctypedef struct hf_ring:
         uint64_t *records
         size_t capacity, state_bits, goal_bits, state_words, goal_words, head, size, n_transitions
     size_t hf_ring_add(hf_ring *ring, size_t n_episodes, const uint64_t *states, const uint16_t *actions,
-                       const uint64_t *goals, const int32_t *lengths, hf_poll poll) noexcept
+                       const uint64_t *goals, const int32_t *lengths, const uint8_t *ends, hf_poll poll) noexcept
     size_t hf_first_unclean(size_t n_episodes, size_t state_bits, size_t goal_bits, const uint64_t *states,
                             const uint64_t *goals, const int32_t *lengths) noexcept
     bint hf_ring_is_valid(const hf_ring *ring, hf_poll poll) noexcept
@@ -36,6 +37,8 @@ cdef extern from "hindsight.h" nogil:
         float *rewards
         c_bool *terminated
         int32_t *steps_to_goal
+        int64_t *rows
+        c_bool *relabelled
     ctypedef enum hf_sample_result:
         HF_SAMPLED, HF_NO_TRANSITION, HF_INTERRUPTED
     hf_sample_result hf_sample(hf_ring ring, bitgen_t *rng, hf_strategy strategy, uint64_t k, size_t n_batches,

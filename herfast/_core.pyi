@@ -27,6 +27,7 @@ def ring_add(
     actions: NDArray[np.uint16],
     goals: Words,
     lengths: NDArray[np.int32],
+    ends: _Bytes | None = None,
 ) -> None: ...
 def ring_is_valid(records: Words, cursor: _Cursor, n_state_bits: int, n_goal_bits: int) -> bool: ...
 def ring_sample(
@@ -44,4 +45,6 @@ def ring_sample(
     out_rewards: NDArray[np.float32],
     out_terminated: _Bools,
     out_steps_to_goal: NDArray[np.int32],
+    out_rows: NDArray[np.int64] | None = None,
+    out_relabelled: _Bools | None = None,
 ) -> None: ...

@@ -100,17 +100,21 @@ def ring_add(
         uint64_t[:, ::1] records not None, int64_t[::1] cursor not None, Py_ssize_t n_state_bits,
         Py_ssize_t n_goal_bits, const uint64_t[:, :, ::1] states not None,
         const uint16_t[:, ::1] actions not None, const uint64_t[:, ::1] goals not None,
-        const int32_t[::1] lengths not None):
+        const int32_t[::1] lengths not None, const uint8_t[::1] ends=None):
     """Append E episodes, arrays as in Trajectories, or none if one is invalid.
 
+    `ends` [E], by default zeros, is stated in csrc/replay.h.
     After an interrupt, the ring holds the episodes that were appended before it.
     """
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef Py_ssize_t n_steps = actions.shape[0], n_episodes = actions.shape[1], e
     cdef size_t unclean, added = 0
+    cdef const uint8_t *first_end = NULL
     check_shape("states", states.shape, (n_steps + 1, n_episodes, ring.state_words))
     check_shape("goals", goals.shape, (n_episodes, ring.goal_words))
     check_shape("lengths", lengths.shape, (n_episodes,))
+    if ends is not None:
+        check_shape("ends", ends.shape, (n_episodes,))
     if n_steps > 65_535:
         raise ValueError(f"episodes must have at most 65,535 steps, got {n_steps:,}")
     for e in range(n_episodes):
@@ -119,14 +123,18 @@ def ring_add(
         if <size_t>lengths[e] >= ring.capacity:
             raise ValueError(f"an episode of {lengths[e]} steps needs {lengths[e] + 1} records, "
                              f"the ring has {ring.capacity}; raise capacity")
+        if ends is not None and ends[e] > HF_MAX_END:
+            raise ValueError(f"ends[{e}] must be from 0 to {HF_MAX_END}, got {ends[e]}")
     if n_episodes == 0:
         return
+    if ends is not None:
+        first_end = &ends[0]
     with nogil:
         unclean = hf_first_unclean(n_episodes, n_state_bits, n_goal_bits, &states[0, 0, 0], &goals[0, 0],
                                    &lengths[0])
         if unclean == <size_t>n_episodes:
             added = hf_ring_add(&ring, n_episodes, &states[0, 0, 0], &actions[0, 0], &goals[0, 0], &lengths[0],
-                                is_interrupted)
+                                first_end, is_interrupted)
     if unclean < <size_t>n_episodes:
         raise ValueError(f"episode {unclean} has a 1 at or past bit {n_state_bits} of a state "
                          f"or bit {n_goal_bits} of its goal")
@@ -155,10 +163,12 @@ def ring_sample(
         uint64_t[:, :, ::1] out_states not None, uint64_t[:, :, ::1] out_next_states not None,
         uint64_t[:, :, ::1] out_goals not None, uint16_t[:, ::1] out_actions not None,
         float[:, ::1] out_rewards not None, c_bool[:, ::1] out_terminated not None,
-        int32_t[:, ::1] out_steps_to_goal not None):
+        int32_t[:, ::1] out_steps_to_goal not None, int64_t[:, ::1] out_rows=None,
+        c_bool[:, ::1] out_relabelled=None):
     """Sample U minibatches of B transitions in the order of csrc/hindsight.h.
 
     Shapes: out_states, out_next_states [U, B, Ws]; out_goals [U, B, Wg]; all other outputs [U, B].
+    out_rows and out_relabelled may be None.
     """
     cdef hf_ring ring = open_ring(records, cursor, n_state_bits, n_goal_bits)
     cdef bitgen_t *rng = bitgen(bit_generator)
@@ -174,6 +184,10 @@ def ring_sample(
     check_shape("out_rewards", out_rewards.shape, (n_batches, batch_size))
     check_shape("out_terminated", out_terminated.shape, (n_batches, batch_size))
     check_shape("out_steps_to_goal", out_steps_to_goal.shape, (n_batches, batch_size))
+    if out_rows is not None:
+        check_shape("out_rows", out_rows.shape, (n_batches, batch_size))
+    if out_relabelled is not None:
+        check_shape("out_relabelled", out_relabelled.shape, (n_batches, batch_size))
     if ring.n_transitions == 0:
         raise ValueError("the replay buffer is empty: add trajectories before sampling")
     if n_batches == 0 or batch_size == 0:
@@ -181,7 +195,11 @@ def ring_sample(
     cdef hf_minibatch out = hf_minibatch(
         states=&out_states[0, 0, 0], next_states=&out_next_states[0, 0, 0], goals=&out_goals[0, 0, 0],
         actions=&out_actions[0, 0], rewards=&out_rewards[0, 0], terminated=&out_terminated[0, 0],
-        steps_to_goal=&out_steps_to_goal[0, 0])
+        steps_to_goal=&out_steps_to_goal[0, 0], rows=NULL, relabelled=NULL)
+    if out_rows is not None:
+        out.rows = &out_rows[0, 0]
+    if out_relabelled is not None:
+        out.relabelled = &out_relabelled[0, 0]
     cdef hf_pick *picks = <hf_pick *>PyMem_Malloc(batch_size * sizeof(hf_pick))
     if picks == NULL:
         raise MemoryError(f"batch_size must fit into memory, got {batch_size:,}")
