@@ -14,12 +14,13 @@ Bit i of a state or goal is bit i & 63 of word i >> 6. Unused bits of the last w
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Words: TypeAlias = NDArray[np.uint64]
+Infos: TypeAlias = list[list[dict[str, Any]]]  # of episodes: an info for each step
 Encoding: TypeAlias = Literal["signed", "binary"]  # inputs of a network for a bit: +-1, or 0 and 1
 Strategy: TypeAlias = Literal["future", "final", "episode", "random"]  # how hindsight goals are chosen
 
@@ -46,6 +47,24 @@ class Minibatches(NamedTuple):
     rewards: NDArray[np.float32]  # [U, B], 0 if the next state reaches the goal, otherwise -1
     terminated: NDArray[np.bool_]  # [U, B], True if the next state reaches the goal
     steps_to_goal: NDArray[np.int32]  # [U, B], steps from state to goal in the stored episode; 0 = unknown
+
+
+class Outcomes(NamedTuple):
+    """Outcomes of E episodes, where they do not follow from states and goals."""
+
+    returns: NDArray[np.float64]  # [E], sums of rewards
+    successes: NDArray[np.bool_]  # [E]
+    terminated: NDArray[np.bool_]  # [E], True if the environment terminated the episode
+    infos: Infos | None = None  # [E], or None if they are not stored
+
+
+class Origins(NamedTuple):
+    """Origins of U minibatches of B transitions in stored episodes with Outcomes."""
+
+    relabelled: NDArray[np.bool_]  # [U, B], True where the goal is a hindsight goal
+    terminated: NDArray[np.bool_]  # [U, B], True where the environment terminated the episode
+    succeeded: NDArray[np.bool_]  # [U, B], True where it did so with success
+    infos: list[dict[str, Any]] | None = None  # U B infos, or None if they are not stored
 
 
 def n_words(n_bits: int) -> int:

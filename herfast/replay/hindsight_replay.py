@@ -19,6 +19,7 @@ from herfast.common.validation import (
     check_integer,
     check_names,
 )
+from herfast.replay.infos import InfoRing
 
 MAX_K = 1_000_000  # with this k, practically all transitions are relabelled
 
@@ -93,6 +94,7 @@ class HindsightReplay(FixedAttributes):
             size = f"{self.capacity:,} records of {8 * width:,} bytes"
             raise MemoryError(f"capacity must fit into memory, got {size}") from None
         self.cursor: NDArray[np.int64] = np.zeros(3, np.int64)
+        self.infos: InfoRing | None = None  # of each record's step, if the environment of an agent needs them
         self._thread_guard = ThreadGuard()
 
     def __len__(self) -> int:
@@ -111,7 +113,6 @@ class HindsightReplay(FixedAttributes):
         """Remove all episodes. The state of the generator is kept."""
         self.cursor[:] = 0
 
-    @synchronized
     def add(self, trajectories: Trajectories) -> None:
         """Append E episodes in order.
 
@@ -127,6 +128,11 @@ class HindsightReplay(FixedAttributes):
                 or goal has a bit past its end. Nothing is stored.
             KeyboardInterrupt: After Ctrl-C. The episodes that were stored before it are kept.
         """
+        self._add(trajectories)
+
+    @synchronized
+    def _add(self, trajectories: Trajectories, ends: NDArray[np.uint8] | None = None) -> None:
+        """Append episodes as `add` does, with `ends` uint8[E] as in csrc/replay.h."""
         if not (isinstance(trajectories, tuple) and len(trajectories) == 4):
             raise TypeError(
                 f"trajectories must be Trajectories, a tuple of 4 arrays, got {type(trajectories).__name__}"
@@ -145,6 +151,7 @@ class HindsightReplay(FixedAttributes):
             np.ascontiguousarray(actions),
             np.ascontiguousarray(goals),
             np.ascontiguousarray(lengths),
+            ends,
         )
 
     def sample(self, n_batches: int, batch_size: int) -> Minibatches:
@@ -167,8 +174,14 @@ class HindsightReplay(FixedAttributes):
         return self._sample(n_batches, batch_size, self.k, self.rng)
 
     @synchronized
-    def _sample(self, n_batches: int, batch_size: int, k: int, rng: np.random.Generator) -> Minibatches:
-        """Sample as `sample` does, with this k and generator."""
+    def _sample(
+        self, n_batches: int, batch_size: int, k: int, rng: np.random.Generator, *sources: NDArray[Any]
+    ) -> Minibatches:
+        """Sample as `sample` does, with this k and generator.
+
+        `sources`, if given, are int64[U, B] and bool[U, B]. They receive the row of each transition's record,
+        and whether its goal was relabelled.
+        """
         shape = (
             check_integer("n_batches", n_batches, 1, 2**24),
             check_integer("batch_size", batch_size, 1, 2**24),
@@ -195,6 +208,7 @@ class HindsightReplay(FixedAttributes):
             k,
             rng.bit_generator,
             *batches,
+            *sources,
         )
         return batches
 

@@ -1,0 +1,55 @@
+"""Infos of the steps in a ring, for environments whose rewards depend on them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from herfast.common.batches import Infos
+
+
+class InfoRing:
+    """Infos of steps, one for each record of a ring.
+
+    Args:
+        capacity: Number of records.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._infos: list[dict[str, Any] | None] = [None] * capacity
+
+    def add(self, head: int, lengths: NDArray[np.int32], infos: Infos | None) -> None:
+        """Store the infos of episodes.
+
+        Args:
+            head: Row of the first episode's first record.
+            lengths: int32[E], numbers of steps.
+            infos: For each episode an info of each step.
+        """
+        for length, episode in zip(lengths.tolist(), infos or [], strict=True):
+            for t, info in enumerate([*episode, None]):
+                self._infos[(head + t) % len(self._infos)] = info
+            head += length + 1
+
+    def take(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Return copies of the infos of these rows, in one list."""
+        return [dict(self._infos[row] or {}) for row in rows.reshape(-1).tolist()]
+
+    def to_array(self, size: int) -> NDArray[np.uint8]:
+        """Return the infos of the first `size` records as JSON, uint8[n]."""
+        return np.frombuffer(json.dumps(self._infos[:size]).encode(), np.uint8)
+
+    def load_array(self, array: NDArray[np.uint8], size: int) -> None:
+        """Replace the infos of the first `size` records by those of `to_array`.
+
+        Raises:
+            ValueError: The array is not a JSON list of `size` dicts or nulls.
+        """
+        infos = json.loads(array.tobytes())
+        is_list = isinstance(infos, list) and len(infos) == size
+        if not (is_list and all(info is None or isinstance(info, dict) for info in infos)):
+            raise ValueError(f"ring.infos must be a list of {size:,} infos")
+        self._infos[:size] = infos
