@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from herfast.envs.bit_flip import BitFlip
     from herfast.envs.goal_task import GoalTask
     from herfast.envs.grid_world import GridWorld
+    from herfast.envs.gym_task.task import GymnasiumTask
     from herfast.envs.lights_out import LightsOut
     from herfast.envs.registry import make_env, register_env
     from herfast.experiments.sweep import sweep
@@ -42,6 +43,7 @@ __all__ = [
     "GoalEnv",
     "GoalTask",
     "GridWorld",
+    "GymnasiumTask",
     "HindsightReplay",
     "JsonLines",
     "LightsOut",
@@ -67,6 +69,7 @@ _EXPORTS = {
     "GoalEnv": "envs.base",
     "GoalTask": "envs.goal_task",
     "GridWorld": "envs.grid_world",
+    "GymnasiumTask": "envs.gym_task.task",
     "HindsightReplay": "replay.hindsight_replay",
     "JsonLines": "callbacks.text_logs",
     "LightsOut": "envs.lights_out",

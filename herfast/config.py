@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from herfast.bounds import Between, Interval, Widths
 from herfast.common.batches import Encoding, Strategy
-from herfast.common.validation import check_bool, check_choice, check_integer
+from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
 from herfast.presets import Preset, Sized, preset_fields
 from herfast.schedules import EpsilonSchedule, exploration_rate, learning_rates
 
@@ -152,7 +152,7 @@ class Config:
             raise TypeError(
                 f"{unknown[0]!r} is not a field of Config; the fields are {', '.join(config_fields())}"
             )
-        return cls(**{**values, **fields})
+        return cls(**_suited(values, fields, env))
 
     def epsilon_at(self, env_steps: int) -> float:
         """Return the exploration rate after `env_steps` completed environment steps."""
@@ -184,6 +184,31 @@ class Config:
 
 # Fields that files of herfast 0.1.0 do not have, with the values that have the same effect.
 OLDER_BEHAVIOUR: dict[str, Any] = {"encoding": "signed"}
+
+
+def _suited(preset: dict[str, Any], given: dict[str, Any], env: Sized) -> dict[str, Any]:
+    """Return the fields of a preset and the given ones, suited to the environment.
+
+    Of the preset, settings that do not suit are False, and episodes_per_cycle is rounded up to a multiple of
+    the number of sub-environments.
+
+    Raises:
+        ValueError: a given field does not suit the environment.
+    """
+    for name, needed in getattr(env, "unsuitable_settings", {}).items():
+        if given.get(name):
+            raise ValueError(f"{name}=True needs {needed}, got {short_repr(env)}")
+        preset = {**preset, name: False}
+    n_envs = getattr(env, "num_envs", 1)
+    episodes = preset.get("episodes_per_cycle", Config.episodes_per_cycle)
+    fields = {**preset, "episodes_per_cycle": -(-episodes // n_envs) * n_envs, **given}
+    per_cycle = fields["episodes_per_cycle"]
+    if isinstance(per_cycle, int) and per_cycle % n_envs:
+        raise ValueError(
+            f"episodes_per_cycle must be a multiple of {n_envs}, so that all sub-environments play equally "
+            f"many, got {per_cycle:,}"
+        )
+    return fields
 
 
 def config_fields() -> tuple[str, ...]:

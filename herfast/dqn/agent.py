@@ -20,9 +20,9 @@ from herfast.dqn.diagnosis import Diagnosis, diagnose
 from herfast.dqn.evaluation import Evaluation, evaluate
 from herfast.dqn.limits import resolve_limits
 from herfast.dqn.memory_budget import check_memory
-from herfast.dqn.observation import pack_observation
-from herfast.dqn.progress_bar import show_progress
-from herfast.dqn.training_cycle import check_solved, run_cycle
+from herfast.dqn.observation import greedy_actions
+from herfast.dqn.progress_bar import env_seconds, show_progress
+from herfast.dqn.training_cycle import check_solved, new_replay, run_cycle
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
 from herfast.networks.q_network import QNetwork
@@ -37,9 +37,10 @@ class Agent(FixedAttributes):
     a second one gets a RuntimeError. So does a process that was forked while another thread used the agent.
 
     Args:
-        env: a BitFlip, GoalTask or GoalEnv, or a Gymnasium environment of herfast, which is unwrapped.
+        env: a BitFlip, GoalTask, GoalEnv, GymnasiumTask or Gymnasium goal environment, or the id of one.
         preset: "fast", "paper" or "notebook", as in Config.preset.
         seed: seed of all random streams. With None a seed is drawn and stored in `agent.seed`.
+        env_kwargs: arguments of the environment that an id names.
         threads: threads of a call, as in `QNetwork`. It may be set later, and is not saved.
         config_fields: fields of Config that override the preset.
 
@@ -49,6 +50,7 @@ class Agent(FixedAttributes):
             first of the cycle. `env_steps`, `episodes`, `updates` and `seconds` are totals since the start.
             `greedy_success` is measured at the end of each epoch and NaN in all other rows.
         solved: True if the last `learn` ended because `until` was reached and confirmed.
+        env_seconds: part of `seconds` that the code of a Gymnasium environment took. It is not saved.
 
     Raises:
         TypeError, ValueError: the environment is not supported, or a field is unknown or out of range.
@@ -64,11 +66,12 @@ class Agent(FixedAttributes):
         preset: Preset = "fast",
         seed: int | None = None,
         *,
+        env_kwargs: Mapping[str, Any] | None = None,
         threads: int | None = None,
         _with_replay: bool = True,  # False only in `load`
         **config_fields: Any,
     ) -> None:
-        self.env: GoalEnv = as_goal_env(env)
+        self.env: GoalEnv = as_goal_env(env, env_kwargs)
         self.preset: Preset = preset
         config = Config.preset(preset, self.env, **config_fields)
         check_memory(self.env, config, acting_only=not _with_replay)
@@ -79,6 +82,7 @@ class Agent(FixedAttributes):
         self.streams = Streams({role: stream(self.seed, role) for role in roles})
         self.history = History()
         self.solved = False
+        self.env_seconds = 0.0
         self._replay: HindsightReplay | None = None
         self._thread_guard = ThreadGuard()
         if _with_replay:
@@ -88,12 +92,9 @@ class Agent(FixedAttributes):
     def _allocate_replay(self) -> HindsightReplay:
         if self._replay is not None:  # another thread has allocated it
             return self._replay
-        config = self.config
-        sizes = (config.capacity, self.env.n_state_bits, self.env.n_goal_bits)
-        replay = HindsightReplay(*sizes, strategy=config.strategy, k=config.k, seed=self.seed)
-        self.streams[Role.REPLAY] = replay.rng  # the same generator, so that it is saved with the others
-        self._replay = replay
-        return replay
+        self._replay = new_replay(self.env, self.config, self.seed)
+        self.streams[Role.REPLAY] = self._replay.rng  # the same, so that it is saved with the others
+        return self._replay
 
     @property
     def replay(self) -> HindsightReplay:
@@ -181,7 +182,8 @@ class Agent(FixedAttributes):
         call = combine(callback)
         check_bool("progress_bar", progress_bar)
         started = time.perf_counter() - self.seconds
-        with show_progress(progress_bar, self.cycles, self.env_steps, limits) as show:
+        env_started = env_seconds(self.env) - self.env_seconds
+        with show_progress(progress_bar, self.cycles, self.env_steps, limits, self.env) as show:
             self.solved = False
             continues = True
             while continues and self.cycles < limits.cycles and self.env_steps < limits.env_steps:
@@ -189,6 +191,7 @@ class Agent(FixedAttributes):
                 ends_epoch = (self.cycles + 1) % self.config.cycles_per_epoch == 0
                 greedy_success, solved = check_solved(self.evaluate, ends_epoch, limits.until)
                 seconds = time.perf_counter() - started
+                self.env_seconds = env_seconds(self.env) - env_started
                 self.history.append(**row, seconds=seconds, greedy_success=greedy_success)
                 self.solved = solved
                 show(row)
@@ -228,7 +231,8 @@ class Agent(FixedAttributes):
         """Return the greedy actions for Gymnasium observations.
 
         Args:
-            observation: a dict with "observation" and "desired_goal", each [n] or [E, n] of 0 and 1.
+            observation: a dict with "observation" and "desired_goal", each [n] or [E, n] of 0 and 1. For a
+                GymnasiumTask it is one of its environment, or a batch of a vector environment.
 
         Returns:
             The action as int64, or int64[E] for a batch; and None, because the policy has no state.
@@ -236,11 +240,7 @@ class Agent(FixedAttributes):
         Raises:
             TypeError, ValueError: a key is missing, or an array has the wrong shape, dtype or values.
         """
-        states, goals, is_batch = pack_observation(self.env, observation)
-        actions = self.network.act(states, goals, self.config.evaluate_with)
-        if is_batch:
-            return actions, None
-        return actions[0], None
+        return greedy_actions(self.env, self.network, observation, self.config.evaluate_with), None
 
     @one_thread
     def save(self, path: str | os.PathLike[str], *, replay: bool = False) -> None:

@@ -26,8 +26,8 @@ from herfast.common.validation import (
 )
 from herfast.config import Config, config_fields, saved_fields
 from herfast.envs.adapters import as_goal_env
-from herfast.envs.base import GoalEnv
-from herfast.envs.registry import UnknownEnvError, is_same_env, make_env
+from herfast.envs.base import GoalEnv, UnknownEnvError
+from herfast.envs.registry import is_same_env, make_env
 from herfast.networks.inputs import changed_config
 from herfast.networks.q_network import QNetwork
 from herfast.presets import Preset
@@ -73,6 +73,8 @@ def state_dict(parts: AgentParts, replay: HindsightReplay | None) -> tuple[Tenso
             tensors[f"history.{name}"] = column
         for name, array in replay.state_dict().items():
             tensors[f"ring.{name}"] = array
+        if replay.infos is not None:
+            tensors["ring.infos"] = replay.infos.to_array(int(replay.cursor[1]))
         metadata["streams"] = parts.streams.state_dict()
         metadata["counters"] = {"updates": parts.network.updates, "solved": parts.solved}
     return tensors, metadata
@@ -183,6 +185,8 @@ def _load_training_state(parts: AgentParts, replay: HindsightReplay, own: Tensor
     if file.shapes["ring.records"]:  # otherwise a single value
         n_records = file.shapes["ring.records"][0]
     replay._load_records(n_records, file.row_reader("ring.records"), cursor, n_actions=parts.env.n_actions)
+    if replay.infos is not None:
+        replay.infos.load_array(file.read("ring.infos"), int(replay.cursor[1]))
     history = {}
     for name, own_column in parts.history.state_dict().items():
         column = file.read(f"history.{name}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from herfast.common.batches import Trajectories, Words
 from herfast.config import Config
 from herfast.dqn.evaluation import n_parallel_episodes
-from herfast.dqn.rollout import ended_in_loop, reached_goal, rollout
+from herfast.dqn.rollout import ended_in_loop, play_episodes
 from herfast.envs.base import GoalEnv, OptimalPlay
 from herfast.networks.q_network import QNetwork
 from herfast.replay.hindsight_replay import MAX_K, HindsightReplay
@@ -22,6 +22,7 @@ MAX_STATES = 1_000  # of these episodes, for Q values
 N_TRANSITIONS = 20_000  # sampled to measure the success of relabelled goals
 GOOD_SUCCESS = 0.95  # success rate from which no advice is given
 MIN_CYCLES_STORED = 5  # a replay buffer should hold the episodes of at least so many cycles
+NO_LIMIT = 65_535  # steps of an episode without a limit, which is rarely so long
 Q_SLACK = 4.0  # tolerance around the range of returns; Q values of an untrained network leave it by up to 3
 
 
@@ -33,7 +34,7 @@ class Diagnosis(NamedTuple):
     hindsight_success: float  # share of sampled transitions that are relabelled and reach their goal
     q_lowest: float  # over the states of the test episodes and all actions
     q_highest: float
-    q_floor: float  # -1 / (1 - gamma): every return lies between it and 0
+    q_floor: float  # -1 / (1 - gamma): every return lies between it and 0, unless rewards are others
     action_gap: float  # mean Q of the actions that lead closer to the goal, minus that of all others
     action_noise: float  # standard deviation of Q among actions of the same kind, which are equally good
     epsilon: float  # of the next step; NaN if nothing is stored, as in a file without replay buffer
@@ -90,7 +91,8 @@ def diagnose(
         env_steps: completed environment steps, for epsilon.
     """
     n_episodes = n_parallel_episodes(env, N_EPISODES)
-    episodes = rollout(env, network, n_episodes, test_rng, which=config.evaluate_with)
+    played = play_episodes(env, network, n_episodes, test_rng, which=config.evaluate_with)
+    episodes = played.trajectories
     states, goals = visited_states(episodes, max(1, min(MAX_STATES, 2**24 // env.n_actions)))
     q = network.q_values(states, goals, config.evaluate_with).astype(np.float64)
     gap = math.nan
@@ -103,13 +105,16 @@ def diagnose(
     if replay:
         epsilon = config.epsilon_at(env_steps)
         ring_fill = float(replay.cursor[1] / replay.capacity)
+    q_floor = -1.0 / (1.0 - config.gamma)
+    if "clip_targets" in getattr(env, "unsuitable_settings", {}):  # returns have another range
+        q_floor = math.nan
     diagnosis = Diagnosis(
-        success_rate=float(reached_goal(episodes, env.n_goal_bits).mean()),
+        success_rate=float(played.successes.mean()),
         loop_share=float(ended_in_loop(episodes).mean()),
         hindsight_success=hindsight_success(replay),
         q_lowest=float(q.min()),
         q_highest=float(q.max()),
-        q_floor=-1.0 / (1.0 - config.gamma),
+        q_floor=q_floor,
         action_gap=gap,
         action_noise=noise,
         epsilon=epsilon,
@@ -174,7 +179,8 @@ def advice(
     if not network.is_finite():
         return "The weights are not finite: restart training with a lower learning_rate."
     slack = Q_SLACK / (1.0 - config.advantage_gap)  # advantage learning lowers Q values below any return
-    if diagnosis.q_highest > slack or diagnosis.q_lowest < diagnosis.q_floor - slack:
+    has_range = not math.isnan(diagnosis.q_floor)
+    if has_range and (diagnosis.q_highest > slack or diagnosis.q_lowest < diagnosis.q_floor - slack):
         return (
             "Q values left the range of returns: restart training with a lower learning_rate or clip_targets."
         )
@@ -200,7 +206,7 @@ def _replay_advice(env: GoalEnv, config: Config, diagnosis: Diagnosis) -> str | 
             "episodes: use 'future', 'final' or 'episode'."
         )
     cycles_held = config.capacity / (config.episodes_per_cycle * (env.max_steps + 1))
-    if cycles_held < MIN_CYCLES_STORED:
+    if cycles_held < MIN_CYCLES_STORED and env.max_steps < NO_LIMIT:
         return (
             f"The replay buffer may hold the episodes of only {cycles_held:.1f} cycles, which is too few: "
             "raise capacity."

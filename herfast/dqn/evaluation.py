@@ -9,7 +9,7 @@ import numpy as np
 from herfast.common.validation import short_repr
 from herfast.config import Evaluator
 from herfast.dqn.memory_budget import trajectory_bytes
-from herfast.dqn.rollout import ended_in_loop, reached_goal, rollout
+from herfast.dqn.rollout import ended_in_loop, play_episodes
 from herfast.envs.base import GoalEnv
 from herfast.networks.q_network import QNetwork
 
@@ -22,7 +22,7 @@ class Evaluation(NamedTuple):
 
     n_episodes: int
     success_rate: float  # share of episodes that reached their goal
-    mean_return: float  # undiscounted: -1 for each step except one that reaches the goal
+    mean_return: float  # undiscounted; by default -1 for each step except one that reaches the goal
     mean_length: float  # steps
     loop_share: float  # share of episodes that ended in a state visited before
 
@@ -57,18 +57,20 @@ def evaluate(
         raise TypeError(f"no_revisit needs an environment that steps from any state, got {short_repr(env)}")
     chunk_size = n_parallel_episodes(env, n_episodes)
     successes = 0
+    returns = 0.0
     steps = 0
     loops = 0
     for first in range(0, n_episodes, chunk_size):
         n_chunk = min(chunk_size, n_episodes - first)
-        episodes = rollout(env, network, n_chunk, rng, which=which, no_revisit=no_revisit)
-        successes += int(reached_goal(episodes, env.n_goal_bits).sum())
-        steps += int(episodes.lengths.sum())
-        loops += int(ended_in_loop(episodes).sum())
+        episodes = play_episodes(env, network, n_chunk, rng, which=which, no_revisit=no_revisit)
+        successes += int(episodes.successes.sum())
+        returns += float(episodes.returns.sum())
+        steps += int(episodes.trajectories.lengths.sum())
+        loops += int(ended_in_loop(episodes.trajectories).sum())
     return Evaluation(
         n_episodes=n_episodes,
         success_rate=successes / n_episodes,
-        mean_return=(successes - steps) / n_episodes,
+        mean_return=returns / n_episodes,
         mean_length=steps / n_episodes,
         loop_share=loops / n_episodes,
     )

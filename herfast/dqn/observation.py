@@ -11,13 +11,36 @@ from numpy.typing import NDArray
 from herfast.common.batches import Words
 from herfast.common.bits import pack_named
 from herfast.common.validation import as_array, check_zero_or_one
-from herfast.envs.base import GoalEnv
+from herfast.config import Evaluator
+from herfast.envs.base import GoalEnv, stateful
+from herfast.networks.q_network import QNetwork
 
 _KEYS = ("observation", "desired_goal")
 
 
+def greedy_actions(env: GoalEnv, network: QNetwork, observation: Mapping[str, Any], which: Evaluator) -> Any:
+    """Return the greedy action for an observation, int64, or int64[E] for a batch.
+
+    Args:
+        env: the environment, whose own numbers of actions are returned.
+        network: the Q-network.
+        observation: as `pack_observation` takes it.
+        which: "online" or "target", the network that acts.
+    """
+    states, goals, is_batch = pack_observation(env, observation)
+    actions = network.act(states, goals, which)
+    sub_envs = stateful(env)
+    if sub_envs is not None:
+        actions = sub_envs.own_actions(actions)
+    if is_batch:
+        return actions
+    return actions[0]
+
+
 def pack_observation(env: GoalEnv, observation: Mapping[str, Any]) -> tuple[Words, Words, bool]:
     """Validate and pack an observation.
+
+    A StatefulEnv packs its own observations.
 
     Args:
         env: the environment, which gives the numbers of bits.
@@ -30,6 +53,9 @@ def pack_observation(env: GoalEnv, observation: Mapping[str, Any]) -> tuple[Word
     Raises:
         TypeError, ValueError: a key is missing, or an array has the wrong shape, dtype or values.
     """
+    sub_envs = stateful(env)
+    if sub_envs is not None:
+        return sub_envs.pack_observation(observation)
     if not isinstance(observation, Mapping):
         raise _key_error(type(observation).__name__)
     if not set(_KEYS) <= observation.keys():

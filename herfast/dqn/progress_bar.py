@@ -12,6 +12,7 @@ from typing import Any
 
 from herfast.common.console import LossyStream
 from herfast.dqn.limits import Limits
+from herfast.envs.base import GoalEnv, stateful
 
 
 def new_bar(**options: Any) -> Any:
@@ -38,9 +39,17 @@ def _tqdm() -> Any:
     return tqdm
 
 
+def env_seconds(env: GoalEnv) -> float:
+    """Return the time that an environment itself took, 0 if it is not measured."""
+    sub_envs = stateful(env)
+    if sub_envs is None:
+        return 0.0
+    return sub_envs.seconds
+
+
 @contextmanager
 def show_progress(
-    wanted: bool, cycles: int, env_steps: int, limits: Limits
+    wanted: bool, cycles: int, env_steps: int, limits: Limits, env: GoalEnv
 ) -> Iterator[Callable[[Mapping[str, float]], None]]:
     """Show a progress bar, and yield a function that updates it from a history row.
 
@@ -53,6 +62,7 @@ def show_progress(
         cycles: completed cycles.
         env_steps: completed environment steps.
         limits: totals at which training stops.
+        env: the environment. If it measures its time, its share is shown.
     """
     if not wanted:
         yield lambda row: None
@@ -64,14 +74,16 @@ def show_progress(
         unit = "cycle"
         total = limits.cycles - cycles
     started = time.perf_counter()
+    env_started = env_seconds(env)
     with new_bar(total=int(total), unit=unit) as bar:
 
         def show(row: Mapping[str, float]) -> None:
             new_steps = row["env_steps"] - env_steps
-            rate = new_steps / (time.perf_counter() - started)
-            bar.set_postfix_str(
-                f"success={row['success']:.2f}, loss={row['loss']:.3g}, {rate:,.0f} steps/s", refresh=False
-            )
+            seconds = time.perf_counter() - started
+            text = f"success={row['success']:.2f}, loss={row['loss']:.3g}, {new_steps / seconds:,.0f} steps/s"
+            if stateful(env) is not None:
+                text += f", env {(env_seconds(env) - env_started) / seconds:.0%}"
+            bar.set_postfix_str(text, refresh=False)
             if by_cycles:
                 bar.update(1)
             else:

@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from herfast.common.batches import Minibatches
 from herfast.common.seeding import Role
+from herfast.config import Config
 from herfast.dqn.checkpoint import AgentParts
 from herfast.dqn.evaluation import Evaluation
-from herfast.dqn.rollout import reached_goal, rollout
+from herfast.dqn.rollout import Episodes, play_episodes
+from herfast.envs.base import GoalEnv, stateful
 from herfast.replay.hindsight_replay import HindsightReplay
+from herfast.replay.infos import InfoRing
+from herfast.replay.outcomes import add_with_outcomes, sample_with_origins
 
 TEST_EPISODES = 100  # at the end of each epoch
 CONFIRMING_EPISODES = 1_000  # once the test episodes reach `until`
@@ -25,7 +30,7 @@ def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
     network = parts.network
     config = network.config
     env_steps = parts.history.total("env_steps")
-    trajectories = rollout(
+    episodes = play_episodes(
         parts.env,
         network,
         config.episodes_per_cycle,
@@ -34,11 +39,10 @@ def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
         epsilon_at=config.epsilon_at,
         env_steps=env_steps,
     )
-    replay.add(trajectories)
-    steps = int(trajectories.lengths.sum())
-    successes = np.count_nonzero(reached_goal(trajectories, parts.env.n_goal_bits))
+    store(replay, episodes)
+    steps = int(episodes.trajectories.lengths.sum())
     learning_rate = config.learning_rate_at(network.updates)
-    minibatches = replay.sample(config.updates_per_cycle, config.batch_size)
+    minibatches = sample(parts.env, replay, config.updates_per_cycle, config.batch_size)
     loss = float(network.fit(minibatches).mean())
     cycles = len(parts.history["epoch"])
     epoch = cycles // config.cycles_per_epoch + 1
@@ -49,8 +53,8 @@ def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
         )
     return {
         "epoch": epoch,
-        "success": successes / config.episodes_per_cycle,
-        "return": (successes - steps) / config.episodes_per_cycle,
+        "success": np.count_nonzero(episodes.successes) / config.episodes_per_cycle,
+        "return": float(episodes.returns.sum()) / config.episodes_per_cycle,
         "loss": loss,
         "epsilon": config.epsilon_at(env_steps),
         "learning_rate": learning_rate,
@@ -58,6 +62,32 @@ def run_cycle(parts: AgentParts, replay: HindsightReplay) -> dict[str, float]:
         "episodes": parts.history.total("episodes") + config.episodes_per_cycle,
         "updates": network.updates,
     }
+
+
+def new_replay(env: GoalEnv, config: Config, seed: int) -> HindsightReplay:
+    """Return an empty replay buffer for an agent."""
+    sizes = (config.capacity, env.n_state_bits, env.n_goal_bits)
+    replay = HindsightReplay(*sizes, strategy=config.strategy, k=config.k, seed=seed)
+    sub_envs = stateful(env)
+    if sub_envs is not None and sub_envs.copies_infos:
+        replay.infos = InfoRing(config.capacity)
+    return replay
+
+
+def store(replay: HindsightReplay, episodes: Episodes) -> None:
+    """Add episodes to a replay buffer, with their outcomes if they need them."""
+    if episodes.outcomes is None:
+        replay.add(episodes.trajectories)
+    else:
+        add_with_outcomes(replay, episodes.trajectories, episodes.outcomes)
+
+
+def sample(env: GoalEnv, replay: HindsightReplay, n_batches: int, batch_size: int) -> Minibatches:
+    """Sample minibatches, with the rewards and terminations of the environment."""
+    judge = stateful(env)
+    if judge is None:
+        return replay.sample(n_batches, batch_size)
+    return judge.judge(*sample_with_origins(replay, n_batches, batch_size))
 
 
 def check_solved(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from herfast.common.validation import check_integer, is_json, short_repr
-from herfast.envs.base import GoalEnv
+from herfast.envs.base import GoalEnv, UnknownEnvError
 from herfast.envs.goal_task import GoalTask, PackedTask
-from herfast.envs.registry import make_env
+from herfast.envs.registry import is_registered, make_env
 from herfast.envs.task_contract import check_contract
 
 # Members of GoalEnv.
@@ -23,20 +24,21 @@ _MEMBERS = (
 )
 
 
-def as_goal_env(env: object) -> GoalEnv:
+def as_goal_env(env: object, env_kwargs: Mapping[str, Any] | None = None) -> GoalEnv:
     """Return the packed environment of `env`.
 
     A GoalTask is packed, and a few episodes are played to check that it does what GoalTask promises.
 
-    The wrappers that `gymnasium.make` adds are removed, and TimeLimit becomes a lower max_steps. Other
-    wrappers are rejected, since they might change the task.
+    Of a Gymnasium environment of herfast, the wrappers that `gymnasium.make` adds are removed, and TimeLimit
+    becomes a lower max_steps. Others become a GymnasiumTask.
 
     Environments are recognised by their members, not by their classes, since a module that is imported again
     defines other classes.
 
     Args:
         env: A GoalTask, or an object with all members of GoalEnv, which is returned itself. Also a Gymnasium
-            environment with such an object as `goal_env`, as those of herfast.
+            goal environment, and the id of any of them, as in `named_env`.
+        env_kwargs: Arguments of the environment of an id.
 
     Returns:
         The packed environment.
@@ -45,6 +47,10 @@ def as_goal_env(env: object) -> GoalEnv:
         TypeError, ValueError: `env` is another object, its max_steps or spec is not allowed, or a GoalTask
             does something else than it promises.
     """
+    if isinstance(env, str):
+        env = named_env(env, env_kwargs or {})
+    elif env_kwargs is not None:
+        raise TypeError(f"env_kwargs needs an id as env, got {short_repr(env_kwargs)} with {short_repr(env)}")
     if isinstance(env, GoalTask):
         env = PackedTask(env)
     missing = _missing_members(env)
@@ -66,13 +72,45 @@ def as_goal_env(env: object) -> GoalEnv:
     return goal_env
 
 
+def named_env(id: str, parameters: Mapping[str, Any]) -> GoalEnv:
+    """Return the packed environment of an id.
+
+    Args:
+        id: An id that `make_env` takes, or one of Gymnasium. With "module:id" the module is imported first.
+        parameters: Arguments of the environment.
+
+    Raises:
+        TypeError, ValueError: The id is unknown, or the environment rejects a parameter or is not supported.
+    """
+    if not (isinstance(parameters, Mapping) and all(isinstance(name, str) for name in parameters)):
+        raise TypeError(f"env_kwargs must be a dict with names as its keys, got {short_repr(parameters)}")
+    if "id" in parameters:
+        raise TypeError(f"env_kwargs must not hold an id, got {short_repr(parameters['id'])} with {id!r}")
+    if is_registered(id):
+        return make_env({**parameters, "id": id})
+    from herfast.envs.gym_task.identity import has_gymnasium_form, make_gymnasium
+
+    module, _, name = id.rpartition(":")
+    try:
+        env = make_gymnasium(id, **parameters)
+    except UnknownEnvError:
+        if has_gymnasium_form(name):
+            raise
+    else:
+        return _unwrapped(env, module or None)
+    return make_env({**parameters, "id": id})
+
+
 def _missing_members(env: object) -> list[str]:
     """Return the members of GoalEnv that `env` does not have; a class has none."""
     return [name for name in _MEMBERS if isinstance(env, type) or not hasattr(env, name)]
 
 
-def _unwrapped(env: object) -> GoalEnv:
-    """Return the packed environment of a Gymnasium environment."""
+def _unwrapped(env: object, module: str | None = None) -> GoalEnv:
+    """Return the packed environment of a Gymnasium environment.
+
+    `module` registers its id, or is None.
+    """
     import gymnasium
     from gymnasium.wrappers import (
         HumanRendering,
@@ -90,11 +128,15 @@ def _unwrapped(env: object) -> GoalEnv:
         inner = inner.env
     packed = getattr(inner, "goal_env", None)
     is_bare = isinstance(inner, (gymnasium.Env, gymnasium.vector.VectorEnv)) and inner.unwrapped is inner
-    if not is_bare or _missing_members(packed):
+    if not isinstance(env, (gymnasium.Env, gymnasium.vector.VectorEnv)):
         raise TypeError(
-            "env must be a BitFlip or an environment made with an id of herfast, as 'herfast/BitFlip-v0', or "
-            f"have the members of herfast.GoalEnv, got {short_repr(env)}"
+            "env must be a BitFlip or other environment of herfast, a Gymnasium goal environment or its id, "
+            f"or have the members of herfast.GoalEnv, got {short_repr(env)}"
         )
+    if not is_bare or _missing_members(packed):
+        from herfast.envs.gym_task.task import GymnasiumTask
+
+        return GymnasiumTask(env, _module=module)
     if isinstance(inner.action_space, gymnasium.spaces.Box):
         raise TypeError(f"env must have discrete actions, got {short_repr(env)} with {inner.action_space}")
     if getattr(inner, "max_episode_steps", None) is not None:  # a vector environment limits itself

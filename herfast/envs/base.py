@@ -6,12 +6,12 @@ one object.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.common.batches import Words
+from herfast.common.batches import Minibatches, Origins, Outcomes, Words
 from herfast.common.validation import check_array, check_layout, short_repr
 
 Spec: TypeAlias = dict[str, Any]
@@ -36,6 +36,7 @@ class GoalEnv(Protocol):
     - render_rgb_array(state int8[S], goal int8[G]) -> uint8[height, width, 3]: state and goal as an image
       with even sides, whose size depends only on the environment; by default their bits
     - holds_state: True if `step` depends on more than its arguments; by default False
+    - unsuitable_settings: dict of names of fields of Config that must be False, each with the reason
     """
 
     @property
@@ -93,6 +94,48 @@ class GoalEnv(Protocol):
 
     def describe(self) -> str:
         """Return a short description, such as "8 bits in at most 8 steps"."""
+
+
+class StatefulEnv(GoalEnv, Protocol):
+    """Protocol of an environment whose sub-environments hold their states.
+
+    `step` takes only states that the last `reset` or `step` returned. `out_terminated` is True for all
+    episodes that have ended, truncated ones too. Row e is an episode of sub-environment e.
+    """
+
+    num_envs: int  # number of sub-environments
+    seconds: float  # time that the environment itself took
+    copies_infos: bool  # whether Outcomes and Origins hold infos
+
+    def finish(self, done: NDArray[np.int64]) -> Outcomes:
+        """Return the outcomes of these rows' episodes, which end with the last step."""
+
+    def begin(self, waiting: NDArray[np.int64], out_states: Words, out_goals: Words) -> NDArray[np.int64]:
+        """Start the next episodes of finished rows, with the environment's own draws.
+
+        Returns:
+            Rows of `waiting` whose episode has begun. The others need another step, of any rows.
+        """
+
+    def judge(self, batches: Minibatches, origins: Origins) -> Minibatches:
+        """Return minibatches with the rewards and terminations of the environment."""
+
+    def pack_observation(self, observation: Any) -> tuple[Words, Words, bool]:
+        """Return states [E, Ws] and goals [E, Wg] of observations, and True for a batch."""
+
+    def own_actions(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the environment's own numbers of actions."""
+
+
+def stateful(env: GoalEnv) -> StatefulEnv | None:
+    """Return `env` if it has the members of StatefulEnv, or None."""
+    if hasattr(env, "judge"):
+        return cast(StatefulEnv, env)
+    return None
+
+
+class UnknownEnvError(ValueError):
+    """Error for a spec or an id that names no environment that can be built."""
 
 
 class OptimalPlay(NamedTuple):

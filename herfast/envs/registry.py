@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from herfast.common.validation import is_json, one_line, short_repr
-from herfast.envs.base import GoalEnv, Spec
+from herfast.envs.base import GoalEnv, Spec, UnknownEnvError
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.goal_task import GoalTask, PackedTask
 from herfast.envs.grid_world import GridWorld
@@ -15,9 +15,18 @@ from herfast.envs.lights_out import LightsOut
 
 _SCRIPT = "__main__"  # the module of a script or notebook
 
+
+def _gymnasium_task(**parameters: Any) -> GoalEnv:
+    """Return the GymnasiumTask of its spec."""
+    from herfast.envs.gym_task.task import rebuild_task
+
+    return rebuild_task(parameters)
+
+
 _REGISTRY: dict[str, Callable[..., GoalEnv | GoalTask]] = {
     "BitFlip": BitFlip,
     "GridWorld": GridWorld,
+    "Gymnasium": _gymnasium_task,
     "LightsOut": LightsOut,
 }
 
@@ -52,8 +61,9 @@ def register_env(id: str, cls: Callable[..., GoalEnv | GoalTask]) -> None:
     _REGISTRY[id] = cls
 
 
-class UnknownEnvError(ValueError):
-    """Error for a spec whose id names no environment that can be built."""
+def is_registered(id: str) -> bool:
+    """Return whether herfast knows the id, and need not import a module for it."""
+    return id in _REGISTRY
 
 
 def make_env(spec: Mapping[str, Any]) -> GoalEnv:
@@ -124,7 +134,14 @@ def is_same_env(saved: object, own: Spec) -> bool:
         return False
     if _SCRIPT in (saved["id"].partition(":")[0], own["id"].partition(":")[0]):
         return _without_module(saved) == _without_module(own)
+    if own["id"] == "Gymnasium":  # an agent may continue with other sub-environments
+        return _without_vector(saved) == _without_vector(own)
     return saved == own
+
+
+def _without_vector(spec: Spec) -> Spec:
+    """Return the spec of a GymnasiumTask without those of its vector environment."""
+    return {name: value for name, value in spec.items() if name != "vector"}
 
 
 def _without_module(spec: Spec) -> Spec:

@@ -154,7 +154,10 @@ def _create_agent(trial: Trial, folder: Path) -> Agent:
 
     check_folder_free(folder, overwrite=True)
     create_run(folder, trial.description)
-    return Agent(trial.env, trial.preset, trial.seed, threads=1, **asdict(trial.config))
+    env = trial.env
+    if getattr(env, "holds_state", False):  # other trials run at the same time
+        env = make_env(env.spec())
+    return Agent(env, trial.preset, trial.seed, threads=1, **asdict(trial.config))
 
 
 def _resume_agent(trial: Trial, folder: Path) -> Agent | None:

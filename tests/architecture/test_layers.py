@@ -35,7 +35,7 @@ ONLY_IN = {  # prefixes of the modules that may import a package
     "numba": ("herfast.networks.kernels.", "herfast.networks.compiled.compiler"),
     "llvmlite": ("herfast.networks.kernels.", "herfast.networks.compiled."),
     "safetensors": "herfast.common.tensor_file",
-    "gymnasium": ("herfast.envs.gym.", "herfast.envs.adapters"),
+    "gymnasium": ("herfast.envs.gym.", "herfast.envs.gym_task.", "herfast.envs.adapters"),
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 from support.small_agents import small_agent
 
 from herfast.common.seeding import Role, stream
-from herfast.dqn.rollout import rollout
+from herfast.dqn.rollout import play_episodes
 
 
 def test_evaluation_is_reproducible_with_a_seed():
@@ -24,9 +24,9 @@ def test_seeded_episodes_come_from_another_stream_than_those_of_learn(monkeypatc
 
     def spy(env, network, n_episodes, rng, **kwargs):
         seen.append([name for name, state in streams.items() if state == rng.bit_generator.state])
-        return rollout(env, network, n_episodes, rng, **kwargs)
+        return play_episodes(env, network, n_episodes, rng, **kwargs)
 
-    monkeypatch.setattr("herfast.dqn.evaluation.rollout", spy)
+    monkeypatch.setattr("herfast.dqn.evaluation.play_episodes", spy)
     agent = small_agent(seed=3)
     agent.evaluate(5)
     agent.evaluate(5, seed=3)

@@ -69,9 +69,10 @@ sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
 sys.modules["IPython"] = types.ModuleType("IPython")
 sys.modules["IPython"].get_ipython = Shell
 sys.modules["ipywidgets"] = None
+from herfast import BitFlip
 from herfast.dqn.limits import Limits
 from herfast.dqn.progress_bar import show_progress
-with show_progress(True, 0, 0, Limits(cycles=2, env_steps=float("inf"), until=None)) as show:
+with show_progress(True, 0, 0, Limits(cycles=2, env_steps=float("inf"), until=None), BitFlip(2)) as show:
     show({"env_steps": 1, "success": 0.5, "loss": 1.0})
 """
     shown = run_python(code, tmp_path).stderr

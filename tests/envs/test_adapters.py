@@ -3,8 +3,9 @@
 import gymnasium
 import pytest
 from support.second_import import imported_again
+from support.toy_tasks import LampTask
 
-from herfast import Agent, BitFlip
+from herfast import Agent, BitFlip, GymnasiumTask
 from herfast.envs import bit_flip
 from herfast.envs.gym import env as single_env
 from herfast.envs.gym import vector_env
@@ -16,19 +17,73 @@ def test_gymnasium_environments_of_herfast_are_accepted():
     assert Agent(gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6), seed=0).env == BitFlip(6)
 
 
-@pytest.mark.parametrize("env", [gymnasium.make("CartPole-v1"), "herfast/BitFlip-v0", None, 50])
-def test_other_environments_are_rejected(env):
-    with pytest.raises(TypeError, match="env must be a BitFlip"):
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ([3], r"^env_kwargs must be a dict with names as its keys, got \[3\]$"),
+        ({3: 4}, "^env_kwargs must be a dict with names as its keys, got {3: 4}$"),
+        ({"id": "GridWorld"}, "^env_kwargs must not hold an id, got 'GridWorld' with 'BitFlip'$"),
+    ],
+)
+def test_invalid_arguments_of_an_id_are_rejected(kwargs, message):
+    with pytest.raises(TypeError, match=message):
+        Agent("BitFlip", env_kwargs=kwargs)
+
+
+@pytest.mark.parametrize("env", [None, 50, gymnasium.make])
+def test_other_objects_are_rejected(env):
+    with pytest.raises(TypeError, match=r"^env must be a BitFlip or other environment of herfast, a Gymn"):
         Agent(env)
 
 
-def test_wrappers_of_make_are_removed_and_others_are_rejected():
+def test_ids_of_herfast_and_gymnasium_are_accepted():
+    assert Agent("BitFlip", env_kwargs={"n_bits": 6}).env == BitFlip(6)
+    assert Agent("herfast/BitFlip-v0", env_kwargs={"n_bits": 6, "max_steps": 9}).env == BitFlip(6, 9)
+    task = Agent("support.toy_tasks:LampTask", env_kwargs={"max_steps": 5}).env.task
+    assert task == LampTask(5)
+
+
+UNKNOWN_IDS = {
+    "Maze": "the environment 'Maze' is not registered, only 'BitFlip', ",
+    "nobody/Maze-v0": "Gymnasium does not know the environment 'nobody/Maze-v0': ",
+    "no_module:nobody/Maze-v0": "the environment 'no_module:nobody/Maze-v0' cannot be imported: ",
+    "no_module:Maze": "the environment 'no_module:Maze' cannot be imported: ModuleNotFoundError",
+    "support.toy_tasks:bits_of": "'support.toy_tasks:bits_of' must name a subclass of herfast.GoalTask",
+}
+
+
+@pytest.mark.parametrize("id", UNKNOWN_IDS)
+def test_unknown_ids_are_rejected(id):
+    with pytest.raises(ValueError, match=f"^{UNKNOWN_IDS[id]}"):
+        Agent(id)
+
+
+def test_wrappers_of_make_are_removed():
     limited = gymnasium.make("herfast/BitFlip-v0", n_bits=20, max_episode_steps=5)
     assert Agent(limited, seed=0).env == BitFlip(20, 5)
     assert Agent(gymnasium.wrappers.TimeLimit(limited, 7), seed=0).env == BitFlip(20, 5)
     assert Agent(gymnasium.wrappers.TimeLimit(limited.unwrapped, 7), seed=0).env == BitFlip(20, 7)
-    with pytest.raises(TypeError, match="env must be a BitFlip"):
-        Agent(gymnasium.wrappers.TransformReward(limited, lambda reward: reward + 1))
+
+
+def test_a_wrapper_that_changes_the_rewards_of_step_alone_is_rejected():
+    env = gymnasium.make("herfast/BitFlip-v0", n_bits=20)
+    with pytest.raises(ValueError, match=r"must return the reward of step .*, got -1 instead of 0$"):
+        Agent(gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1))
+
+
+def test_a_wrapped_vector_environment_of_herfast_has_no_compute_reward():
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6)
+    with pytest.raises(TypeError, match=r"^env must have a function compute_reward\(.*herfast\.sb3"):
+        Agent(gymnasium.wrappers.vector.TransformReward(envs, lambda reward: reward))
+
+
+def test_a_wrapper_that_changes_nothing_is_kept():
+    env = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("herfast/BitFlip-v0", n_bits=6))
+    task = Agent(env, seed=0).env
+    assert isinstance(task, GymnasiumTask)
+    assert task.env is env
+    sizes = (task.n_state_bits, task.n_goal_bits, task.n_actions, task.max_steps, task.encoding)
+    assert sizes == (6, 6, 6, 65_535, "signed")
 
 
 def test_wrappers_of_make_for_lists_of_frames_are_removed():
@@ -52,5 +107,3 @@ def test_environments_of_classes_that_were_imported_again_are_accepted():
 def test_a_vector_environment_with_a_time_limit_is_accepted():
     envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6, max_episode_steps=3)
     assert Agent(envs, seed=0).env == BitFlip(6, 3)
-    with pytest.raises(TypeError, match="env must be a BitFlip"):
-        Agent(gymnasium.wrappers.vector.TransformReward(envs, lambda reward: reward + 1))

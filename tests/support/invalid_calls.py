@@ -185,7 +185,9 @@ SPECIFIC_CASES = {
     ),
     "Agent": (
         lambda api, v: Agent(**{"env": ENV} | v),
-        ("env", TypeError, "^env must be a BitFlip or an environment made with .*, got 50$", {"env": 50}),
+        ("env", TypeError, "^env must be a BitFlip or other environment of .*, got 50$", {"env": 50}),
+        ("env_kwargs", TypeError, "^env_kwargs needs an id as env, got {} with BitF", {"env_kwargs": {}}),
+        ("env id", ValueError, "^the environment 'Maze' is not registered, only ", {"env": "Maze"}),
         ("threads", ValueError, "^threads must be from 1 to 1,024, got 0$", {"threads": 0}),
         (
             "env class",

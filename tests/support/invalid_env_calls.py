@@ -214,6 +214,18 @@ ENV_CASES = {
             {"max_episode_steps": "3"},
         ),
     ),
+    "GymnasiumTask": (
+        lambda api, v: herfast.GymnasiumTask(**{"env": gymnasium.make("herfast/BitFlip-v0", n_bits=4)} | v),
+        ("env", TypeError, "^env must have the class of a Gymnasium environment, .*, got 50: ", {"env": 50}),
+        ("deterministic", TypeError, "^deterministic must be True or False, got 1$", {"deterministic": 1}),
+        (
+            "terminated_from_goal",
+            TypeError,
+            "^terminated_from_goal must be True or False, got None$",
+            {"terminated_from_goal": None},
+        ),
+        ("infos", TypeError, "^copy_info_dict must be True or False, got 'a'$", {"copy_info_dict": "a"}),
+    ),
     "GymGoalEnv": (
         lambda api, v: GymGoalEnv(**{"goal_env": ENV} | v),
         (

@@ -167,9 +167,9 @@ def test_an_environment_with_an_invalid_spec_is_rejected(spec, monkeypatch):
         ({"env": []}, r"^env must have at least one value, got \[\]$"),
         (
             {"env": [{"id": "Maze"}]},
-            "^the environment 'Maze' is not registered, only 'BitFlip', 'GridWorld', 'Lamps', 'LightsOut'",
+            "^the environment 'Maze' is not registered, only 'BitFlip', 'GridWorld', 'Gymnasium', 'Lamps', ",
         ),
-        ({"env": "BitFlip"}, "^env must be a BitFlip or an environment made with"),
+        ({"env": 5}, "^env must be a BitFlip or other environment of herfast, .*, got 5$"),
     ],
 )
 def test_invalid_sweep_arguments_are_rejected_before_training(arguments, message, tmp_path):

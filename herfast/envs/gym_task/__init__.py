@@ -1,0 +1,1 @@
+"""Training on Gymnasium environments of others."""
