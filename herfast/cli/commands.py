@@ -8,28 +8,32 @@ an agent import it, since that imports Numba.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from herfast.cli.errors import UserError, user_errors
-from herfast.cli.playback import play_episode, write_episode
+from herfast.cli.playback import Predict, begin_next, play_episode, write_episode
 from herfast.cli.plots import draw_plots, draw_plots_if_possible
 from herfast.cli.signals import exit_code, raise_signals
 from herfast.cli.train import complete_run, solved_text, train_and_save
 from herfast.cli.values import chosen_env, parse_widths
 from herfast.common.atomic_file import locked
 from herfast.common.batches import n_words
+from herfast.common.bits import pack_bits
 from herfast.common.console import lossy_output
 from herfast.common.seeding import Role, stream
 from herfast.common.validation import check_integer
 from herfast.config import Config
-from herfast.envs.base import GoalEnv
+from herfast.envs.base import GoalEnv, stateful
 from herfast.envs.bit_flip import BitFlip
 from herfast.envs.registry import env_label
+from herfast.envs.rendering import Bits
 from herfast.experiments.run import (
     AGENT_FILE,
     CHECKPOINT_FILE,
@@ -229,10 +233,24 @@ def play(path: Path, games: int, seed: int, watch: bool) -> int:
     env = agent.env
     states = np.empty((1, n_words(env.n_state_bits)), np.uint64)
     goals = np.empty((1, n_words(env.n_goal_bits)), np.uint64)
-    for _ in range(games):
-        env.reset(rng, states, goals)  # draws the same episodes as one reset for all of them
-        write_episode(play_episode(env, agent.predict, states, goals), watch)
+    sub_envs = stateful(env)
+    predict: Predict = agent.predict
+    if sub_envs is not None:  # whose observations have another form
+        predict = partial(_act_on_bits, agent)
+    for game in range(games):
+        if game == 0 or sub_envs is None:
+            env.reset(rng, states, goals)  # draws the same episodes as one reset for all of them
+        else:
+            begin_next(sub_envs, states, goals)
+        write_episode(play_episode(env, predict, states, goals), watch)
     return 0
+
+
+def _act_on_bits(agent: Agent, observation: Mapping[str, Bits]) -> tuple[Any, None]:
+    """Return the greedy action for bits of state and goal, as `Agent.predict`."""
+    state = pack_bits(observation["observation"][np.newaxis])
+    goal = pack_bits(observation["desired_goal"][np.newaxis])
+    return agent.network.act(state, goal, agent.config.evaluate_with)[0], None
 
 
 def plot(path: Path) -> int:

@@ -39,7 +39,8 @@ class Train:
     max_steps: int | None = None
     """Steps after which an episode is truncated, only with --n-bits. None: n_bits."""
     env: Annotated[str | None, _ONE_IS_REQUIRED] = None
-    """Environment: BitFlip, GridWorld, LightsOut, or module:Class for your own.
+    """Environment: BitFlip, GridWorld, LightsOut, or a Gymnasium goal environment.
+    module:Class or module:id is for your own.
     The module is in the current folder, or installed.
     """
     env_kwargs: Annotated[tuple[str, ...], _PAIRS] = ()

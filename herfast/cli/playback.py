@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from herfast.common.batches import Words
 from herfast.common.bits import unpack_bits
-from herfast.envs.base import GoalEnv
+from herfast.envs.base import GoalEnv, StatefulEnv, stateful
 from herfast.envs.rendering import Bits, as_text
 
 Predict: TypeAlias = Callable[[dict[str, Bits]], tuple[Any, None]]
@@ -30,6 +30,7 @@ _MIN_LABEL_WIDTH = 11  # of the labels before the bits, characters
 _RIGHT = "38;5;32"
 _WRONG = "1;38;5;166"
 _CHANGED = "7"
+_FIRST = np.zeros(1, np.int64)  # row of the only episode
 _HIDE_CURSOR = "\x1b[?25l"
 _SHOW_CURSOR = "\x1b[0m\x1b[?25h"  # also ends a colour that was interrupted
 
@@ -53,7 +54,7 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
 
     Args:
         env: the environment.
-        predict: the policy, `Agent.predict` or a function with the same interface.
+        predict: the policy, `Agent.predict` or a function like it, of bits of state and goal.
         states: the first state, uint64[1, Ws]. It is copied.
         goals: the goal, uint64[1, Wg].
 
@@ -61,7 +62,6 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
         The start of the episode, then each step.
     """
     states = states.copy()
-    active = np.zeros(1, np.int64)
     terminated = np.zeros(1, np.bool_)
     goal = unpack_bits(goals[0], env.n_goal_bits).view(np.int8)
     state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
@@ -74,10 +74,8 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
     for steps in range(env.max_steps + 1):
         to_go = int((state[: len(goal)] != goal).sum())
         end = ""
-        if terminated[0]:
-            end = f"SUCCESS AFTER {steps} STEPS"
-        elif steps == env.max_steps:
-            end = f"FAILURE AFTER {steps} STEPS"
+        if terminated[0] or steps == env.max_steps:
+            end = f"{_result(env, bool(terminated[0]))} AFTER {steps} STEPS"
         if render_ansi is not None:
             before = picture
             picture = render_ansi(state, goal)
@@ -88,10 +86,33 @@ def play_episode(env: GoalEnv, predict: Predict, states: Words, goals: Words) ->
             return
         action, _ = predict({"observation": state, "desired_goal": goal})
         label = _action_text(env, int(action))
-        env.step(states, goals, np.array([action], np.uint16), active, states, terminated)
+        env.step(states, goals, np.array([action], np.uint16), _FIRST, states, terminated)
         previous = state
         state = unpack_bits(states[0], env.n_state_bits).view(np.int8)
         changed = state != previous
+
+
+def begin_next(env: StatefulEnv, states: Words, goals: Words) -> None:
+    """Start the next episode of the first sub-environment.
+
+    Args:
+        env: the environment.
+        states: receives the start state, uint64[1, Ws].
+        goals: receives the goal, uint64[1, Wg].
+    """
+    while not env.begin(_FIRST, states, goals).size:
+        env.step(states, goals, np.zeros(1, np.uint16), _FIRST[:0], states, np.zeros(1, np.bool_))
+
+
+def _result(env: GoalEnv, is_terminated: bool) -> str:
+    """Return SUCCESS or FAILURE for an episode that has ended."""
+    sub_envs = stateful(env)
+    is_success = is_terminated
+    if sub_envs is not None:
+        is_success = bool(sub_envs.finish(_FIRST).successes[0])
+    if is_success:
+        return "SUCCESS"
+    return "FAILURE"
 
 
 def _action_text(env: GoalEnv, action: int) -> str:

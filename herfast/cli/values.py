@@ -145,10 +145,9 @@ def chosen_env(
 
 def _build_env(env: str, parameters: dict[str, Any]) -> GoalEnv:
     from herfast.envs.adapters import as_goal_env
-    from herfast.envs.registry import make_env
 
     try:
-        return as_goal_env(make_env({"id": env, **parameters}))
+        return as_goal_env(env, parameters)
     except Exception as error:  # of a user's class, which may raise any
         message = str(error)
         if not isinstance(error, (TypeError, ValueError, ImportError)):
