@@ -327,7 +327,9 @@ def test_predict_takes_observations_of_the_environment():
         observation, _ = env.reset(seed=1)
         actions, state = agent.predict(observation)
         assert state is None
-        assert env.action_space.contains(actions)  # counts from 1
+        assert env.action_space.contains(actions)
+        states, goals, _ = agent.env.pack_observation(observation)
+        assert np.atleast_1d(actions).tolist() == (agent.network.act(states, goals) + 1).tolist()
     single = Agent(make("Climb"), "notebook", 0, hidden=(8,))
     one_by_one = [
         single.predict({part: values[e] for part, values in observation.items()})[0] for e in range(3)
