@@ -162,7 +162,9 @@ def test_invalid_sizes_are_rejected(arguments, message):
 def test_text_shows_board_and_goal():
     env = LightsOut(3, 2)
     text = env.render_ansi(np.array([1, 0, 0, 0, 1, 1], np.int8), np.array([0, 0, 1, 0, 1, 0], np.int8))
-    assert text == "O..   ..O\n.OO   .O."
+    wide = LightsOut(6, 1).render_ansi(np.array([1, 0, 0, 0, 1, 1]), np.zeros(6, np.int8))
+    assert wide == "state    goal\nO...OO   ......"
+    assert text == "state   goal\nO..     ..O\n.OO     .O."
 
 
 def test_image_shows_board_and_goal_and_marks_differences():
