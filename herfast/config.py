@@ -133,9 +133,10 @@ class Config:
                 - "notebook": the bit-flip notebook, Double DQN with final goals.
                 - "paper": Andrychowicz et al. 2017, section 3.1 and appendix A.
                 - "fast": herfast's own, based on "notebook". It adds future goals, gamma 0.999, the hindsight
-                  bound and an advantage gap. About 8 hidden units per bit start from one input each, init
+                  bound and an advantage gap. Hidden units of the first layer start from one input each, init
                   "sparse". There is more exploration, and the learning rate decays. The target network is
                   copied four times as often, and training stops once the environment is solved.
+                  With the encoding "signed" it has one layer of about 8 units per bit, with "binary" two.
                   The network does not know which bits of state and goal correspond. HER alone knows the goal
                   that a state achieves.
             env: an environment with `n_state_bits` and `max_steps`. Presets use the `encoding` that it
