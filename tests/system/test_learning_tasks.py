@@ -1,4 +1,4 @@
-"""Success of preset `fast` on tasks other than bit flipping, after a stated number of updates."""
+"""Success of preset `fast` on other tasks, after a stated number of updates."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from herfast import Agent, GridWorld, LightsOut
 from herfast.envs.registry import make_env
-
 
 pytestmark = pytest.mark.slow
 
