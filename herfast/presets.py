@@ -94,7 +94,7 @@ def _fast_binary(env: Sized) -> dict[str, Any]:
         "learning_rate": 4e-3,
         "learning_rate_end": 4e-4,
         "learning_rate_decay_updates": 20_000,
-        "episodes_per_cycle": min(256, max(32, 3_200 // env.max_steps)),
+        "episodes_per_cycle": min(256, max(32, 6_400 // env.max_steps)),
         "cycles_per_epoch": 10,
         "until": 0.995,
     }

@@ -78,7 +78,7 @@ FAST_BINARY = {
     "learning_rate": 4e-3,
     "learning_rate_end": 4e-4,
     "learning_rate_decay_updates": 20_000,
-    "episodes_per_cycle": {20: 160, 50: 64},
+    "episodes_per_cycle": {20: 256, 50: 128},
     "cycles_per_epoch": 10,
     "until": 0.995,
 }

@@ -39,7 +39,7 @@ def test_fast_learns_lights_out_5x5_up_to_5_presses():
 
 @pytest.mark.parametrize(
     ("env", "epochs", "success"),
-    [(FOUR_ROOMS, 10, 0.5), (LightsOut(3, 3), 30, 0.1), (LightsOut(5, 5, presses=5), 10, 0.1)],
+    [(FOUR_ROOMS, 5, 0.3), (LightsOut(3, 3), 30, 0.1), (LightsOut(5, 5, presses=5), 10, 0.1)],
     ids=env_label,
 )
 def test_fast_without_hindsight_fails_or_takes_longer(env, epochs, success):
