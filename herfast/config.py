@@ -67,7 +67,8 @@ class Config:
     (advantage learning, Bellemare et al. 2016)."""
     init: Init = "dense"
     """Initial weights of the first layer: uniform (dense) or sparse.
-    With sparse each unit has a single weight, +-1, and each input is used equally often."""
+    With sparse each unit has a single weight, +-1 or with binary inputs +1, and each input is used equally
+    often."""
     encoding: Encoding = "signed"
     """Inputs of the network for a bit: -1 or 1 (signed), or 0 or 1 (binary).
     Presets use what the environment proposes. Binary suits states with few ones, such as one-hot states."""
@@ -136,7 +137,8 @@ class Config:
                   bound and an advantage gap. Hidden units of the first layer start from one input each, init
                   "sparse". There is more exploration, and the learning rate decays. The target network is
                   copied four times as often, and training stops once the environment is solved.
-                  With the encoding "signed" it has one layer of about 8 units per bit, with "binary" two.
+                  It has one layer of about 8 units per bit. For environments that propose the encoding
+                  "binary" it has two layers, and a learning rate that decays less.
                   The network does not know which bits of state and goal correspond. HER alone knows the goal
                   that a state achieves.
             env: an environment with `n_state_bits` and `max_steps`. Presets use the `encoding` that it

@@ -92,7 +92,7 @@ class LightsOut:
         text = f"{self.width:,} x {self.height:,} lights in at most {self.max_steps:,} steps"
         if self.presses is None:
             return text
-        return f"{text}, goals at most {self.presses:,} presses away"
+        return f"{text}, with up to {self.presses:,} presses to the goal"
 
     def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
         """Start E episodes. The order of draws is stated in csrc/lights_out.h.

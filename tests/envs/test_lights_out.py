@@ -138,7 +138,7 @@ def test_members():
     assert env.describe() == "3 x 4 lights in at most 12 steps"
     near = LightsOut(3, 4, presses=2)
     assert near.label == "lights-3x4-2presses"
-    assert near.describe() == "3 x 4 lights in at most 12 steps, goals at most 2 presses away"
+    assert near.describe() == "3 x 4 lights in at most 12 steps, with up to 2 presses to the goal"
 
 
 @pytest.mark.parametrize(
