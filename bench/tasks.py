@@ -16,26 +16,27 @@ import json
 import sys
 from pathlib import Path
 
-from beyond_report import ends, finished, median, solved
+from beyond_report import cell, finished, median
 
 from herfast import GridWorld, LightsOut, make_env, sweep
 
 ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).parent / "results" / "tasks"
 sys.path.append(str(ROOT / "examples"))  # modules of tasks
-TASKS = {  # environment, and the largest number of updates
-    "four rooms, 60 steps": (GridWorld("four_rooms", max_steps=60), 40_000),
-    "Lights Out 3x3, any goal": (LightsOut(3, 3), 40_000),
-    "Lights Out 5x5, up to 5 presses": (LightsOut(5, 5, presses=5), 100_000),
-    "Lights Out 5x5, any goal": (LightsOut(5, 5), 100_000),
-    "Towers of Hanoi, 3 disks": (make_env({"id": "towers_of_hanoi:TowersOfHanoi", "disks": 3}), 40_000),
-    "Towers of Hanoi, 4 disks": (make_env({"id": "towers_of_hanoi:TowersOfHanoi", "disks": 4}), 40_000),
-    "sliding puzzle, 5 moves": (make_env({"id": "sliding_puzzle:SlidingPuzzle", "moves": 5}), 40_000),
+MAX_UPDATES = 40_000
+TASKS = {
+    "four rooms, 60 steps": GridWorld("four_rooms", max_steps=60),
+    "Lights Out 3x3, any goal": LightsOut(3, 3),
+    "Lights Out 5x5, up to 5 presses": LightsOut(5, 5, presses=5),
+    "Lights Out 5x5, any goal": LightsOut(5, 5),
+    "towers of Hanoi, 3 disks": make_env({"id": "towers_of_hanoi:TowersOfHanoi", "disks": 3}),
+    "towers of Hanoi, 4 disks": make_env({"id": "towers_of_hanoi:TowersOfHanoi", "disks": 4}),
+    "sliding puzzle, 5 moves": make_env({"id": "sliding_puzzle:SlidingPuzzle", "moves": 5}),
 }
 ABLATED = ("four rooms, 60 steps", "Lights Out 3x3, any goal")
 CHANGED = {  # settings instead of those of the preset
     "as it is": {},
-    "inputs of +-1": {"encoding": "signed"},
+    "inputs of -1 and 1": {"encoding": "signed"},
     "one layer of 256": {"hidden": (256,)},
     "two layers of 256": {"hidden": (256, 256)},
     "dense initial weights": {"init": "dense"},
@@ -78,52 +79,52 @@ def arguments():
 def train(args, name, folder, **fields):
     """Train the trials of all seeds that are not finished in `folder`."""
     print(f"{folder}, {name}", flush=True)
-    env, max_updates = TASKS[name]
-    epochs = max_updates // 400  # of 10 cycles of 40 updates
-    sweep(env=env, out=folder, seeds=args.seeds, jobs=args.jobs, progress_bar=True, epochs=epochs, **fields)
+    epochs = MAX_UPDATES // 400  # of 10 cycles of 40 updates
+    sweep(
+        env=TASKS[name],
+        out=folder,
+        seeds=args.seeds,
+        jobs=args.jobs,
+        progress_bar=True,
+        epochs=epochs,
+        **fields,
+    )
 
 
 def results_table(rows):
     """Return a Markdown table with a line per task, with hindsight and without."""
-    names = ("updates", "seconds", "success")
-    header = "updates | seconds | success"
     lines = [
-        f"| task | solved | {header} | k = 0: solved | {header} |",
-        "|---|" + "---|" * 8,
+        "| task | updates | success | seconds | without hindsight: updates | success | seconds |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, (env, _) in TASKS.items():
-        cells = []
-        for k in ("1", "0"):
-            group = [row for row in rows if json.loads(row["env"]) == env.spec() and row["k"] == k]
-            if group:
-                cells += [
-                    solved(group),
-                    ends(group, names[0]),
-                    median(group, names[1]),
-                    ends(group, names[2]),
-                ]
+    for name in TASKS:
+        trials = of_task(rows, name)
+        groups = [[row for row in trials if row["k"] == k] for k in ("1", "0")]
+        cells = [f"{cell(group)} | {median(group, 'seconds')}" for group in groups if group]
         if cells:
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def ablation_table(rows):
-    """Return a Markdown table with a line per variant and two columns per task."""
+    """Return a Markdown table with a line per variant and two columns per task.
+
+    `rows` has the rows of each variant by its name.
+    """
     lines = [
         "| |" + "".join(f" {name}: updates | success |" for name in ABLATED),
         "|---|" + "---|---|" * len(ABLATED),
     ]
     for change, trials in rows.items():
-        cells = []
-        for name in ABLATED:
-            group = [row for row in trials if json.loads(row["env"]) == TASKS[name][0].spec()]
-            if group:
-                part = solved(group)
-                prefix = "" if part == f"{len(group)} of {len(group)}" else f"{part}: "
-                cells.append(f"{prefix}{ends(group, 'updates')} | {median(group, 'success')}")
-        if cells:
-            lines.append(f"| {change} | {' | '.join(cells)} |")
+        groups = [of_task(trials, name) for name in ABLATED]
+        if all(groups):
+            lines.append(f"| {change} | {' | '.join(map(cell, groups))} |")
     return "\n".join(lines)
+
+
+def of_task(rows, name):
+    """Return the rows of a task's trials."""
+    return [row for row in rows if json.loads(row["env"]) == TASKS[name].spec()]
 
 
 if __name__ == "__main__":
