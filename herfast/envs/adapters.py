@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from herfast.common.validation import check_integer, is_json, short_repr
@@ -42,9 +43,11 @@ def as_goal_env(env: object) -> GoalEnv:
         The packed environment.
 
     Raises:
-        TypeError, ValueError: `env` is another object, its max_steps or spec is not allowed, or a GoalTask
-            does something else than it promises.
+        TypeError, ValueError: `env` is another object, its max_steps, spec or description is not allowed, or
+            a GoalTask does something else than it promises.
     """
+    if isinstance(env, type) and hasattr(env, "step"):
+        raise TypeError(f"env must be an instance, as in {env.__name__}(), got {short_repr(env)}")
     if isinstance(env, GoalTask):
         env = PackedTask(env)
     missing = _missing_members(env)
@@ -61,14 +64,17 @@ def as_goal_env(env: object) -> GoalEnv:
         raise TypeError(
             f"env.spec() must be a dict that JSON can hold, with a str as its id, got {short_repr(spec)}"
         )
+    description: object = goal_env.describe()
+    if not isinstance(description, str):
+        raise TypeError(f"env.describe() must return a str, got {short_repr(description)}")
     if isinstance(goal_env, PackedTask):
         check_contract(goal_env)
     return goal_env
 
 
 def _missing_members(env: object) -> list[str]:
-    """Return the members of GoalEnv that `env` does not have; a class has none."""
-    return [name for name in _MEMBERS if isinstance(env, type) or not hasattr(env, name)]
+    """Return the members of GoalEnv that `env` does not have."""
+    return [name for name in _MEMBERS if not hasattr(env, name)]
 
 
 def _unwrapped(env: object) -> GoalEnv:
@@ -92,8 +98,9 @@ def _unwrapped(env: object) -> GoalEnv:
     is_bare = isinstance(inner, (gymnasium.Env, gymnasium.vector.VectorEnv)) and inner.unwrapped is inner
     if not is_bare or _missing_members(packed):
         raise TypeError(
-            "env must be a BitFlip or an environment made with an id of herfast, as 'herfast/BitFlip-v0', or "
-            f"have the members of herfast.GoalEnv, got {short_repr(env)}"
+            "env must be a BitFlip or another environment of herfast, a herfast.GoalTask, an environment "
+            "made with an id of herfast, as 'herfast/BitFlip-v0', or have the members of herfast.GoalEnv, "
+            f"got {short_repr(env)}"
         )
     if isinstance(inner.action_space, gymnasium.spaces.Box):
         raise TypeError(f"env must have discrete actions, got {short_repr(env)} with {inner.action_space}")
@@ -103,4 +110,17 @@ def _unwrapped(env: object) -> GoalEnv:
     max_steps = min([goal_env.max_steps, *limits])
     if max_steps == goal_env.max_steps:
         return goal_env
-    return make_env({**goal_env.spec(), "max_steps": max_steps})
+    return _limited(goal_env, max_steps)
+
+
+def _limited(env: GoalEnv, max_steps: int) -> GoalEnv:
+    """Return `env` with another max_steps."""
+    spec = env.spec()
+    if not isinstance(env, PackedTask):
+        return make_env({**spec, "max_steps": max_steps})
+    if "max_steps" not in spec:
+        raise TypeError(
+            f"{type(env.task).__name__} must take max_steps as a field to get a step limit of {max_steps:,}"
+        )
+    task: Any = env.task  # a dataclass, since its class takes an argument
+    return PackedTask(dataclasses.replace(task, max_steps=max_steps))

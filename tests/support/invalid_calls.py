@@ -185,12 +185,12 @@ SPECIFIC_CASES = {
     ),
     "Agent": (
         lambda api, v: Agent(**{"env": ENV} | v),
-        ("env", TypeError, "^env must be a BitFlip or an environment made with .*, got 50$", {"env": 50}),
+        ("env", TypeError, "^env must be a BitFlip or .*, a herfast.GoalTask, .*, got 50$", {"env": 50}),
         ("threads", ValueError, "^threads must be from 1 to 1,024, got 0$", {"threads": 0}),
         (
             "env class",
             TypeError,
-            "^env must be a BitFlip or .*, got <class 'herfast.envs.bit_flip.BitFlip'>$",
+            r"^env must be an instance, as in BitFlip\(\), got <class 'herfast\..*\.BitFlip'>$",
             {"env": BitFlip},
         ),
         (
