@@ -94,7 +94,7 @@ def train(args, name, folder, **fields):
 def results_table(rows):
     """Return a Markdown table with a line per task, with hindsight and without."""
     lines = [
-        "| task | updates | success | seconds | without hindsight: updates | success | seconds |",
+        "| task | updates | success | seconds | k = 0: updates | success | seconds |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in TASKS:
