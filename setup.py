@@ -1,4 +1,4 @@
-"""Build script of the extensions `herfast._core` and `herfast._core_envs`.
+"""Build script of the extensions `herfast._core`, `herfast._core_envs` and `herfast._core_sb3`.
 
 It compiles herfast/_core*.pyx, _core*.pxd and the headers in csrc/. All other settings are in pyproject.toml.
 
@@ -32,7 +32,7 @@ extensions = [
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=["-std=c11", *(DEBUG_FLAGS if debug else RELEASE_FLAGS)],
     )
-    for name in ("_core", "_core_envs")
+    for name in ("_core", "_core_envs", "_core_sb3")
 ]
 
 

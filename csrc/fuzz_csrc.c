@@ -9,17 +9,18 @@
 
 #include "fuzz_games.h"
 #include "fuzz_ring.h"
+#include "test_episodes.h"
 
 enum { WORLDS = 8 };
 
-typedef enum { ADD, SAMPLE, VALIDATE, UNCLEAN, STEP, RESET, BAD, PACK, PREFIX, DRAW, TAMPER, RING, GAMES, KINDS } kind;
+typedef enum { ADD, SAMPLE, VALIDATE, UNCLEAN, STEP, RESET, BAD, PACK, PREFIX, DRAW, TAMPER, RING, GAMES, INDEX, GATHER, KINDS } kind;
 
 /* Frequency in thousandths, and description, of each operation. */
 static const struct {
     uint64_t weight;
     const char *what;
 } OPERATIONS[KINDS] = {
-    [ADD] = {280, "episodes added"},
+    [ADD] = {277, "episodes added"},
     [SAMPLE] = {300, "samples drawn"},
     [VALIDATE] = {20, "rings validated"},
     [UNCLEAN] = {20, "unclean episodes found"},
@@ -32,6 +33,8 @@ static const struct {
     [TAMPER] = {2, "rings tampered with and replaced"},
     [RING] = {2, "rings replaced"},
     [GAMES] = {1, "groups of games replaced"},
+    [INDEX] = {1, "indices of episodes filled"},
+    [GATHER] = {2, "rows gathered"},
 };
 
 static void pack(bitgen_t *rng, size_t n) {
@@ -84,6 +87,8 @@ static void operate(kind what, modelled_ring *ring, games *group, bitgen_t *rng)
     case TAMPER: tamper(ring, rng); break;
     case RING: replace_ring(ring, rng); break;
     case GAMES: replace_games(group, rng, draw_size(rng)); break;
+    case INDEX: test_index(rng, 1 + hf_draw_below(rng, 30), 1 + hf_draw_below(rng, 5), 1 + hf_draw_below(rng, 40)); break;
+    case GATHER: test_gather(rng, draw_size(rng), draw_size(rng), draw_size(rng)); break;
     case KINDS: break;
     }
 }

@@ -4,6 +4,7 @@
  * size causes an invalid read or write, and that no assertion fails.
  */
 #include "test_envs.h"
+#include "test_episodes.h"
 
 static const size_t SIZES[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 127, 128, 129, 1000};
 enum { N_SIZES = sizeof SIZES / sizeof *SIZES };
@@ -164,6 +165,9 @@ int main(void) {
         test_ring(&rng, n, n, 7);
         test_ring(&rng, n, n / 2 + 1, 23);
         test_ring(&rng, n, 1, 1000);
+        test_index(&rng, 1 + n / 4, 1, 3);
+        test_index(&rng, 1 + n / 20, 1 + n % 5, 9);
+        test_gather(&rng, n, 1 + n / 2, n);
     }
     puts("csrc: all checks passed");
     return 0;

@@ -1,4 +1,4 @@
-"""Declarations and argument checks that both extension modules use."""
+"""Declarations and argument checks that all extension modules use."""
 
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t

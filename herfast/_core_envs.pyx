@@ -1,7 +1,7 @@
 """Cython bindings to the environments in csrc/.
 
 The conventions are those of _core.pyx. The outputs have one row per episode. A step writes nothing if one of
-its active episodes is invalid. Tables of maps are those of herfast/envs/grid_world.py, which are valid.
+its active episodes is invalid. Tables of maps are those of herfast/envs/grid_map.py, which are valid.
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING

@@ -67,7 +67,8 @@ class Config:
     (advantage learning, Bellemare et al. 2016)."""
     init: Init = "dense"
     """Initial weights of the first layer: uniform (dense) or sparse.
-    With sparse each unit has a single weight, +-1, and each input is used equally often."""
+    With sparse each unit has a single weight, +-1 or with binary inputs +1, and each input is used equally
+    often."""
     encoding: Encoding = "signed"
     """Inputs of the network for a bit: -1 or 1 (signed), or 0 or 1 (binary).
     Presets use what the environment proposes. Binary suits states with few ones, such as one-hot states."""
@@ -133,9 +134,11 @@ class Config:
                 - "notebook": the bit-flip notebook, Double DQN with final goals.
                 - "paper": Andrychowicz et al. 2017, section 3.1 and appendix A.
                 - "fast": herfast's own, based on "notebook". It adds future goals, gamma 0.999, the hindsight
-                  bound and an advantage gap. About 8 hidden units per bit start from one input each, init
+                  bound and an advantage gap. Hidden units of the first layer start from one input each, init
                   "sparse". There is more exploration, and the learning rate decays. The target network is
                   copied four times as often, and training stops once the environment is solved.
+                  It has one layer of about 8 units per bit. For environments that propose the encoding
+                  "binary" it has two layers, and a learning rate that decays less.
                   The network does not know which bits of state and goal correspond. HER alone knows the goal
                   that a state achieves.
             env: an environment with `n_state_bits` and `max_steps`. Presets use the `encoding` that it

@@ -24,6 +24,12 @@ class Sized(Protocol):
     def max_steps(self) -> int: ...
 
 
+def proposed_encoding(env: object) -> str:
+    """Return the encoding that an environment proposes, by default "signed"."""
+    encoding: str = getattr(env, "encoding", "signed")
+    return encoding
+
+
 def _notebook(env: Sized) -> dict[str, Any]:
     # The notebook's replay buffer of 100,000 rows stores each transition twice, so it holds 50,000
     # transitions. Here each episode takes one record more, for its last state.
@@ -47,16 +53,9 @@ def _paper(env: Sized) -> dict[str, Any]:
 
 
 def _fast(env: Sized) -> dict[str, Any]:
-    # docs/beyond.md shows the effect of each value. About 3,200 steps, and at least 32 episodes, are enough
-    # for the updates of a cycle.
-    n_bits = env.n_state_bits
-    width = 64 * min(64, max(2, math.ceil(n_bits / 8)))
-    episodes_per_cycle = min(64, max(32, 3_200 // env.max_steps))
-    # All units of the last layer change a value together, so the step size falls as the width grows.
-    learning_rate = min(4e-3, max(2e-5, 0.1 / n_bits))
-    return {
+    # docs/beyond.md and docs/tasks.md show the effect of each value.
+    values = {
         "strategy": "future",
-        "hidden": (width,),
         "gamma": 0.999,
         "hindsight_bound": True,
         "advantage_gap": 0.5,
@@ -64,14 +63,40 @@ def _fast(env: Sized) -> dict[str, Any]:
         "epsilon": "constant",
         "epsilon_start": 0.5,
         "target_update": 10,
-        "learning_rate": learning_rate,
+        "capacity": max(200_000, env.max_steps + 1),
+        "epochs": 500,
+    }
+    if proposed_encoding(env) == "binary":
+        return {**values, **_fast_binary(env)}
+    return {**values, **_fast_signed(env)}
+
+
+def _fast_signed(env: Sized) -> dict[str, Any]:
+    # About 3,200 steps, and at least 32 episodes, are enough for the updates of a cycle.
+    n_bits = env.n_state_bits
+    width = 64 * min(64, max(2, math.ceil(n_bits / 8)))
+    return {
+        "hidden": (width,),
+        # All units of the last layer change a value together, so the step size falls as the width grows.
+        "learning_rate": min(4e-3, max(2e-5, 0.1 / n_bits)),
         "learning_rate_end": 2e-5,
         "learning_rate_decay_updates": 150 * max(100, n_bits),
-        "episodes_per_cycle": episodes_per_cycle,
-        "capacity": max(200_000, env.max_steps + 1),
+        "episodes_per_cycle": min(64, max(32, 3_200 // env.max_steps)),
         "cycles_per_epoch": max(2, n_bits // 20),
-        "epochs": 500,
         "until": 0.99,
+    }
+
+
+def _fast_binary(env: Sized) -> dict[str, Any]:
+    # A value depends on several bits at once, which takes a second layer, or on a pair of positions.
+    return {
+        "hidden": (128, 256),
+        "learning_rate": 4e-3,
+        "learning_rate_end": 4e-4,
+        "learning_rate_decay_updates": 20_000,
+        "episodes_per_cycle": min(256, max(32, 6_400 // env.max_steps)),
+        "cycles_per_epoch": 10,
+        "until": 0.995,
     }
 
 
@@ -95,4 +120,4 @@ def preset_fields(name: Preset, env: Sized) -> dict[str, Any]:
     check_choice("preset", name, get_args(Preset))
     if not (hasattr(env, "n_state_bits") and hasattr(env, "max_steps")):
         raise TypeError(f"env must have n_state_bits and max_steps, as a BitFlip has, got {short_repr(env)}")
-    return {"encoding": getattr(env, "encoding", "signed"), **_PRESETS[name](env)}
+    return {"encoding": proposed_encoding(env), **_PRESETS[name](env)}

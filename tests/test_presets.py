@@ -71,6 +71,19 @@ FAST = {
 }
 
 
+FAST_BINARY = {
+    **FAST,
+    "encoding": "binary",
+    "hidden": (128, 256),
+    "learning_rate": 4e-3,
+    "learning_rate_end": 4e-4,
+    "learning_rate_decay_updates": 20_000,
+    "episodes_per_cycle": {20: 256, 50: 128},
+    "cycles_per_epoch": 10,
+    "until": 0.995,
+}
+
+
 def env_of_size(n_bits, max_steps=None):
     return SimpleNamespace(n_state_bits=n_bits, max_steps=max_steps or n_bits)
 
@@ -92,6 +105,15 @@ def test_presets_use_the_encoding_that_the_environment_proposes(name):
         env = SimpleNamespace(n_state_bits=9, max_steps=9, encoding=encoding)
         assert Config.preset(name, env).encoding == encoding
         assert Config.preset(name, env, encoding="signed").encoding == "signed"
+
+
+@pytest.mark.parametrize("n_bits", [20, 50])
+def test_fast_sets_these_values_for_binary_inputs(n_bits):
+    env = SimpleNamespace(n_state_bits=n_bits, max_steps=n_bits, encoding="binary")
+    values = dataclasses.asdict(Config.preset("fast", env))
+    assert values == {
+        field: value[n_bits] if isinstance(value, dict) else value for field, value in FAST_BINARY.items()
+    }
 
 
 def test_the_defaults_are_the_notebook_at_20_bits():

@@ -46,6 +46,7 @@ class Train:
     env_kwargs: Annotated[tuple[str, ...], _PAIRS] = ()
     """Arguments of --env, such as width=5 height=5.
     A value is JSON, True, False or None, or else text.
+    A number for an argument annotated as str is text, and so is one in quotes: goal='"1010"'.
     """
     preset: Preset = "fast"
     """Preset that supplies the defaults of the settings below."""

@@ -82,7 +82,8 @@ def parse(argv: Sequence[str]) -> Command:
             size = given_size
         else:
             about_train += (
-                f"\n\nWithout --n-bits or --env, the defaults shown are those for {_HELP_BITS} bits."
+                "\n\nWithout --n-bits, or --env with its arguments, the defaults shown are those for "
+                f"{_HELP_BITS} bits."
             )
     if argv[:1] == ["sweep"]:
         _check_repeated(argv)
@@ -146,10 +147,10 @@ def _expand_resume(argv: Sequence[str]) -> list[str]:
 def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, Sized | None]:
     """Return --preset, or "fast", and the environment or its size, or None.
 
-    tyro reports invalid values later, except for those of --env.
+    tyro reports invalid values later, except for those of --env. With --help they are no error.
 
     Raises:
-        ValueError: as `chosen_env`.
+        ValueError: as `chosen_env`, without --help.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("preset", "n-bits", "max-steps", "env"):
@@ -162,7 +163,12 @@ def _read_preset_and_size(argv: Sequence[str]) -> tuple[Preset, Sized | None]:
     n_bits = _positive_integer(values.n_bits)
     max_steps = _positive_integer(values.max_steps)
     if values.env is not None:
-        return preset, chosen_env(n_bits, max_steps, values.env, values.env_kwargs)
+        try:
+            return preset, chosen_env(n_bits, max_steps, values.env, values.env_kwargs)
+        except ValueError:
+            if not {"-h", "--help"} & set(argv):
+                raise
+            return preset, None
     if n_bits is None:
         return preset, None
     return preset, _BitFlipSize(n_bits, max_steps or n_bits)

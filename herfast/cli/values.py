@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -67,22 +68,19 @@ def parse_widths(text: str) -> tuple[int, ...]:
         raise ValueError(f"hidden must be widths separated by commas, such as 64,32, got {text!r}") from None
 
 
-def parse_env_kwargs(texts: Sequence[str]) -> dict[str, Any]:
-    """Parse the values of --env-kwargs, such as width=5 and height=5.
-
-    A value is JSON, or True, False or None, or else text. A number without a fraction, such as 1e3, is an
-    integer.
+def split_env_kwargs(texts: Sequence[str]) -> dict[str, str]:
+    """Split the values of --env-kwargs, such as width=5 and height=5.
 
     Args:
         texts: pairs key=value.
 
     Returns:
-        The values by key.
+        The text of each value by key.
 
     Raises:
         ValueError: a text is not such a pair, or its key is "id" or occurs twice.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
@@ -95,17 +93,28 @@ def parse_env_kwargs(texts: Sequence[str]) -> dict[str, Any]:
             )
         if key in values:
             raise ValueError(f"--env-kwargs must have each key once, got a second {short_repr(text)}")
-        values[key] = _parse_env_value(value)
+        values[key] = value
     return values
 
 
-def _parse_env_value(text: str) -> Any:
+def parse_env_value(text: str, is_text: bool = False) -> Any:
+    """Parse the value of an argument of an environment.
+
+    It is JSON, or True, False or None, or else text. A number without a fraction, such as 1e3, is an integer.
+
+    Args:
+        text: the value.
+        is_text: True for an argument that is a str. A number or a boolean then stays text.
+    """
+    value: Any = text
     if text in _WORDS:
-        return _WORDS[text]
-    try:
-        return json.loads(text, parse_float=_parse_number, parse_constant=_reject_constant)
-    except (ValueError, RecursionError):
+        value = _WORDS[text]
+    else:
+        with suppress(ValueError, RecursionError):
+            value = json.loads(text, parse_float=_parse_number, parse_constant=_reject_constant)
+    if is_text and isinstance(value, (bool, int, float)):
         return text
+    return value
 
 
 def _parse_number(text: str) -> int | float:
@@ -139,15 +148,18 @@ def chosen_env(
             raise ValueError(
                 f"--max-steps needs --n-bits, got {max_steps} with --env: use --env-kwargs max_steps=..."
             )
-        return _build_env(env, parse_env_kwargs(env_kwargs))
+        return _build_env(env, split_env_kwargs(env_kwargs))
     raise ValueError(f"exactly one of --n-bits and --env must be given, got {n_bits} and {short_repr(env)}")
 
 
-def _build_env(env: str, parameters: dict[str, Any]) -> GoalEnv:
+def _build_env(env: str, texts: Mapping[str, str]) -> GoalEnv:
     from herfast.envs.adapters import as_goal_env
+    from herfast.envs.registry import text_parameters
 
     try:
-        return as_goal_env(env, parameters)
+        names = text_parameters(env)
+        values = {name: parse_env_value(text, name in names) for name, text in texts.items()}
+        return as_goal_env(env, values)
     except Exception as error:  # of a user's class, which may raise any
         message = str(error)
         if not isinstance(error, (TypeError, ValueError, ImportError)):

@@ -1,7 +1,7 @@
 """Conversion between arrays of bits and packed 64-bit words.
 
 Bit i of a string is bit i & 63 of word i >> 6. Unused bits of the last word are 0. This is the only module
-that imports the compiled core, `_core` and `_core_envs`.
+that imports the compiled core, `_core`, `_core_envs` and `_core_sb3`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from herfast.common.batches import Words, n_words
 from herfast.common.validation import as_array, check_integer, check_zero_or_one, short_repr
 
 try:
-    from herfast import _core, _core_envs
+    from herfast import _core, _core_envs, _core_sb3
 except ImportError as error:
     raise ImportError(
-        "herfast was imported from its source folder, which holds no compiled core (herfast._core and "
-        "herfast._core_envs): run `pip install .` or `pip install -e .` there"
+        "herfast was imported from its source folder, which holds no compiled core (herfast._core, "
+        "herfast._core_envs and herfast._core_sb3): run `pip install .` or `pip install -e .` there"
     ) from error
 
-__all__ = ["_core", "_core_envs", "pack_bits", "unpack_bits"]
+__all__ = ["_core", "_core_envs", "_core_sb3", "pack_bits", "unpack_bits"]
 
 
 def pack_bits(bits: ArrayLike) -> Words:

@@ -41,7 +41,11 @@ class FixedAttributes:
 
 def short_repr(value: object) -> str:
     """Return the repr of `value` in one line of at most 100 characters."""
-    return one_line(repr(value), 100)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
+    return one_line(text, 100)
 
 
 def one_line(text: str, max_length: int = 300) -> str:
@@ -56,7 +60,7 @@ def is_json(value: object) -> bool:
     """Return whether `value` is unchanged after conversion to JSON and back."""
     try:
         return bool(json.loads(json.dumps(value)) == value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
 
 

@@ -258,7 +258,9 @@ def _gap_advice(env: GoalEnv, network: QNetwork, config: Config, diagnosis: Diag
         means = "a lower learning_rate"  # those of the presets are at most 4e-3
     elif not config.mask_terminal:
         means = "mask_terminal"
-    elif config.init == "dense" and env.n_goal_bits > 30:
+    elif config.encoding != getattr(env, "encoding", config.encoding):
+        means = f"encoding {env.encoding!r}"  # type: ignore[attr-defined]
+    elif config.encoding == "signed" and config.init == "dense" and env.n_goal_bits > 30:
         means = "init 'sparse', with a single input per hidden unit"
     if math.isnan(diagnosis.action_gap):
         return f"more updates help, and so does {means}"

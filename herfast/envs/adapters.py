@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,13 +45,15 @@ def as_goal_env(env: object, env_kwargs: Mapping[str, Any] | None = None) -> Goa
         The packed environment.
 
     Raises:
-        TypeError, ValueError: `env` is another object, its max_steps or spec is not allowed, or a GoalTask
-            does something else than it promises.
+        TypeError, ValueError: `env` is another object, its max_steps, spec or description is not allowed, or
+            a GoalTask does something else than it promises.
     """
     if isinstance(env, str):
         env = named_env(env, env_kwargs or {})
     elif env_kwargs is not None:
         raise TypeError(f"env_kwargs needs an id as env, got {short_repr(env_kwargs)} with {short_repr(env)}")
+    if isinstance(env, type) and hasattr(env, "step"):
+        raise TypeError(f"env must be an instance, as in {env.__name__}(), got {short_repr(env)}")
     if isinstance(env, GoalTask):
         env = PackedTask(env)
     missing = _missing_members(env)
@@ -67,6 +70,9 @@ def as_goal_env(env: object, env_kwargs: Mapping[str, Any] | None = None) -> Goa
         raise TypeError(
             f"env.spec() must be a dict that JSON can hold, with a str as its id, got {short_repr(spec)}"
         )
+    description: object = goal_env.describe()
+    if not isinstance(description, str):
+        raise TypeError(f"env.describe() must return a str, got {short_repr(description)}")
     if isinstance(goal_env, PackedTask):
         check_contract(goal_env)
     return goal_env
@@ -102,8 +108,8 @@ def named_env(id: str, parameters: Mapping[str, Any]) -> GoalEnv:
 
 
 def _missing_members(env: object) -> list[str]:
-    """Return the members of GoalEnv that `env` does not have; a class has none."""
-    return [name for name in _MEMBERS if isinstance(env, type) or not hasattr(env, name)]
+    """Return the members of GoalEnv that `env` does not have."""
+    return [name for name in _MEMBERS if not hasattr(env, name)]
 
 
 def _unwrapped(env: object, module: str | None = None) -> GoalEnv:
@@ -130,8 +136,8 @@ def _unwrapped(env: object, module: str | None = None) -> GoalEnv:
     is_bare = isinstance(inner, (gymnasium.Env, gymnasium.vector.VectorEnv)) and inner.unwrapped is inner
     if not isinstance(env, (gymnasium.Env, gymnasium.vector.VectorEnv)):
         raise TypeError(
-            "env must be a BitFlip or other environment of herfast, a Gymnasium goal environment or its id, "
-            f"or have the members of herfast.GoalEnv, got {short_repr(env)}"
+            "env must be a BitFlip or another environment of herfast, a herfast.GoalTask, a Gymnasium goal "
+            f"environment or its id, or have the members of herfast.GoalEnv, got {short_repr(env)}"
         )
     if not is_bare or _missing_members(packed):
         from herfast.envs.gym_task.task import GymnasiumTask
@@ -145,4 +151,17 @@ def _unwrapped(env: object, module: str | None = None) -> GoalEnv:
     max_steps = min([goal_env.max_steps, *limits])
     if max_steps == goal_env.max_steps:
         return goal_env
-    return make_env({**goal_env.spec(), "max_steps": max_steps})
+    return _limited(goal_env, max_steps)
+
+
+def _limited(env: GoalEnv, max_steps: int) -> GoalEnv:
+    """Return `env` with another max_steps."""
+    spec = env.spec()
+    if not isinstance(env, PackedTask):
+        return make_env({**spec, "max_steps": max_steps})
+    if "max_steps" not in spec:
+        raise TypeError(
+            f"{type(env.task).__name__} must take max_steps as a field to get a step limit of {max_steps:,}"
+        )
+    task: Any = env.task  # a dataclass, since its class takes an argument
+    return PackedTask(dataclasses.replace(task, max_steps=max_steps))

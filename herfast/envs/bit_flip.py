@@ -157,6 +157,11 @@ def _goal_text(goal: str | ArrayLike, n_bits: int) -> str:
         if len(goal) != n_bits or set(goal) - {"0", "1"}:
             raise ValueError(f"goal must have {n_bits:,} characters, each 0 or 1, got {short_repr(goal)}")
         return str(goal)
+    if np.isscalar(goal):
+        raise TypeError(
+            f"goal must be a str or an array of {n_bits:,} zeros and ones, got the single value "
+            f"{short_repr(goal)}"
+        )
     words = pack_named("goal", goal)
     if np.shape(goal) != (n_bits,):
         raise ValueError(f"goal must have shape ({n_bits},), got {np.shape(goal)}")

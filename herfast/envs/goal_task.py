@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 
@@ -40,6 +40,10 @@ class GoalTask(ABC):
         label: Short name for folders, optional. By default it is the class and its fields.
         action_names: A name for each action, optional.
         render_ansi: Function of a state bool[S] and a goal bool[G] that returns them as text, optional.
+        render_rgb_array: Function of a state bool[S] and a goal bool[G] that returns them as an image,
+            uint8[height, width, 3], optional. Height and width are even and depend only on the task.
+        better_actions: Function of states bool[M, S] and goals bool[M, G] that returns bool[M, A], optional:
+            True for actions that bring a state closer to its goal. The diagnosis of an agent uses it.
     """
 
     if TYPE_CHECKING:  # at run time a property would be the default of a dataclass's field of its name
@@ -130,10 +134,10 @@ class PackedTask:
         task: The task, which is kept as `task`.
 
     Raises:
-        TypeError, ValueError: A size, `encoding` or `action_names` is not allowed.
+        TypeError, ValueError: A size, `encoding`, `action_names` or an optional function is not allowed.
     """
 
-    _OPTIONAL: ClassVar = frozenset({"action_names", "render_ansi"})
+    _OPTIONAL: ClassVar = ("better_actions", "render_ansi", "render_rgb_array")
 
     def __init__(self, task: GoalTask) -> None:
         self.task = task
@@ -144,17 +148,25 @@ class PackedTask:
         self.encoding = task.encoding
         check_choice("encoding", self.encoding, get_args(Encoding))
         names = getattr(task, "action_names", None)
-        if names is not None and len(names) != self.n_actions:
-            raise ValueError(f"action_names must hold {self.n_actions:,} names, got {len(names):,}")
+        if names is not None:
+            self.action_names = self._checked_names(names)
+        for name in self._OPTIONAL:
+            function = getattr(task, name, None)
+            if not (function is None or callable(function)):
+                raise TypeError(f"{name} must be a function, got {short_repr(function)}")
+        if not callable(task.describe):
+            raise TypeError(f"describe must be a function, got {short_repr(task.describe)}")
 
     def __getattr__(self, name: str) -> Any:
-        """Return an optional member of the task."""
-        if name not in self._OPTIONAL:
+        """Return an optional function of the task, with the arguments of a GoalEnv."""
+        function = None
+        if name in self._OPTIONAL:
+            function = getattr(self.task, name, None)
+        if function is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        member = getattr(self.task, name)
-        if name == "action_names":
-            return tuple(member)
-        return partial(_render_booleans, member)
+        if name == "better_actions":
+            return partial(self._better_actions, function)
+        return partial(_render_booleans, function)
 
     def __repr__(self) -> str:
         return repr(self.task)
@@ -166,7 +178,7 @@ class PackedTask:
         if label is None:
             _, *values = self.spec().values()
             label = "-".join([type(self.task).__name__, *map(str, values)])
-        return str(label)[:100]  # file names have at most 255 bytes
+        return str(label)
 
     def spec(self) -> Spec:
         return self.task.spec()
@@ -226,6 +238,22 @@ class PackedTask:
         name = f"{type(self.task).__name__}.step"
         return _check_bits(f"{name} must return states", result, (n_episodes, self.n_state_bits))
 
+    def _better_actions(
+        self, function: Callable[[Bools, Bools], object], states: Words, goals: Words
+    ) -> Bools:
+        """Return what the task's `better_actions` returns for packed states and goals."""
+        better = function(unpack_bits(states, self.n_state_bits), unpack_bits(goals, self.n_goal_bits))
+        name = f"{type(self.task).__name__}.better_actions"
+        return _check_bits(f"{name} must return actions", better, (len(states), self.n_actions))
+
+    def _checked_names(self, names: object) -> tuple[str, ...]:
+        """Return the names of actions as a tuple."""
+        if not (isinstance(names, Sequence) and all(isinstance(name, str) for name in names)):
+            raise TypeError(f"action_names must be a sequence of str, got {short_repr(names)}")
+        if len(names) != self.n_actions:
+            raise ValueError(f"action_names must hold {self.n_actions:,} names, got {len(names):,}")
+        return tuple(names)
+
     def _size(self, name: str, high: int) -> int:
         """Return a size of the task as an int from 1 to `high`."""
         try:
@@ -247,6 +275,6 @@ def _check_bits(prefix: str, bits: object, shape: tuple[int, int]) -> Bools:
     return bits
 
 
-def _render_booleans(render: Callable[[Bools, Bools], str], state: NDArray[Any], goal: NDArray[Any]) -> str:
-    """Return the text of a task for a state and a goal of zeros and ones."""
+def _render_booleans(render: Callable[[Bools, Bools], Any], state: NDArray[Any], goal: NDArray[Any]) -> Any:
+    """Return the text or image of a task for a state and a goal of zeros and ones."""
     return render(state.astype(np.bool_), goal.astype(np.bool_))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +13,8 @@ from herfast.common.batches import Encoding, Words
 from herfast.common.bits import _core_envs, unpack_bits
 from herfast.common.validation import check_integer, short_repr
 from herfast.envs.base import Spec, bit_generator_of, check_reset_arrays, check_step_arrays
+from herfast.envs.grid_map import FOUR_ROOMS, GridTables, distances_to, grid_tables, normalised_map
 from herfast.envs.rendering import BLUE, DARK, PALE_BLUE, Bits, as_bits, draw_squares
-
-MAX_CELLS = 65_535
-# Map of Sutton, Precup and Singh 1999 ("Between MDPs and semi-MDPs").
-FOUR_ROOMS = """\
-#############
-#.....#.....#
-#.....#.....#
-#...........#
-#.....#.....#
-#.....#.....#
-##.####.....#
-#.....###.###
-#.....#.....#
-#.....#.....#
-#...........#
-#.....#.....#
-#############"""
-
-
-class _Tables(NamedTuple):
-    is_free: NDArray[np.bool_]  # [rows, columns]
-    moves: NDArray[np.uint16]  # [S, 4], the cell that each action leads to
-    starts: NDArray[np.uint16]  # [n_starts, 3], as in csrc/grid_world.h
 
 
 @dataclass(frozen=True, init=False)
@@ -51,8 +30,9 @@ class GridWorld:
 
     Args:
         map: Rows of characters, separated by newlines: "#" is a wall, "." or a space is a free cell. Shorter
-            rows are continued with walls. Newlines at the beginning and end are dropped. "four_rooms" is the
-            map FOUR_ROOMS. The attribute has "." for spaces, and rows of equal lengths.
+            rows are continued with walls, and newlines at both ends are dropped. A map whose rows all begin
+            with a space is rejected as indented. "four_rooms" is the map FOUR_ROOMS. The attribute has "."
+            for spaces, and rows of equal lengths.
         max_steps: Number of steps after which an episode is truncated, from 1 to 65,535. Default: the number
             of free cells.
 
@@ -64,7 +44,7 @@ class GridWorld:
 
     map: str
     max_steps: int
-    _tables: _Tables = field(init=False, repr=False, compare=False)  # follow from the map
+    _tables: GridTables = field(init=False, repr=False, compare=False)  # follow from the map
 
     n_actions: ClassVar[int] = 4
     encoding: ClassVar[Encoding] = "binary"
@@ -72,8 +52,8 @@ class GridWorld:
     action_names: ClassVar[tuple[str, ...]] = ("up", "right", "down", "left")
 
     def __init__(self, map: str, max_steps: int | None = None) -> None:
-        object.__setattr__(self, "map", _normalised(map))
-        tables = _tables(self.map)
+        object.__setattr__(self, "map", normalised_map(map))
+        tables = grid_tables(self.map)
         if not tables.starts.size:
             raise ValueError(f"map must have two connected free cells, got {short_repr(map)}")
         object.__setattr__(self, "_tables", tables)
@@ -98,13 +78,14 @@ class GridWorld:
         if self.map == FOUR_ROOMS:
             return "four_rooms"
         n_rows, n_columns = self._tables.is_free.shape
-        return f"grid-{n_rows}x{n_columns}"
+        return f"grid-{n_rows}x{n_columns}-{crc32(self.map.encode()):08x}"
 
     def spec(self) -> Spec:
         return {"id": "GridWorld", "map": self.map, "max_steps": self.max_steps}
 
     def describe(self) -> str:
-        return f"{self.label} with {self.n_state_bits:,} free cells in at most {self.max_steps:,} steps"
+        name, *_ = self.label.rsplit("-", 1)  # without the digest of the map
+        return f"{name} with {self.n_state_bits:,} free cells in at most {self.max_steps:,} steps"
 
     def better_actions(self, states: Words, goals: Words) -> NDArray[np.bool_]:
         """Return bool[M, 4], True for actions that shorten the shortest path to the goal.
@@ -122,7 +103,7 @@ class GridWorld:
         better = np.empty((len(cells), self.n_actions), np.bool_)
         for goal in np.unique(goal_cells):
             rows = np.flatnonzero(goal_cells == goal)
-            distances = _distances(moves, goal)
+            distances = distances_to(moves, goal)
             better[rows] = distances[moves[cells[rows]]] < distances[cells[rows], None]
         return better
 
@@ -218,78 +199,3 @@ class GridWorld:
             raise ValueError(f"{name} must have exactly one 1 per row, got {n_ones[n_ones != 1][0]}")
         cells: NDArray[np.intp] = bits.argmax(axis=-1)
         return cells
-
-
-def _normalised(text: object) -> str:
-    """Return a map with "." for spaces, and rows of equal lengths."""
-    if not isinstance(text, str):
-        raise TypeError(f"map must be a str, got {short_repr(text)}")
-    if text == "four_rooms":
-        return FOUR_ROOMS
-    rows = text.strip("\n").replace(" ", ".").split("\n")
-    for number, row in enumerate(rows, 1):
-        for char in row:
-            if char not in "#.":
-                raise ValueError(
-                    f"map must be 'four_rooms' or rows of '#', '.' and spaces, got {char!r} in row {number}"
-                )
-    width = max(len(row) for row in rows)
-    if len(rows) * width > MAX_CELLS:
-        raise ValueError(
-            f"map must have at most {MAX_CELLS:,} cells with its walls, got {len(rows):,} x {width:,}"
-        )
-    return "\n".join(row.ljust(width, "#") for row in rows)
-
-
-def _tables(text: str) -> _Tables:
-    """Return the tables of a map as `_normalised` returns it."""
-    is_free = np.array([list(row) for row in text.split("\n")], "U1") == "."
-    inner = np.pad(is_free, 1)
-    cells = np.arange(np.count_nonzero(is_free))
-    index = np.full(inner.shape, -1)
-    index[inner] = cells
-    moves = np.empty((len(cells), GridWorld.n_actions), np.uint16)
-    for action, shift in enumerate([(1, 0), (0, -1), (-1, 0), (0, 1)]):
-        neighbours = np.roll(index, shift, (0, 1))[inner]
-        moves[:, action] = np.where(neighbours >= 0, neighbours, cells)
-    rows: list[tuple[int, int, int]] = []
-    for component in _components(moves.tolist()):
-        first = len(rows)
-        if len(component) > 1:
-            rows += [(cell, first, first + len(component)) for cell in component]
-    starts = np.array(rows, np.uint16).reshape(-1, 3)
-    for table in (is_free, moves, starts):
-        table.setflags(write=False)
-    return _Tables(is_free, moves, starts)
-
-
-def _components(moves: list[list[int]]) -> list[list[int]]:
-    """Return the sets of connected cells, each in reading order."""
-    components = []
-    is_seen = [False] * len(moves)
-    for start in range(len(moves)):
-        if is_seen[start]:
-            continue
-        is_seen[start] = True
-        component = [start]
-        for cell in component:  # it grows meanwhile
-            for neighbour in moves[cell]:
-                if not is_seen[neighbour]:
-                    is_seen[neighbour] = True
-                    component.append(neighbour)
-        components.append(sorted(component))
-    return components
-
-
-def _distances(moves: NDArray[np.uint16], goal: np.intp) -> NDArray[np.int64]:
-    """Return the lengths of the shortest paths to the goal, S if there is none."""
-    distances = np.full(len(moves), len(moves), np.int64)
-    distances[goal] = 0
-    reached = np.array([goal])
-    steps = 0
-    while reached.size:
-        steps += 1
-        neighbours = np.unique(moves[reached])
-        reached = neighbours[distances[neighbours] == len(moves)]
-        distances[reached] = steps
-    return distances

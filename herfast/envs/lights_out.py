@@ -92,7 +92,7 @@ class LightsOut:
         text = f"{self.width:,} x {self.height:,} lights in at most {self.max_steps:,} steps"
         if self.presses is None:
             return text
-        return f"{text}, goals at most {self.presses:,} presses away"
+        return f"{text}, with up to {self.presses:,} presses to the goal"
 
     def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
         """Start E episodes. The order of draws is stated in csrc/lights_out.h.
@@ -148,16 +148,16 @@ class LightsOut:
             raise
 
     def render_ansi(self, state: Bits, goal: Bits) -> str:
-        """Return the board and, to its right, the goal as text: O is on.
+        """Return the board and, to its right, the goal as text, below a heading: O is on.
 
         Args:
             state: int8[S].
             goal: int8[S].
         """
         boards = (np.where(board, "O", ".") for board in self._boards(state, goal))
-        return "\n".join(
-            f"{''.join(row)}   {''.join(goal_row)}" for row, goal_row in zip(*boards, strict=True)
-        )
+        rows = [("state", "goal")]
+        rows += [("".join(left), "".join(right)) for left, right in zip(*boards, strict=True)]
+        return "\n".join(f"{left:{max(5, self.width)}}   {right}" for left, right in rows)
 
     def render_rgb_array(self, state: Bits, goal: Bits) -> NDArray[np.uint8]:
         """Return the board and, to its right, the goal as an image of squares.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from herfast.common.validation import is_json, one_line, short_repr
 from herfast.envs.base import GoalEnv, Spec, UnknownEnvError
@@ -14,6 +14,7 @@ from herfast.envs.grid_world import GridWorld
 from herfast.envs.lights_out import LightsOut
 
 _SCRIPT = "__main__"  # the module of a script or notebook
+_MAX_LABEL = 100  # bytes; file names have at most 255, and a seed and settings follow the label
 
 
 def _gymnasium_task(**parameters: Any) -> GoalEnv:
@@ -96,6 +97,28 @@ def make_env(spec: Mapping[str, Any]) -> GoalEnv:
     return env
 
 
+def text_parameters(id: str) -> frozenset[str]:
+    """Return the parameters of an environment that take text.
+
+    They are annotated as str, or as str or None.
+
+    Args:
+        id: As for `make_env`.
+
+    Returns:
+        Their names, none if the annotations cannot be evaluated.
+
+    Raises:
+        UnknownEnvError: The id is not registered and names no GoalTask that can be imported.
+    """
+    cls: Any = _REGISTRY.get(id) or _task_class(id)
+    try:
+        hints = {**get_type_hints(cls.__init__), **get_type_hints(cls)}  # of a class, or of a function
+    except Exception:  # whatever the evaluation of a text raises
+        return frozenset()
+    return frozenset(name for name, hint in hints.items() if hint in (str, str | None))
+
+
 def _task_class(id: str) -> type[GoalTask]:
     """Return the class that an id of the form "module:Class" names.
 
@@ -106,7 +129,8 @@ def _task_class(id: str) -> type[GoalTask]:
     if not colon:
         known = ", ".join(map(repr, sorted(_REGISTRY)))
         raise UnknownEnvError(
-            f"the environment {id!r} is not registered, only {known}: see herfast.register_env"
+            f"the environment {id!r} is not registered, only {known}: see herfast.register_env, "
+            "or name the class of a GoalTask, as in 'module:Class'"
         )
     if module == _SCRIPT or "<locals>" in name:
         raise UnknownEnvError(
@@ -117,8 +141,10 @@ def _task_class(id: str) -> type[GoalTask]:
         found = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except Exception as error:  # whatever the module raises
+    except (Exception, SystemExit) as error:  # whatever the module raises
         reason = one_line(f"{type(error).__name__}: {error}")
+        if isinstance(error, ModuleNotFoundError):
+            reason += "; start in the folder of the module, or install it"
         raise UnknownEnvError(f"the environment {id!r} cannot be imported: {reason}") from error
     if not (isinstance(found, type) and issubclass(found, GoalTask)):
         raise UnknownEnvError(f"{id!r} must name a subclass of herfast.GoalTask, got {short_repr(found)}")
@@ -150,11 +176,15 @@ def _without_module(spec: Spec) -> Spec:
 
 
 def env_label(env: GoalEnv) -> str:
-    """Return a name for folders: the environment's `label`, or its id and parameters."""
+    """Return a name for folders: the environment's `label`, or its id and parameters.
+
+    It is cut to at most 100 bytes.
+    """
     label: str | None = getattr(env, "label", None)
     if label is None:
         label = "-".join(str(value) for value in env.spec().values())
-    return "".join(char if char.isalnum() or char in "-_." else "-" for char in label)
+    name = "".join(char if char.isalnum() or char in "-_." else "-" for char in label)
+    return name.encode()[:_MAX_LABEL].decode(errors="ignore")
 
 
 def _full_name(cls: Callable[..., GoalEnv | GoalTask]) -> str:

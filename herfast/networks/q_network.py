@@ -42,7 +42,7 @@ class QNetwork(FixedAttributes):
     It includes the target network and Adam's moments. The inputs are the S state bits, then the G goal bits,
     each as +-1, or as 0 or 1 with config.encoding "binary". Initial weights are uniform in +-1/sqrt(inputs);
     the HER paper, appendix A, specifies none.
-    With config.init "sparse", each unit of the first layer has a single weight, +-1.
+    With config.init "sparse", each unit of the first layer has a single weight, +-1 or with binary inputs +1.
 
     Threads may share a network: their calls take turns. Views of the parameters are not protected.
 
@@ -84,7 +84,7 @@ class QNetwork(FixedAttributes):
         n_goal_bits = check_integer("n_goal_bits", n_goal_bits, 1, n_state_bits)
         n_actions = check_integer("n_actions", n_actions, 1, MAX_ACTIONS)
         self._allocate(n_state_bits, n_goal_bits, n_actions, config)
-        draw_weights(self.parameters(), n_state_bits, n_goal_bits, config.init, stream(seed, Role.WEIGHTS))
+        draw_weights(self.parameters(), n_state_bits, n_goal_bits, config, stream(seed, Role.WEIGHTS))
         self.sync_target()
 
     def _allocate(self, n_state_bits: int, n_goal_bits: int, n_actions: int, config: Config) -> None:

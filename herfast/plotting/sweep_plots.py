@@ -1,7 +1,7 @@
 """Plots of a sweep: success by number of bits, learning curves, effort to solve.
 
-The first is figure 1 of the HER paper. A curve is a combination of preset and fields that the sweep varied at
-one size, averaged over seeds. matplotlib is imported inside functions.
+The first is figure 1 of the HER paper. A curve is a combination of preset, environment and fields that the
+sweep varied at one size, averaged over seeds. matplotlib is imported inside functions.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from herfast.config import config_fields
+from herfast.plotting.env_labels import env_labels, several_values
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 SOLVED = 0.99  # greedy success rate at which a trial without `until` counts as solved
@@ -41,12 +41,17 @@ def trial_curves(rows: Rows) -> list[TrialCurve]:
     rows_by_trial: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         rows_by_trial.setdefault(row["cell"], []).append(row)
-    varied = _varied_fields([trial_rows[0] for trial_rows in rows_by_trial.values()])
-    trials = [_trial_curve(trial_rows, varied) for trial_rows in rows_by_trial.values()]
+    first_rows = [trial_rows[0] for trial_rows in rows_by_trial.values()]
+    first_rows = [{**row, "env": env} for row, env in zip(first_rows, env_labels(first_rows), strict=True)]
+    varied = _varied_fields(first_rows)
+    trials = [
+        _trial_curve(trial_rows, _label(row, varied))
+        for trial_rows, row in zip(rows_by_trial.values(), first_rows, strict=True)
+    ]
     return sorted(trials, key=lambda trial: trial.n_bits)
 
 
-def _trial_curve(rows: Rows, varied: list[str]) -> TrialCurve:
+def _trial_curve(rows: Rows, curve: str) -> TrialCurve:
     success = _column(rows, "greedy_success")
     if rows[0]["ended"] == "diverged":
         success[-1] = 0.0
@@ -56,7 +61,7 @@ def _trial_curve(rows: Rows, varied: list[str]) -> TrialCurve:
     if len(solved_epochs):
         solved = int(solved_epochs[0])
     return TrialCurve(
-        curve=_label(rows[0], varied),
+        curve=curve,
         n_bits=int(rows[0]["n_bits"]),
         success=success,
         updates=_column(rows, "updates"),
@@ -73,18 +78,21 @@ def _column(rows: Rows, name: str) -> NDArray[np.float64]:
 def _varied_fields(first_rows: Rows) -> list[str]:
     """Return the fields that distinguish curves.
 
-    These are the fields with several values among trials of equal size and preset. A preset may set other
-    values for each size, which do not count.
+    The environment and `max_steps` do if trials of equal size and preset have several of them. A field of
+    Config does if it has several values for one environment and preset. A preset may set other values for
+    each environment, which do not count.
     """
-    names = ["env", "max_steps", *config_fields()]
-    values: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for row in first_rows:
-        group = values.setdefault((str(row["n_bits"]), row["preset"]), {name: set() for name in names})
-        for name in names:
-            group[name].add(_field_text(row, name))
-    varied = [name for name in names if any(len(group[name]) > 1 for group in values.values())]
-    if len({preset for _, preset in values}) > 1:
-        return ["preset", *varied]
+    groupings: dict[str, tuple[str, ...]] = {
+        "preset": (),
+        "env": ("preset", "n_bits"),
+        "max_steps": ("preset", "n_bits", "env"),
+        **dict.fromkeys(config_fields(), ("preset", "n_bits", "env", "max_steps")),
+    }
+    varied = []
+    for name, grouping in groupings.items():
+        groups = [tuple(str(row[column]) for column in grouping) for row in first_rows]
+        if several_values(groups, [str(row[name]) for row in first_rows]):
+            varied.append(name)
     return varied
 
 
@@ -98,18 +106,8 @@ def _label(row: Mapping[str, Any], varied: list[str]) -> str:
         elif name == "k":
             parts.append(f"HER, k = {row['k']}")
         else:
-            parts.append(f"{name} {_field_text(row, name)}")
+            parts.append(f"{name} {row[name]}")
     return ", ".join(parts)
-
-
-def _field_text(row: Mapping[str, Any], name: str) -> str:
-    """Return a field as text; of `env` the id and the parameters without columns."""
-    if name != "env":
-        return str(row[name])
-    spec: dict[str, Any] = json.loads(row.get("env") or '{"id": "BitFlip"}')
-    parts = [str(spec.pop("id"))]
-    parts += [f"{key}={value}" for key, value in spec.items() if key not in ("n_bits", "max_steps")]
-    return " ".join(parts)
 
 
 def group_by(trials: Iterable[TrialCurve], field: str) -> dict[Any, list[TrialCurve]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "herfast"
 CYTHON_FILES = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.pxd")])
-COMPILED = {"herfast._core", "herfast._core_envs"}  # modules without a .py file
+COMPILED = {"herfast._core", "herfast._core_envs", "herfast._core_sb3"}  # modules without a .py file
 C_FILES = {path.name: path for path in sorted((ROOT / "csrc").iterdir())}
 HEADERS = {name: path for name, path in C_FILES.items() if not name.startswith(("test_", "fuzz_"))}
 

@@ -14,6 +14,8 @@ HEADERS_MAY_INCLUDE = {
     "exploration.h": "draw.h",
     "replay.h": "bits.h draw.h",
     "hindsight.h": "bits.h draw.h bitflip.h replay.h",
+    "episode_index.h": "draw.h hindsight.h",
+    "gather.h": "",
 }
 STANDARD_HEADERS = {"stdint.h", "stddef.h", "stdbool.h", "string.h", "assert.h"}
 

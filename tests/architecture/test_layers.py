@@ -30,12 +30,18 @@ THIRD_PARTY = {
     "dqn": {"tqdm": "in a function"},
     "experiments": {"tqdm": "in a function", "dask": "in a function"},
     "cli": {"tyro": "at import", "tqdm": "in a function"},
+    "sb3": {"stable_baselines3": "at import", "torch": "at import", "gymnasium": "at import"},
 }
 ONLY_IN = {  # prefixes of the modules that may import a package
     "numba": ("herfast.networks.kernels.", "herfast.networks.compiled.compiler"),
     "llvmlite": ("herfast.networks.kernels.", "herfast.networks.compiled."),
     "safetensors": "herfast.common.tensor_file",
-    "gymnasium": ("herfast.envs.gym.", "herfast.envs.gym_task.", "herfast.envs.adapters"),
+    "gymnasium": (
+        "herfast.envs.gym.",
+        "herfast.envs.gym_task.",
+        "herfast.envs.adapters",
+        "herfast.sb3.",
+    ),
 }
 
 
@@ -99,6 +105,12 @@ def test_no_module_imports_the_package_itself():
     assert [module for module in MODULES if "herfast" in imports_of(module)] == []
 
 
+def test_no_subpackage_imports_sb3():
+    """It needs Stable-Baselines3, which is optional."""
+    importers = {module for module in MODULES if any("herfast.sb3" in name for name in imports_of(module))}
+    assert {subpackage(module) for module in importers} == {"sb3"}
+
+
 def test_only_common_bits_imports_the_compiled_core():
     assert imports_of("herfast.common.bits") >= COMPILED
     assert [module for module in MODULES if imports_of(module) & COMPILED] == ["herfast.common.bits"]
@@ -130,7 +142,8 @@ def test_third_party_packages_are_imported_only_where_allowed(module):
     "package", sorted(path.parent for path in PACKAGE.glob("**/__init__.py")), ids=lambda p: p.name
 )
 def test_init_files_of_subpackages_hold_only_a_docstring(package):
-    if package != PACKAGE:
+    """The one of sb3 also imports its public class."""
+    if package not in (PACKAGE, PACKAGE / "sb3"):
         (docstring,) = parsed(package / "__init__.py").body
         assert isinstance(docstring, ast.Expr)
         assert isinstance(docstring.value.value, str)

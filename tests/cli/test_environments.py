@@ -18,6 +18,7 @@ from support.toy_env import Lamps
 import herfast
 from herfast import BitFlip
 from herfast.cli import options, parsing
+from herfast.cli.values import chosen_env
 from herfast.config import Config
 from herfast.envs import registry
 from herfast.experiments.run import AGENT_FILE, CONFIG_FILE
@@ -46,6 +47,11 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--n-bits 9", BitFlip(9), "bitflip-9-fast-seed0"),
         ("--n-bits 9 --max-steps 12", BitFlip(9, 12), "bitflip-9-fast-seed0"),
         ("--env BitFlip --env-kwargs n_bits=9", BitFlip(9), "bitflip-9-fast-seed0"),
+        (
+            "--env BitFlip --env-kwargs n_bits=4 goal=1010",
+            BitFlip(4, goal="1010"),
+            "4bits-fixed-goal-fast-seed0",
+        ),
         (
             "--env BitFlip --env-kwargs n_bits=9 max_steps=12 --preset paper --seed 5",
             BitFlip(9, 12),
@@ -112,7 +118,7 @@ def fails_with(error: BaseException) -> Callable[..., Any]:
         (lambda: "lamps", "env must be a BitFlip or .*, got 'lamps'"),
     ],
 )
-@pytest.mark.parametrize("command", ["train --help", "train", "sweep --out new"])
+@pytest.mark.parametrize("command", ["train", "sweep --out new"])
 def test_an_environment_that_cannot_be_built_is_reported_in_one_line(
     command: str, build: Any, message: str, agents: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +127,47 @@ def test_an_environment_that_cannot_be_built_is_reported_in_one_line(
     assert (code, out) == (2, "")
     assert re.fullmatch(f"herfast: error: --env Broken: {message}\n", err), err
     assert (list(Path().iterdir()), agents) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "--env GridWorld --help",
+        "-h --env GridWorld",
+        "--env no_mazes:Maze --help",
+        "--env BitFlip --env-kwargs n_bits --help",
+    ],
+)
+def test_help_is_shown_for_an_environment_that_cannot_be_built(
+    argv: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run_command(["train", *argv.split()], capsys)
+    assert (code, err) == (0, "")
+    text = " ".join(out.replace("│", " ").split())
+    assert "Without --n-bits, or --env with its arguments, the defaults shown are those for 50 bits." in text
+    assert "Environment: BitFlip, GridWorld, LightsOut, or module:Class for your own." in text
+
+
+TEXTS = """
+from __future__ import annotations
+from dataclasses import dataclass
+from support.toy_tasks import Coins
+
+@dataclass(frozen=True)
+class Named(Coins):
+    name: str = ""
+    size: int = 3
+"""
+
+
+def test_a_number_for_a_parameter_that_is_a_str_stays_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "named_coins.py").write_text(TEXTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    env = chosen_env(None, None, "named_coins:Named", ["name=1e3", "size=1e3"])
+    assert env.spec() == {"id": "named_coins:Named", "name": "1e3", "size": 1000}
+    monkeypatch.delitem(sys.modules, "named_coins")
 
 
 def test_the_current_folder_can_be_imported_last(

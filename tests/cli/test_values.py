@@ -9,7 +9,7 @@ import pytest
 from support.command_line import run_command
 
 from herfast.cli import parsing
-from herfast.cli.values import parse_env_kwargs, parse_integer
+from herfast.cli.values import parse_env_value, parse_integer, split_env_kwargs
 from herfast.config import Config
 
 
@@ -144,13 +144,34 @@ def test_a_size_that_is_too_large_is_rejected_in_one_line(
     ],
 )
 def test_values_of_environments_are_json_or_text(text: str, value: Any) -> None:
-    (parsed,) = parse_env_kwargs([f"key={text}"]).values()
+    parsed = parse_env_value(text)
     assert parsed == value
     assert repr(parsed) == repr(value), "the types are equal, too"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1010", "1010"),
+        ("0101", "0101"),
+        ("1e3", "1e3"),
+        ("2.50", "2.50"),
+        ("true", "true"),
+        ("False", "False"),
+        ("None", None),
+        ("null", None),
+        ('"1010"', "1010"),
+        ("[1, 0]", [1, 0]),
+        ("four_rooms", "four_rooms"),
+    ],
+)
+def test_a_number_for_an_argument_that_is_a_text_stays_text(text: str, value: Any) -> None:
+    assert parse_env_value(text, is_text=True) == value
+
+
 def test_keys_of_environments_keep_their_order() -> None:
-    assert list(parse_env_kwargs(["b=1", "a=2", "B=3"]).items()) == [("b", 1), ("a", 2), ("B", 3)]
+    pairs = split_env_kwargs(["b=1", "a=2=3", "B=", "c= "])
+    assert list(pairs.items()) == [("b", "1"), ("a", "2=3"), ("B", ""), ("c", " ")]
 
 
 @pytest.mark.parametrize("text", ["", "key", "=", "=5", "--5"])
@@ -158,5 +179,5 @@ def test_a_text_that_is_no_pair_is_rejected(text: str) -> None:
     with pytest.raises(
         ValueError, match=r"^--env-kwargs must be pairs key=value, such as .*, got '"
     ) as error:
-        parse_env_kwargs(["a=1", text])
+        split_env_kwargs(["a=1", text])
     assert len(str(error.value)) < 200

@@ -142,7 +142,7 @@ def test_packed_words_are_the_integer_with_these_bits(string, n_bits):
     assert ref.from_words(pack_bits(ref.to_bits(string, n_bits))) == string
 
 
-@pytest.mark.parametrize("missing", ["herfast._core", "herfast._core_envs"])
+@pytest.mark.parametrize("missing", ["herfast._core", "herfast._core_envs", "herfast._core_sb3"])
 def test_import_without_the_compiled_core_explains_how_to_install_it(tmp_path, missing):
     code = f"import sys; sys.modules['{missing}'] = None; import herfast.common.bits"
     run = subprocess.run(

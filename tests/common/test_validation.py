@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from herfast.common.validation import check_matches, check_names, check_path
+from herfast.common.validation import check_matches, check_names, check_path, is_json, short_repr
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,12 @@ def test_every_path_of_the_file_system_is_accepted(path):
 def test_other_paths_are_rejected(path, error, message):
     with pytest.raises(error, match=f"^path must (be )?{message}"):
         check_path("path", path)
+
+
+def test_a_value_that_is_nested_too_deeply_is_not_json():
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert not is_json(nested)
+    assert short_repr(nested) == "a deeply nested list"
+    assert is_json([[1, "a", {"b": None}]])

@@ -10,7 +10,7 @@ from reference import network as reference_network
 from support.small_agents import SMALL_SETTINGS
 from support.trajectories import numbered_episodes, random_episodes
 
-from herfast import Agent, BitFlip, HindsightReplay
+from herfast import Agent, BitFlip, GridWorld, HindsightReplay
 from herfast.common.seeding import Role, stream
 from herfast.dqn import diagnosis
 from herfast.dqn.diagnosis import Diagnosis, action_gap, advice, hindsight_success, visited_states
@@ -241,6 +241,11 @@ def test_large_environments_are_diagnosed_with_fewer_episodes(monkeypatch):
     part = agent.diagnose()
     assert part.loop_share == agent.evaluate(3, seed=agent.seed).loop_share
     assert part.action_gap != whole.action_gap
+
+
+def test_advice_names_the_encoding_that_the_environment_proposes():
+    agent = Agent(GridWorld("...", 5), "notebook", 0, encoding="signed", **SMALL_SETTINGS).learn(epochs=1)
+    assert "encoding 'binary'" in advice_for(agent, WEAK._replace(loop_share=0.5))
 
 
 def test_advice_for_many_bits_names_sparse_weights():

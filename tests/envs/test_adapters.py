@@ -1,14 +1,18 @@
 """Tests of the environments that an agent accepts."""
 
+from dataclasses import dataclass
+
 import gymnasium
 import pytest
 from support.second_import import imported_again
-from support.toy_tasks import LampTask
+from support.toy_env import Lamps
+from support.toy_tasks import Coins, LampTask
 
 from herfast import Agent, BitFlip, GymnasiumTask
 from herfast.envs import bit_flip
 from herfast.envs.gym import env as single_env
 from herfast.envs.gym import vector_env
+from herfast.envs.gym.env import GymGoalEnv
 
 
 def test_gymnasium_environments_of_herfast_are_accepted():
@@ -84,6 +88,48 @@ def test_a_wrapper_that_changes_nothing_is_kept():
     assert task.env is env
     sizes = (task.n_state_bits, task.n_goal_bits, task.n_actions, task.max_steps, task.encoding)
     assert sizes == (6, 6, 6, 65_535, "signed")
+
+
+@pytest.mark.parametrize("cls", [Coins, BitFlip, GymGoalEnv])
+def test_a_class_is_rejected_where_an_instance_is_needed(cls):
+    message = rf"^env must be an instance, as in {cls.__name__}\(\), got <class .*{cls.__name__}'>$"
+    with pytest.raises(TypeError, match=message):
+        Agent(cls)
+
+
+def make_limited(task, max_episode_steps):
+    return gymnasium.make("herfast/GoalEnv-v0", goal_env=task, max_episode_steps=max_episode_steps)
+
+
+def test_a_time_limit_is_a_lower_max_steps_of_a_task():
+    @dataclass(frozen=True)
+    class Local(LampTask):
+        """A class that cannot be imported."""
+
+        size: int = 3
+
+    task = Local(max_steps=6, size=4)
+    assert Agent(make_limited(task, 5), seed=0).env.task == Local(max_steps=5, size=4)
+    assert Agent(make_limited(task, 7), seed=0).env.task is task
+
+
+def test_a_time_limit_needs_max_steps_as_a_field_of_a_task():
+    assert Agent(make_limited(Coins(), 5), seed=0).env.max_steps == 5
+    with pytest.raises(TypeError, match=r"^Coins must take max_steps as a field to get a step limit of 4$"):
+        Agent(make_limited(Coins(), 4), seed=0)
+
+
+@pytest.mark.parametrize("env", [5, {"id": "LightsOut"}])
+def test_a_task_is_named_among_the_environments_that_are_allowed(env):
+    with pytest.raises(TypeError, match=rf"^env must be .*, a herfast.GoalTask, .*, got {env!r}$"):
+        Agent(env)
+
+
+def test_a_description_must_be_a_str():
+    env = Lamps()
+    object.__setattr__(env, "describe", lambda: None)
+    with pytest.raises(TypeError, match=r"^env.describe\(\) must return a str, got None$"):
+        Agent(env)
 
 
 def test_wrappers_of_make_for_lists_of_frames_are_removed():

@@ -12,6 +12,7 @@ from herfast import Agent, GoalTask, pack_bits, unpack_bits
 from herfast.common.batches import n_words
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.goal_task import PackedTask
+from herfast.envs.gym.env import GymGoalEnv
 from herfast.envs.registry import env_label
 
 
@@ -89,6 +90,9 @@ def test_calls_without_episodes_do_not_reach_the_task():
     env.step(states, states, np.zeros(2, np.uint16), np.zeros(0, np.int64), states, np.zeros(2, bool))
 
 
+OPTIONAL = ("action_names", "better_actions", "render_ansi", "render_rgb_array", "task_")
+
+
 def test_members_of_an_environment():
     env = as_goal_env(LampTask(9))
     assert env.task == LampTask(9)
@@ -103,7 +107,7 @@ def test_members_of_an_environment():
     assert env.spec() == {"id": "support.toy_tasks:Coins"}
     assert (env.encoding, env_label(env)) == ("binary", "Coins")
     assert (repr(env), env.describe()) == ("Coins()", "Coins() in at most 5 steps")
-    assert not any(hasattr(env, name) for name in ("render_ansi", "action_names", "better_actions", "task_"))
+    assert not any(hasattr(env, name) for name in OPTIONAL)
 
 
 def test_optional_members_are_those_of_the_task():
@@ -121,6 +125,65 @@ def test_optional_members_are_those_of_the_task():
     env = PackedTask(Named())
     assert (env_label(env), env.describe(), env.action_names) == ("five-coins", "5 coins", tuple("abcde"))
     assert env.render_ansi(np.array([1, 1, 0], np.int8), np.array([0, 1, 0], np.int8)) == "2 of 1"
+
+
+def test_optional_members_may_be_none():
+    task = type("Bare", (Coins,), dict.fromkeys([*OPTIONAL, "label"]))()
+    env = as_goal_env(task)
+    assert not any(hasattr(env, name) for name in OPTIONAL)
+    assert env_label(env) == "Bare"
+
+
+class Hinted(Masks):
+    """Masks, of which the action that the bits of a state and a goal name is better."""
+
+    def render_rgb_array(self, state, goal):
+        assert (state.dtype, goal.dtype) == (np.bool_, np.bool_)
+        return np.full((2, 4, 3), 10 * state.sum() + goal.sum(), np.uint8)
+
+    def better_actions(self, states, goals):
+        assert (states.dtype, goals.dtype) == (np.bool_, np.bool_)
+        named = states.sum(axis=1) + goals.sum(axis=1)
+        return np.arange(self.n_actions) == named[:, None] % self.n_actions
+
+
+@pytest.mark.parametrize(("n_state_bits", "n_goal_bits"), [(3, 2), (65, 64), (130, 65)])
+def test_better_actions_get_unpacked_bits(n_state_bits, n_goal_bits):
+    task = Hinted(n_state_bits, n_goal_bits)
+    states, goals = task.reset(np.random.default_rng(0), 30)
+    better = as_goal_env(task).better_actions(pack_bits(states), pack_bits(goals))
+    np.testing.assert_array_equal(better, task.better_actions(states, goals))
+    assert better.any(axis=0).all()
+
+
+def test_images_are_those_of_the_task():
+    env = GymGoalEnv(Hinted(5, 3), render_mode="rgb_array")
+    observation, _ = env.reset(seed=0)
+    ones = 10 * observation["observation"].sum() + observation["desired_goal"].sum()
+    np.testing.assert_array_equal(env.render(), np.full((2, 4, 3), ones))
+
+
+def test_the_diagnosis_uses_better_actions():
+    settings = {"hidden": (8,), "episodes_per_cycle": 2, "capacity": 999}
+    assert np.isnan(Agent(Masks(6, 3), seed=0, **settings).diagnose().action_gap)
+    assert np.isfinite(Agent(Hinted(6, 3), seed=0, **settings).diagnose().action_gap)
+
+
+@pytest.mark.parametrize(
+    ("better", "error", "message"),
+    [
+        (None, TypeError, "got NoneType$"),
+        (np.ones((2, 5)), TypeError, "got dtype float64$"),
+        (np.ones((2, 3), bool), ValueError, r"got shape \(2, 3\)$"),
+    ],
+)
+def test_better_actions_that_are_no_booleans_are_rejected(better, error, message):
+    task = Coins()
+    task.better_actions = lambda states, goals: better
+    states = np.ones((2, 1), np.uint64)
+    start = r"^Coins.better_actions must return actions as a bool array of shape \(2, 5\), "
+    with pytest.raises(error, match=start + message):
+        PackedTask(task).better_actions(states, states)
 
 
 def test_the_label_of_a_long_field_fits_into_a_file_name():
@@ -177,6 +240,14 @@ class WithId(Coins):
     id: int = 3
 
 
+def nested():
+    """Return lists in each other, too deep for repr and JSON."""
+    outer = []
+    for _ in range(100_000):
+        outer = [outer]
+    return outer
+
+
 ARGUMENTS = r"so it must be a dataclass with them as its fields, decorated with @dataclass\(frozen=True\)$"
 
 
@@ -190,6 +261,7 @@ ARGUMENTS = r"so it must be a dataclass with them as its fields, decorated with 
         (WithField(np.int64(3)), r"^WithField.size must be a JSON value, .*, got np.int64\(3\)$"),
         (WithField(float("nan")), "^WithField.size must be a JSON value, .*, got nan$"),
         (WithField({1: 2}), "^WithField.size must be a JSON value, .*, got {1: 2}$"),
+        (WithField(nested()), "^WithField.size must be a JSON value, .*, got a deeply nested list$"),
         (WithId(), "^WithId.id must have another name, since files hold the class as id$"),
     ],
 )
@@ -213,10 +285,22 @@ def with_size(**sizes):
         (with_size(n_actions=5.0), TypeError, "^n_actions must be an integer from 1 to 65,536, got 5.0$"),
         (with_size(max_steps=True), TypeError, "^max_steps must be an integer from .*, got True$"),
         (with_size(action_names="abcd"), ValueError, "^action_names must hold 5 names, got 4$"),
+        (
+            with_size(action_names=[1, 2, 3, 4, 5]),
+            TypeError,
+            r"^action_names must be a sequence of str, got \[1, 2, 3, 4, 5\]$",
+        ),
+        (with_size(action_names=5), TypeError, "^action_names must be a sequence of str, got 5$"),
+        (with_size(action_names={*"abcde"}), TypeError, "^action_names must be a sequence of str, got {"),
+        (with_size(render_ansi="x"), TypeError, "^render_ansi must be a function, got 'x'$"),
+        (with_size(better_actions=3), TypeError, "^better_actions must be a function, got 3$"),
+        (with_size(render_rgb_array=3), TypeError, "^render_rgb_array must be a function, got 3$"),
+        (with_size(describe=None), TypeError, "^describe must be a function, got None$"),
+        (with_size(describe=lambda self: 5), TypeError, r"^env.describe\(\) must return a str, got 5$"),
         (with_size(encoding="ternary"), ValueError, "^encoding must be one of 'signed', 'binary', got 'ter"),
     ],
 )
-def test_sizes_that_are_not_allowed_are_rejected(task, error, message):
+def test_members_that_are_not_allowed_are_rejected(task, error, message):
     with pytest.raises(error, match=message):
         Agent(task)
 

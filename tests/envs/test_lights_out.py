@@ -138,7 +138,7 @@ def test_members():
     assert env.describe() == "3 x 4 lights in at most 12 steps"
     near = LightsOut(3, 4, presses=2)
     assert near.label == "lights-3x4-2presses"
-    assert near.describe() == "3 x 4 lights in at most 12 steps, goals at most 2 presses away"
+    assert near.describe() == "3 x 4 lights in at most 12 steps, with up to 2 presses to the goal"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,9 @@ def test_invalid_sizes_are_rejected(arguments, message):
 def test_text_shows_board_and_goal():
     env = LightsOut(3, 2)
     text = env.render_ansi(np.array([1, 0, 0, 0, 1, 1], np.int8), np.array([0, 0, 1, 0, 1, 0], np.int8))
-    assert text == "O..   ..O\n.OO   .O."
+    wide = LightsOut(6, 1).render_ansi(np.array([1, 0, 0, 0, 1, 1]), np.zeros(6, np.int8))
+    assert wide == "state    goal\nO...OO   ......"
+    assert text == "state   goal\nO..     ..O\n.OO     .O."
 
 
 def test_image_shows_board_and_goal_and_marks_differences():

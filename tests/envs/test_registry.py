@@ -1,13 +1,17 @@
 """Tests of the registry of environments."""
 
 import functools
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Optional
 
 import numpy as np
 import pytest
 from support.toy_tasks import Coins, LampTask
 
-from herfast import BitFlip, make_env, register_env
+from herfast import BitFlip, GridWorld, make_env, register_env
 from herfast.envs import registry
+from herfast.envs.goal_task import PackedTask
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +75,8 @@ def test_a_registered_task_is_packed():
 UNKNOWN = {
     "not registered": (
         "Maze",
-        "^the environment 'Maze' is not registered, only 'BitFlip': see herfast.register_env$",
+        "^the environment 'Maze' is not registered, only 'BitFlip': see herfast.register_env, or name the "
+        "class of a GoalTask, as in 'module:Class'$",
     ),
     "script": (
         "__main__:Maze",
@@ -82,7 +87,11 @@ UNKNOWN = {
         "tasks:make.<locals>.Maze",
         "cannot be imported, since its class is defined in a script, a n",
     ),
-    "no module": ("no_mazes:Maze", "cannot be imported: ModuleNotFoundError: No module named 'no_mazes'$"),
+    "no module": (
+        "no_mazes:Maze",
+        "cannot be imported: ModuleNotFoundError: No module named 'no_mazes'; start in the folder of the "
+        "module, or install it$",
+    ),
     "relative": (".mazes:Maze", "cannot be imported: TypeError: .*relative import"),
     "empty": (":Maze", "cannot be imported: ValueError: Empty module name$"),
     "no class": (
@@ -109,11 +118,101 @@ def test_ids_that_name_no_task_are_rejected(name):
     assert "\n" not in str(caught.value)
 
 
-def test_any_error_of_a_module_is_reported(tmp_path, monkeypatch):
-    (tmp_path / "broken_mazes.py").write_text("raise RuntimeError('two\\nlines')\n")
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_any_error_of_a_module_is_reported(code, reason, tmp_path, monkeypatch):
+    (tmp_path / "broken_mazes.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(registry.UnknownEnvError, match=r"cannot be imported: RuntimeError: two lines$"):
+    with pytest.raises(registry.UnknownEnvError, match=rf"cannot be imported: {reason}$"):
         make_env({"id": "broken_mazes:Maze"})
+
+
+@dataclass(frozen=True)
+class Texts(Coins):
+    text: str = ""
+    quoted: "str | None" = None
+    optional: Optional[str] = None  # noqa: UP045 (as users write it)
+    either: str | int = 0
+    texts: list[str] = field(default_factory=list)
+    number: int = 0
+
+
+class FromAbove(Texts):
+    """A class with the fields of another."""
+
+
+@dataclass(frozen=True)
+class Unresolved(Coins):
+    text: "Missing" = ""  # noqa: F821 (of a type checker's import)
+
+
+class WithInit:
+    def __init__(self, text: str, number: int = 0) -> None:
+        """Nothing else has annotations."""
+
+
+def make_text(text: str, other=None):
+    """Return nothing: only the annotations are read."""
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (Texts, {"text", "quoted", "optional"}),
+        (FromAbove, {"text", "quoted", "optional"}),
+        (BitFlip, {"goal"}),
+        (GridWorld, {"map"}),
+        (WithInit, {"text"}),
+        (make_text, {"text"}),
+        (make_pair, set()),
+        (Unresolved, set()),
+    ],
+)
+def test_parameters_that_are_texts_are_known_by_their_annotations(cls, expected):
+    register_env("Some", cls)
+    assert registry.text_parameters("Some") == expected
+
+
+def test_parameters_of_a_task_that_is_imported_are_known():
+    assert registry.text_parameters(Texts().spec()["id"]) == {"text", "quoted", "optional"}
+    with pytest.raises(registry.UnknownEnvError, match="cannot be imported"):
+        registry.text_parameters("no_mazes:Maze")
+
+
+class LabelledCoins(BitFlip):
+    def __init__(self, text):
+        super().__init__(3)
+        object.__setattr__(self, "text", text)
+
+    @property
+    def label(self):
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a" * 101, "a" * 100),
+        ("\u5ba4" * 90, "\u5ba4" * 33),  # 3 bytes each
+        ("a" + "\U00020000" * 40, "a" + "\U00020000" * 24),  # 4 bytes each
+        ("\ud800/" * 60, "-" * 100),
+    ],
+)
+def test_labels_are_cut_to_100_bytes(text, expected):
+    assert registry.env_label(LabelledCoins(text)) == expected
+    task = Coins()
+    task.label = text
+    assert registry.env_label(PackedTask(task)) == expected
+
+
+def test_the_label_of_a_long_spec_is_cut():
+    env = SimpleNamespace(spec=lambda: {"id": "Maze", "walls": "#." * 500})
+    assert registry.env_label(env) == "Maze-" + "-." * 47 + "-"
 
 
 def test_tasks_get_json_values_only():

@@ -39,6 +39,17 @@ def step_with_own_actions(self, states, actions):
     return states ^ (actions[:, None] == np.arange(1, 6))
 
 
+def step_by_the_row_above(self, states, actions):
+    """Only the last row is right."""
+    above = np.concatenate([actions[1:], actions[-1:]])
+    return states ^ (above[:, None] == np.arange(5))
+
+
+def step_of_last_bits(self, states, actions):
+    """The goal is compared with the first three bits, which never change."""
+    return states ^ (np.arange(5) == 3 + actions[:, None] % 2)
+
+
 def step_of_four_actions(self, states, actions):
     return states ^ np.eye(5, dtype=bool)[:4][actions]
 
@@ -153,8 +164,33 @@ BROKEN = {
     "the action of another episode": (
         {"step": step_with_one_action},
         ValueError,
-        "^Broken.step returns another state for an episode alone than among others: each row of states must "
+        "^Broken.step returns another state for an episode alone or in another row: each row of states must "
         "depend only on the same row of the arguments$",
+    ),
+    "the action of the next episode": (
+        {"step": step_by_the_row_above},
+        ValueError,
+        "^Broken.step returns another state for an episode alone or in another row: each row of states must "
+        "depend only on the same row of the arguments$",
+    ),
+    "no action does anything, at the goal": (
+        {
+            "reset": reset_to(lambda states, goals: (states, states)),
+            "step": lambda self, states, actions: states,
+        },
+        ValueError,
+        "^Broken.step never changes the first 5 bits of the state, which are compared with the goal: put the "
+        "bits that the goal describes first$",
+    ),
+    "goal bits at the end": (
+        {
+            "n_goal_bits": 3,
+            "reset": reset_to(lambda states, goals: (states, goals[:, :3])),
+            "step": step_of_last_bits,
+        },
+        ValueError,
+        "^Broken.step never changes the first 3 bits of the state, which are compared with the goal: put the "
+        "bits that the goal describes first$",
     ),
     "no action does anything": (
         {"step": lambda self, states, actions: states},
@@ -266,17 +302,6 @@ class OneStep(Coins):
         return ~states
 
 
-class AtGoal(Coins):
-    """Every episode begins at its goal, and no action does anything."""
-
-    def reset(self, rng, n_episodes):
-        states, _ = super().reset(rng, n_episodes)
-        return states, states
-
-    def step(self, states, actions):
-        return states
-
-
 def read_only_reset(self, rng, n_episodes):
     goals = np.broadcast_to(np.array([True] * 5), (n_episodes, 5))
     return np.broadcast_to(np.zeros(5, bool), (n_episodes, 5)), goals
@@ -290,7 +315,6 @@ VALID = {
     "most actions": Masks(1, 1, 65_536, 1),
     "undefined at goal": UndefinedAtGoal(),
     "one step": OneStep(),
-    "at goal": AtGoal(),
     "read-only": broken(reset=read_only_reset),
     "goal bit in 2**6 actions": Counter(6),
     "goal bit in 2**30 actions": Counter(30),

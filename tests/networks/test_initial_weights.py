@@ -8,8 +8,9 @@ from herfast import Config, QNetwork
 BITS = [*range(1, 10), 63, 64, 65, 127, 128, 129]
 
 
-def parameters(n_bits, hidden, init, seed=0):
-    return QNetwork(n_bits, config=Config(hidden=hidden, init=init), seed=seed).parameters()
+def parameters(n_bits, hidden, init, seed=0, encoding="signed"):
+    config = Config(hidden=hidden, init=init, encoding=encoding)
+    return QNetwork(n_bits, config=config, seed=seed).parameters()
 
 
 @pytest.mark.parametrize("hidden", [(256,), (100,)])
@@ -34,6 +35,17 @@ def test_sparse_units_have_one_input_and_inputs_are_used_equally_often(n_bits, u
     uses = np.count_nonzero(weights, axis=1)
     assert uses.max() - uses.min() <= 1
     assert (np.abs(weights.sum(axis=1)) == uses % 2).all(), "the signs of an input do not alternate"
+
+
+@pytest.mark.parametrize("n_bits", BITS)
+def test_sparse_weights_of_binary_inputs_are_positive(n_bits):
+    """Otherwise a unit whose bias is below 0 would be 0 in every state."""
+    signed, binary = (
+        parameters(n_bits, (70,), "sparse", encoding=encoding) for encoding in ("signed", "binary")
+    )
+    for name, array in binary.items():
+        expected = np.abs(signed[name]) if name == "hidden1.weight" else signed[name]
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_sparse_weights_do_not_pair_state_and_goal():

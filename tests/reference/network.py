@@ -37,6 +37,8 @@ def initial(n_bits, config, rng):
     for layer, width in enumerate(config["hidden"], 1):
         if layer == 1 and config["init"] == "sparse":
             params["hidden1.weight"] = sparse(2 * n_bits, width, rng)
+            if config["encoding"] == "binary":
+                params["hidden1.weight"] = np.abs(params["hidden1.weight"])
         else:
             draw(f"hidden{layer}.weight", fan_in, width)
         draw(f"hidden{layer}.bias", width)

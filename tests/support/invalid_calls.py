@@ -185,14 +185,14 @@ SPECIFIC_CASES = {
     ),
     "Agent": (
         lambda api, v: Agent(**{"env": ENV} | v),
-        ("env", TypeError, "^env must be a BitFlip or other environment of .*, got 50$", {"env": 50}),
+        ("env", TypeError, "^env must be a BitFlip or .*, a herfast.GoalTask, .*, got 50$", {"env": 50}),
         ("env_kwargs", TypeError, "^env_kwargs needs an id as env, got {} with BitF", {"env_kwargs": {}}),
         ("env id", ValueError, "^the environment 'Maze' is not registered, only ", {"env": "Maze"}),
         ("threads", ValueError, "^threads must be from 1 to 1,024, got 0$", {"threads": 0}),
         (
             "env class",
             TypeError,
-            "^env must be a BitFlip or .*, got <class 'herfast.envs.bit_flip.BitFlip'>$",
+            r"^env must be an instance, as in BitFlip\(\), got <class 'herfast\..*\.BitFlip'>$",
             {"env": BitFlip},
         ),
         (

@@ -126,7 +126,8 @@ def test_a_task_whose_class_or_module_is_gone_needs_env(tmp_path, monkeypatch):
     Agent(Coins(), "notebook", 0, **SETTINGS).save(path)
     assert load_error(path).endswith(
         " cannot be loaded without env, as in Agent.load(path, env=...): the environment 'no_coins:Coins' "
-        "cannot be imported: ModuleNotFoundError: No module named 'no_coins'"
+        "cannot be imported: ModuleNotFoundError: No module named 'no_coins'; start in the folder of the "
+        "module, or install it"
     )
     assert type(Agent.load(path, Coins()).env.task) is Coins
 

@@ -5,6 +5,7 @@ both succeed equally often.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -123,9 +124,9 @@ def parameters_and_moments(agent):
 
 
 def test_initial_weights_equal_the_reference():
-    for preset in PRESETS:
+    for preset, encoding in itertools.product(PRESETS, ("signed", "binary")):
         for hidden in ((32,), (24, 40)):
-            agent, reference = agent_and_reference(9, preset, 4, hidden=hidden)
+            agent, reference = agent_and_reference(9, preset, 4, hidden=hidden, encoding=encoding)
             for name, array in parameters_and_moments(agent)["online"].items():
                 np.testing.assert_array_equal(reference.online[name], array)
             assert reference.online.keys() == agent.network.parameters().keys()
