@@ -145,39 +145,77 @@ class OptimalPlay(NamedTuple):
     unreachable: float  # fraction of episodes whose goal is more than max_steps away
 
 
-def bit_generator_of(rng: object) -> np.random.BitGenerator:
-    """Return the bit generator of `rng`; raise TypeError unless it is a Generator."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {short_repr(rng)}")
-    return rng.bit_generator
+class CoreEnv:
+    """Base class of the environments whose steps are in the compiled core.
 
-
-def check_reset_arrays(out_states: Words, out_goals: Words) -> None:
-    """Check the arguments of `GoalEnv.reset` as `check_arrays` does."""
-    check_arrays(out_states=(out_states, np.uint64, 2), out_goals=(out_goals, np.uint64, 2))
-
-
-def check_step_arrays(
-    states: Words,
-    goals: Words,
-    actions: NDArray[np.uint16],
-    active: NDArray[np.int64],
-    out_states: Words,
-    out_terminated: NDArray[np.bool_],
-) -> None:
-    """Check the arguments of `GoalEnv.step` as `check_arrays` does.
-
-    The compiled core does not always name the wrong array. This check is slower, so it runs only after an
-    error of the core.
+    A subclass has `_reset` and `_step`, which pass their arguments to the core. The core checks them.
     """
-    check_arrays(
-        states=(states, np.uint64, 2),
-        goals=(goals, np.uint64, 2),
-        actions=(actions, np.uint16, 1),
-        active=(active, np.int64, 1),
-        out_states=(out_states, np.uint64, 2),
-        out_terminated=(out_terminated, np.bool_, 1),
-    )
+
+    def _reset(self, bit_generator: np.random.BitGenerator, out_states: Words, out_goals: Words) -> None:
+        raise NotImplementedError
+
+    def _step(self, *arrays: NDArray[Any]) -> None:
+        raise NotImplementedError
+
+    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
+        """Start E episodes.
+
+        The order of draws is stated in the environment's header in csrc/.
+
+        Args:
+            rng: Source of all draws.
+            out_states: C-contiguous uint64[E, W], receives the start states.
+            out_goals: C-contiguous uint64[E, W], receives the goals.
+
+        Raises:
+            TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
+                memory. Nothing is drawn.
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {short_repr(rng)}")
+        try:
+            self._reset(rng.bit_generator, out_states, out_goals)
+        except (TypeError, ValueError):
+            check_arrays(out_states=(out_states, np.uint64, 2), out_goals=(out_goals, np.uint64, 2))
+            raise
+
+    def step(
+        self,
+        states: Words,
+        goals: Words,
+        actions: NDArray[np.uint16],
+        active: NDArray[np.int64],
+        out_states: Words,
+        out_terminated: NDArray[np.bool_],
+    ) -> None:
+        """Step the episodes in `active`.
+
+        Rows of other episodes are neither read nor written. All arrays are C-contiguous.
+
+        Args:
+            states: uint64[E, W], in active rows states of the environment.
+            goals: uint64[E, W], likewise.
+            actions: uint16[E], each below n_actions in active rows.
+            active: int64[n_active], indices of episodes, from 0 to E - 1.
+            out_states: uint64[E, W], receives the next states. It may be `states`, but not `goals`.
+            out_terminated: bool[E], receives whether the next state equals the goal.
+
+        Raises:
+            TypeError, ValueError: An argument is not allowed. Nothing is written.
+        """
+        try:
+            self._step(states, goals, actions, active, out_states, out_terminated)
+        except (TypeError, ValueError):
+            # The core does not always name the wrong array. The full check is slower, so it runs only here.
+            check_arrays(
+                states=(states, np.uint64, 2),
+                goals=(goals, np.uint64, 2),
+                actions=(actions, np.uint16, 1),
+                active=(active, np.int64, 1),
+                out_states=(out_states, np.uint64, 2),
+                out_terminated=(out_terminated, np.bool_, 1),
+            )
+            raise
 
 
 def check_arrays(**expected: tuple[NDArray[Any], type, int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from herfast.common.batches import Encoding, Words
 from herfast.common.bits import _core_envs, pack_bits, pack_named, unpack_bits
 from herfast.common.validation import check_integer, short_repr
-from herfast.envs.base import OptimalPlay, Spec, bit_generator_of, check_reset_arrays, check_step_arrays
+from herfast.envs.base import CoreEnv, OptimalPlay, Spec
 from herfast.envs.rendering import as_text
 
 
 @dataclass(frozen=True, init=False)
-class BitFlip:
+class BitFlip(CoreEnv):
     """Bit-flipping environment of Andrychowicz et al. 2017 (section 3.1).
 
     State and goal are strings of n_bits bits. Action i flips bit i. Start state and goal are drawn uniformly
@@ -98,57 +98,14 @@ class BitFlip:
         """
         return OptimalPlay(self.n_bits / 2, _unreachable(self.n_bits, self.max_steps))
 
-    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
-        """Start E episodes. The order of draws is stated in csrc/bitflip.h.
-
-        Args:
-            rng: Source of all draws.
-            out_states: C-contiguous uint64[E, W], receives the start states.
-            out_goals: C-contiguous uint64[E, W], receives the goals.
-
-        Raises:
-            TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
-                memory. Nothing is drawn.
-        """
-        bit_generator = bit_generator_of(rng)
+    def _reset(self, bit_generator: np.random.BitGenerator, out_states: Words, out_goals: Words) -> None:
         goal = None
         if self.goal is not None:
             goal = pack_bits([char == "1" for char in self.goal])
-        try:
-            _core_envs.bitflip_reset(bit_generator, self.n_bits, out_states, out_goals, goal)
-        except (TypeError, ValueError):
-            check_reset_arrays(out_states, out_goals)
-            raise
+        _core_envs.bitflip_reset(bit_generator, self.n_bits, out_states, out_goals, goal)
 
-    def step(
-        self,
-        states: Words,
-        goals: Words,
-        actions: NDArray[np.uint16],
-        active: NDArray[np.int64],
-        out_states: Words,
-        out_terminated: NDArray[np.bool_],
-    ) -> None:
-        """Step the episodes in `active`.
-
-        Rows of other episodes are neither read nor written. All arrays are C-contiguous.
-
-        Args:
-            states: uint64[E, W]. Bits at or past n_bits are 0 in active rows.
-            goals: uint64[E, W], likewise.
-            actions: uint16[E], each below n_bits in active rows.
-            active: int64[n_active], indices of episodes, from 0 to E - 1.
-            out_states: uint64[E, W], receives the next states. It may be `states`, but not `goals`.
-            out_terminated: bool[E], receives whether the next state equals the goal.
-
-        Raises:
-            TypeError, ValueError: An argument is not allowed. Nothing is written.
-        """
-        try:
-            _core_envs.bitflip_step(self.n_bits, states, goals, actions, active, out_states, out_terminated)
-        except (TypeError, ValueError):
-            check_step_arrays(states, goals, actions, active, out_states, out_terminated)
-            raise
+    def _step(self, *arrays: Any) -> None:
+        _core_envs.bitflip_step(self.n_bits, *arrays)
 
 
 def _goal_text(goal: str | ArrayLike, n_bits: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from herfast.common.batches import Encoding, Words
 from herfast.common.bits import _core_envs, unpack_bits
 from herfast.common.validation import check_integer, short_repr
-from herfast.envs.base import Spec, bit_generator_of, check_reset_arrays, check_step_arrays
+from herfast.envs.base import CoreEnv, Spec
 from herfast.envs.grid_map import FOUR_ROOMS, GridTables, distances_to, grid_tables, normalised_map
 from herfast.envs.rendering import BLUE, DARK, PALE_BLUE, Bits, as_bits, draw_squares
 
 
 @dataclass(frozen=True, init=False)
-class GridWorld:
+class GridWorld(CoreEnv):
     """Grid world in which every episode has a start and a goal of its own.
 
     State and goal have one bit per free cell, in reading order. The only 1 marks the position. The actions
@@ -107,58 +107,13 @@ class GridWorld:
             better[rows] = distances[moves[cells[rows]]] < distances[cells[rows], None]
         return better
 
-    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
-        """Start E episodes. The order of draws is stated in csrc/grid_world.h.
-
-        Args:
-            rng: Source of all draws.
-            out_states: C-contiguous uint64[E, W], receives the start states.
-            out_goals: C-contiguous uint64[E, W], receives the goals.
-
-        Raises:
-            TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
-                memory. Nothing is drawn.
-        """
-        bit_generator = bit_generator_of(rng)
+    def _reset(self, bit_generator: np.random.BitGenerator, out_states: Words, out_goals: Words) -> None:
         _, moves, starts = self._tables
-        try:
-            _core_envs.grid_world_reset(bit_generator, moves, starts, out_states, out_goals)
-        except (TypeError, ValueError):
-            check_reset_arrays(out_states, out_goals)
-            raise
+        _core_envs.grid_world_reset(bit_generator, moves, starts, out_states, out_goals)
 
-    def step(
-        self,
-        states: Words,
-        goals: Words,
-        actions: NDArray[np.uint16],
-        active: NDArray[np.int64],
-        out_states: Words,
-        out_terminated: NDArray[np.bool_],
-    ) -> None:
-        """Step the episodes in `active`.
-
-        Rows of other episodes are neither read nor written. All arrays are C-contiguous.
-
-        Args:
-            states: uint64[E, W], with exactly one 1 in active rows.
-            goals: uint64[E, W], likewise.
-            actions: uint16[E], each below 4 in active rows.
-            active: int64[n_active], indices of episodes, from 0 to E - 1.
-            out_states: uint64[E, W], receives the next states. It may be `states`, but not `goals`.
-            out_terminated: bool[E], receives whether the next state equals the goal.
-
-        Raises:
-            TypeError, ValueError: An argument is not allowed. Nothing is written.
-        """
+    def _step(self, *arrays: Any) -> None:
         _, moves, starts = self._tables
-        try:
-            _core_envs.grid_world_step(
-                moves, starts, states, goals, actions, active, out_states, out_terminated
-            )
-        except (TypeError, ValueError):
-            check_step_arrays(states, goals, actions, active, out_states, out_terminated)
-            raise
+        _core_envs.grid_world_step(moves, starts, *arrays)
 
     def render_ansi(self, state: Bits, goal: Bits) -> str:
         """Return the map as text: @ is the position, G the goal, * both.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from herfast.common.batches import Encoding, Words
 from herfast.common.bits import _core_envs
 from herfast.common.validation import check_integer
-from herfast.envs.base import Spec, bit_generator_of, check_reset_arrays, check_step_arrays
+from herfast.envs.base import CoreEnv, Spec
 from herfast.envs.rendering import DARK, YELLOW, Bits, as_bits, draw_squares
 
 MAX_CELLS = 65_535
 
 
 @dataclass(frozen=True, init=False)
-class LightsOut:
+class LightsOut(CoreEnv):
     """Board of lights, each on or off, that has to be brought into a given pattern.
 
     State and goal have one bit per cell, row by row. Action row * width + column presses this cell, which
@@ -94,58 +94,12 @@ class LightsOut:
             return text
         return f"{text}, with up to {self.presses:,} presses to the goal"
 
-    def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
-        """Start E episodes. The order of draws is stated in csrc/lights_out.h.
+    def _reset(self, bit_generator: np.random.BitGenerator, out_states: Words, out_goals: Words) -> None:
+        sizes = (self.width, self.height)
+        _core_envs.lights_out_reset(bit_generator, *sizes, self.presses or 0, out_states, out_goals)
 
-        Args:
-            rng: Source of all draws.
-            out_states: C-contiguous uint64[E, W], receives the start states.
-            out_goals: C-contiguous uint64[E, W], receives the goals.
-
-        Raises:
-            TypeError, ValueError: An argument has another type, dtype, shape or layout, or the arrays share
-                memory. Nothing is drawn.
-        """
-        bit_generator = bit_generator_of(rng)
-        try:
-            _core_envs.lights_out_reset(
-                bit_generator, self.width, self.height, self.presses or 0, out_states, out_goals
-            )
-        except (TypeError, ValueError):
-            check_reset_arrays(out_states, out_goals)
-            raise
-
-    def step(
-        self,
-        states: Words,
-        goals: Words,
-        actions: NDArray[np.uint16],
-        active: NDArray[np.int64],
-        out_states: Words,
-        out_terminated: NDArray[np.bool_],
-    ) -> None:
-        """Step the episodes in `active`.
-
-        Rows of other episodes are neither read nor written. All arrays are C-contiguous.
-
-        Args:
-            states: uint64[E, W]. Bits past the last cell are 0 in active rows.
-            goals: uint64[E, W], likewise.
-            actions: uint16[E], cells to press, each below the number of cells in active rows.
-            active: int64[n_active], indices of episodes, from 0 to E - 1.
-            out_states: uint64[E, W], receives the next states. It may be `states`, but not `goals`.
-            out_terminated: bool[E], receives whether the next state equals the goal.
-
-        Raises:
-            TypeError, ValueError: An argument is not allowed. Nothing is written.
-        """
-        try:
-            _core_envs.lights_out_step(
-                self.width, self.height, states, goals, actions, active, out_states, out_terminated
-            )
-        except (TypeError, ValueError):
-            check_step_arrays(states, goals, actions, active, out_states, out_terminated)
-            raise
+    def _step(self, *arrays: Any) -> None:
+        _core_envs.lights_out_step(self.width, self.height, *arrays)
 
     def render_ansi(self, state: Bits, goal: Bits) -> str:
         """Return the board and, to its right, the goal as text, below a heading: O is on.

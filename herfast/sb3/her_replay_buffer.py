@@ -32,8 +32,8 @@ class HerReplayBuffer(BaseHerReplayBuffer):
     """Replay buffer of hindsight experience replay for Stable-Baselines3.
 
     It replaces `stable_baselines3.HerReplayBuffer`, whose `sample` scans all slots. It stores the same arrays
-    and samples with the same probabilities, in a time that depends on the batch size alone. `sample` does not
-    call `_get_real_samples`, `_get_virtual_samples` and `_sample_goals`.
+    and samples with the same probabilities, but looks only at the slots that it draws. `sample` does not call
+    `_get_real_samples`, `_get_virtual_samples` and `_sample_goals`.
 
     Args:
         buffer_size: Number of transitions, of all environments together.

@@ -87,7 +87,10 @@ def test_calls_without_episodes_do_not_reach_the_task():
     none = np.zeros((0, 1), np.uint64)
     env.reset(np.random.default_rng(0), none, none)
     states = np.ones((2, 1), np.uint64)
-    env.step(states, states, np.zeros(2, np.uint16), np.zeros(0, np.int64), states, np.zeros(2, bool))
+    terminated = np.zeros(2, bool)
+    env.step(states, states, np.zeros(2, np.uint16), np.zeros(0, np.int64), states, terminated)
+    assert (states == 1).all()
+    assert not terminated.any()
 
 
 OPTIONAL = ("action_names", "better_actions", "render_ansi", "render_rgb_array", "task_")

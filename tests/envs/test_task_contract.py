@@ -324,7 +324,7 @@ VALID = {
 
 @pytest.mark.parametrize("name", VALID)
 def test_valid_tasks_are_accepted(name):
-    as_goal_env(VALID[name])
+    assert as_goal_env(VALID[name]).task is VALID[name]
 
 
 def test_all_actions_are_tried():

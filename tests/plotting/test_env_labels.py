@@ -121,5 +121,5 @@ def test_the_legend_of_four_environments_leaves_space_for_the_plots(tmp_path):
     """Matplotlib warns if axes collapse beside a wide legend."""
     envs = [LightsOut(3, 3), LightsOut(3, 3, 2), GridWorld(OPEN), BitFlip(9)]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message="constrained_layout not applied")
         assert len(plot_sweep(rows(envs), tmp_path)) == 8

@@ -138,3 +138,10 @@ def test_goals_of_the_puzzle_are_some_moves_away():
         is_near |= (sliding.SlidingPuzzle().step(starts, np.full(400, action)) == goals).all(axis=1)
     assert is_near.all()
     assert len(np.unique(starts, axis=0)) > 350
+
+
+def test_the_manual_shows_the_sliding_puzzle():
+    source = (ROOT / "examples" / "sliding_puzzle.py").read_text()
+    shown = source[source.index("ROW, COLUMN") : source.index("\n\n\ndef main")]
+    manual = (ROOT / "docs" / "own_tasks.md").read_text()
+    assert f"from herfast import Agent, GoalTask\n\n{shown}\n" in manual
