@@ -145,7 +145,7 @@ def test_help_is_shown_for_an_environment_that_cannot_be_built(
     assert (code, err) == (0, "")
     text = " ".join(out.replace("│", " ").split())
     assert "Without --n-bits, or --env with its arguments, the defaults shown are those for 50 bits." in text
-    assert "Environment: BitFlip, GridWorld, LightsOut, or module:Class for your own." in text
+    assert "Environment: BitFlip, GridWorld, LightsOut, or a Gymnasium goal environment." in text
 
 
 TEXTS = """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from herfast.common.batches import Encoding, Minibatches, Origins, Outcomes, Words, n_words
 from herfast.common.bits import pack_bits, unpack_bits
 from herfast.common.validation import check_bool, short_repr
-from herfast.envs.base import Spec, bit_generator_of
+from herfast.envs.base import Spec
 from herfast.envs.gym_task.contract import check_contract
 from herfast.envs.gym_task.goal_rewards import GoalRewards
 from herfast.envs.gym_task.identity import Identity, identify, rebuild
@@ -154,7 +154,8 @@ class GymnasiumTask:
 
     def reset(self, rng: np.random.Generator, out_states: Words, out_goals: Words) -> None:
         """Reset all sub-environments with seeds from `rng`; start an episode per row."""
-        bit_generator_of(rng)
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {short_repr(rng)}")
         seeds = rng.integers(0, 2**31, self.num_envs).tolist()
         bits = self._packings.encode(self._sub_envs.reset(seeds))
         out_states[:] = self._pack(bits)[: len(out_states)]
