@@ -106,13 +106,10 @@ def text_parameters(id: str) -> frozenset[str]:
         id: As for `make_env`.
 
     Returns:
-        Their names, none if the annotations cannot be evaluated.
-
-    Raises:
-        UnknownEnvError: The id is not registered and names no GoalTask that can be imported.
+        Their names, none if the id names no such class or its annotations cannot be evaluated.
     """
-    cls: Any = _REGISTRY.get(id) or _task_class(id)
     try:
+        cls: Any = _REGISTRY.get(id) or _task_class(id)
         hints = {**get_type_hints(cls.__init__), **get_type_hints(cls)}  # of a class, or of a function
     except Exception:  # whatever the evaluation of a text raises
         return frozenset()

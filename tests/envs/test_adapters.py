@@ -36,7 +36,7 @@ def test_invalid_arguments_of_an_id_are_rejected(kwargs, message):
 
 @pytest.mark.parametrize("env", [None, 50, gymnasium.make])
 def test_other_objects_are_rejected(env):
-    with pytest.raises(TypeError, match=r"^env must be a BitFlip or other environment of herfast, a Gymn"):
+    with pytest.raises(TypeError, match=r"^env must be a BitFlip or another environment of herfast, a herf"):
         Agent(env)
 
 
