@@ -1,4 +1,4 @@
-"""Tests of bench/report.py, which writes the tables of README.md."""
+"""Tests of bench/report.py, which writes tables of docs/benchmarks.md and docs/paper.md."""
 
 import pytest
 from report import report, rewritten
