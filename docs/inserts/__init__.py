@@ -7,7 +7,7 @@ import re
 
 from inserts.command_line import options
 from inserts.files import history_columns, results_columns, tensors
-from inserts.notebook import notebook
+from inserts.notebook import tutorial
 from inserts.settings import fields, preset_values, size_values
 
 INSERTS = {
@@ -18,11 +18,10 @@ INSERTS = {
     "history columns": history_columns,
     "results columns": results_columns,
     "tensors": tensors,
-    "notebook": notebook,
+    "tutorial": tutorial,
 }
 
 
 def with_inserts(text):
     """Return the Markdown text of a page with its parts inserted."""
     return re.sub(r"<!-- insert: ([a-z ]+) -->", lambda match: INSERTS[match[1]](), text)
-

@@ -4,12 +4,11 @@ import json
 import tempfile
 from pathlib import Path
 
-from inserts.tables import markdown_table
-
 from herfast import Agent, BitFlip
 from herfast.common.history import HISTORY_SCHEMA
 from herfast.config import config_fields
 from herfast.experiments.trial import RESULT_COLUMNS
+from inserts.tables import markdown_table
 
 N_BITS = 20
 EPOCH_VALUES = {

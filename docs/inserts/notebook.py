@@ -9,7 +9,7 @@ from pathlib import Path
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "bitflip_her.ipynb"
 
 
-def notebook():
+def tutorial():
     """Return the notebook as Markdown."""
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     return "\n\n".join(cell_markdown(cell) for cell in cells)

@@ -3,12 +3,11 @@
 import re
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from inserts.tables import markdown_table
-
 from herfast import BitFlip, Config, GridWorld
 from herfast.bounds import Between
-from herfast.cli.options import _docstrings
+from herfast.cli.options import field_docstrings
 from herfast.config import CHANGEABLE, config_fields
+from inserts.tables import markdown_table
 
 PRESETS = ("fast", "paper", "notebook")
 SIZES = (10, 20, 50, 100, 256)
@@ -18,7 +17,7 @@ SIZE_DEPENDENT = "by size"
 
 def fields():
     """Return a definition list: each field, its allowed values and its documentation."""
-    docs = _docstrings()
+    docs = field_docstrings()
     entries = []
     for name in config_fields():
         allowed = f"Allowed: {allowed_values(name)}."

@@ -1,4 +1,4 @@
-"""Tests of bench/report.py, which writes tables of docs/benchmarks.md and docs/paper.md."""
+"""Tests of bench/report.py, which writes tables into pages of docs/."""
 
 import pytest
 from report import report, rewritten
