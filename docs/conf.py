@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from inserts import with_inserts
 
 project = "herfast"
-author = "the herfast authors"
+author = "The herfast developers"
 version = release = herfast.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
