@@ -3,11 +3,13 @@
 `sphinx-build -W --keep-going -b html docs docs/_build` builds the site, without a network.
 """
 
+import re
 import sys
 from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml
+from sphinx.util import inspect
 
 import herfast
 
@@ -22,8 +24,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "inserts"]
 nitpicky = True
 # Types of other packages, aliases, and types of herfast that are not public have no entry in the reference.
+# In signatures with types of PyTorch, which is not installed, names have no package.
 nitpick_ignore_regex = [
-    ("py:.*", r"Callback|DictReplayBufferSamples|NDArray|ResetNeeded|VecNormalize|Words"),
+    ("py:class", r"[A-Z]\w*|(spaces|th|nn)\.\w+"),
+    ("py:exc", r"ResetNeeded"),
     ("py:.*", r"(numpy|np|numbers|gymnasium|torch|stable_baselines3|pathlib|os|collections|typing)\b.*"),
     ("py:.*", r"herfast\.(common|envs|callbacks|networks|replay|dqn|experiments|presets|config|sb3)\..*"),
 ]
@@ -61,6 +65,16 @@ def link_public_name(app, env, node, contnode):
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "class", name, node, contnode)
 
 
+def readable_signature(app, what, name, obj, options, signature, returns):
+    """Return a signature with the arguments of the class itself, and with arrays as NDArray."""
+    if what == "class" and hasattr(obj, "__sphinx_mock__") and "__init__" in vars(obj):  # the base has others
+        arguments = inspect.signature(obj.__init__, bound_method=True)
+        signature = inspect.stringify_signature(arguments, show_return_annotation=False)
+    pattern = r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[(.*?)\]\]"
+    texts = (text and re.sub(pattern, r"~numpy.typing.NDArray[\1]", text) for text in (signature, returns))
+    return tuple(texts)
+
+
 def insert_generated_parts(app, docname, source):
     """Replace the marker comments of a page by text that is made from the code."""
     source[0] = with_inserts(source[0])
@@ -74,6 +88,7 @@ def write_math(writer, node):
 
 
 def setup(app):
+    app.connect("autodoc-process-signature", readable_signature)
     app.connect("source-read", insert_generated_parts)
     app.connect("missing-reference", link_public_name)
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
