@@ -32,6 +32,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"herfast\.(common|envs|callbacks|networks|replay|dqn|experiments|presets|config|sb3)\..*"),
 ]
 
+highlight_language = "text"
 smartquotes_action = "D"  # dashes, which autodoc writes as two hyphens; quotes stay as they are
 toc_object_entries_show_parents = "hide"
 

@@ -135,3 +135,10 @@ def test_the_tensors_are_those_of_a_file(tmp_path, replay):
     listed = [row[0].strip("`") for row in table_rows(files.tensors()) if row[3] in kinds]
     with safe_open(tmp_path / "agent.safetensors", framework="np") as file:
         assert listed == sorted(file.keys())
+
+
+def test_no_line_begins_with_a_percent_sign():
+    # MyST takes such a line for a comment and leaves it out.
+    for path in (ROOT / "docs").glob("*.md"):
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"^\s*%", text, re.MULTILINE), path.name
