@@ -4,7 +4,7 @@ Figure 1 shows success by number of bits, with hindsight and without. It is repr
 and the six epochs of the notebook with preset `notebook`.
 
 From a clone: `pip install .`, then `python bench/paper.py --out paper.json`, half an hour on two cores.
-`python bench/report.py paper.json --write README.md` writes the tables of README.md. Nothing is timed here.
+`python bench/report.py paper.json --write docs/paper.md` writes its tables. Nothing is timed here.
 
 The trials are those of `herfast.sweep`, in --folder. Finished ones are not trained again, so choose another
 folder after a change of herfast.

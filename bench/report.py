@@ -1,6 +1,6 @@
-"""Make the tables of README.md from the results of compare.py or paper.py.
+"""Make the tables of docs/benchmarks.md and docs/paper.md from the results of compare.py or paper.py.
 
-`python bench/report.py bench/results/compare.json` prints them. With `--write README.md`, they replace the
+`python bench/report.py bench/results/compare.json` prints them. With `--write FILE`, they replace the
 text between their two marker comments in that file.
 """
 
@@ -195,9 +195,9 @@ def rewritten(text, name, tables):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Make the tables of README.md.")
+    parser = argparse.ArgumentParser(description="Make the tables of docs/benchmarks.md and docs/paper.md.")
     parser.add_argument("json", type=Path, help="file written by compare.py or paper.py with --out")
-    parser.add_argument("--write", type=Path, metavar="README", help="rewrite this file between its markers")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="rewrite this file between its markers")
     args = parser.parse_args()
     name, tables = report(json.loads(args.json.read_text()))
     if args.write:

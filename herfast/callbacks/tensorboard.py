@@ -25,7 +25,7 @@ _N_HEADER_EVENTS = 2  # file version and start
 class TensorBoard(HistoryWriter):
     """Callback of `Agent.learn` that writes the history for TensorBoard.
 
-    It needs tensorboardX.
+    It needs tensorboardX. For example::
 
         with TensorBoard("logs/seed0") as log:
             agent.learn(callback=log)  # meanwhile: tensorboard --logdir logs

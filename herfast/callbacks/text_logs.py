@@ -23,6 +23,8 @@ from herfast.common.validation import check_path
 class JsonLines(HistoryWriter):
     """Callback of `Agent.learn` that writes the history as JSON lines.
 
+    For example::
+
         with JsonLines("run.jsonl") as log:
             agent.learn(callback=log)
 

@@ -204,7 +204,7 @@ Command: TypeAlias = Train | Resume | SweepOptions | Eval | Play | Plot | Doctor
 def sweep_options_class() -> type[SweepOptions]:
     """Return a subclass of SweepOptions with the fields of Config, for tyro to parse."""
     types = get_type_hints(Config)
-    help_texts = _docstrings()
+    help_texts = field_docstrings()
     types["hidden"] = str  # tyro has no lists of lists
     help_texts["hidden"] += " Separate the widths of one network by commas: 64,32."
     hint = "(default: the preset's)"
@@ -216,7 +216,7 @@ def sweep_options_class() -> type[SweepOptions]:
     return make_dataclass("SweepOptions", options, bases=(SweepOptions,), frozen=True, kw_only=True)
 
 
-def _docstrings() -> dict[str, str]:
+def field_docstrings() -> dict[str, str]:
     """Return the docstring of each field of Config, in one line, by field name."""
     (definition,) = ast.parse(inspect.getsource(Config)).body
     assert isinstance(definition, ast.ClassDef)

@@ -87,7 +87,7 @@ class GoalEnv(Protocol):
         """
 
     def spec(self) -> Spec:
-        """Return {"id": ..., **parameters}, the argument of `make_env`.
+        """Return `{"id": ..., **parameters}`, the argument of `make_env`.
 
         `make_env` builds an equal environment from it. All values can be written as JSON.
         """

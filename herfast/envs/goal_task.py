@@ -88,7 +88,7 @@ class GoalTask(ABC):
         """
 
     def spec(self) -> Spec:
-        """Return {"id": "module:Class", **fields}, the argument of `make_env`.
+        """Return `{"id": "module:Class", **fields}`, the argument of `make_env`.
 
         Raises:
             TypeError: The class takes arguments that are not the fields of a frozen dataclass, or a field is

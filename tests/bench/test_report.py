@@ -1,4 +1,4 @@
-"""Tests of bench/report.py, which writes the tables of README.md."""
+"""Tests of bench/report.py, which writes tables into pages of docs/."""
 
 import pytest
 from report import report, rewritten

@@ -19,8 +19,8 @@ def test_each_field_of_config_is_an_option_with_its_docstring(capsys, monkeypatc
         main.main(["sweep", "--help"])
     assert done.value.code == 0
     help_text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert set(options._docstrings()) == {field.name for field in dataclasses.fields(Config)}
-    for name, text in options._docstrings().items():
+    assert set(options.field_docstrings()) == {field.name for field in dataclasses.fields(Config)}
+    for name, text in options.field_docstrings().items():
         assert f"--{name.replace('_', '-')}" in help_text
         assert text in help_text
     assert "Draw the plots of a run" not in help_text
