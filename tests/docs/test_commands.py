@@ -1,11 +1,13 @@
-"""Commands of README.md, CONTRIBUTING.md and docs/ run, or have at least the right form.
+"""Commands in README.md, CONTRIBUTING.md and docs/ run, or have the right form.
 
 In each page's shell blocks `herfast` and `dask` run, in order, in a folder with the modules of examples/.
 Other programs install, test, check or publish: for them CHECKS has a function that checks the form. Commands
 in sentences are checked in the same way. An unknown program makes a test fail.
 """
 
+import contextlib
 import functools
+import io
 import re
 import shlex
 import shutil
@@ -16,6 +18,8 @@ from contextlib import ExitStack
 import pytest
 from support.dask_cluster import DASK, start_process
 from support.markdown import PAGES, ROOT, commands, name_of, read, spans, split_commands
+
+from herfast.cli.main import main
 
 # What takes over a minute, or needs other machines, and what runs instead.
 REPLACED = {
@@ -57,9 +61,10 @@ def check_herfast(command, *arguments):
 def herfast_options(command):
     if command.startswith("--"):
         return set()
-    argv = [sys.executable, "-m", "herfast", command, "--help"]
-    shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"--[a-z][a-z0-9-]*", shown))
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit):
+        main([command, "--help"])
+    return set(re.findall(r"--[a-z][a-z0-9-]*", shown.getvalue()))
 
 
 def check_dask(command, *_):

@@ -62,7 +62,7 @@ def test_each_generated_table_is_in_one_place():
 
 
 def test_commands_write_tables_to_their_place():
-    """`python bench/report.py NAME.json --write PAGE` needs the markers of NAME in PAGE."""
+    # `python bench/report.py NAME.json --write PAGE` needs the markers of NAME in PAGE.
     found = []
     for page in PAGES:
         text = read(page)

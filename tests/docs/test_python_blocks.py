@@ -18,7 +18,7 @@ REPLACED = {
 
 
 def python_blocks(page):
-    """Return the blocks of a page, and the number of those before the first that needs Stable-Baselines3."""
+    """Return a page's blocks, and how many come before Stable-Baselines3 is needed."""
     blocks = [block for block in code_blocks(read(page)) if block.language == "python"]
     needs = ["stable_baselines3" in block.text or "herfast.sb3" in block.text for block in blocks]
     return blocks, [*needs, True].index(True)

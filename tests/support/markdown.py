@@ -74,7 +74,7 @@ def links(text: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors of the headings, as GitHub and MyST make them, and explicit ones."""
+    """Return the anchors of headings, as GitHub and MyST make them, and others."""
     plain = prose(text)
     found: set[str] = set()
     for heading in re.findall(r"^#+ +(.+?)\s*$", plain, re.MULTILINE):
