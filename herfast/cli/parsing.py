@@ -113,8 +113,8 @@ def _description(command: type) -> str:
         return inspect.getdoc(command) or ""
     source = inspect.getsource(command)
     # From Python 3.14 on, ast.parse leaves docstrings out under -OO.
-    tree: ast.Module = compile(source, "<command>", "exec", ast.PyCF_ONLY_AST, optimize=0)
-    (definition,) = tree.body
+    tree = compile(source, "<command>", "exec", ast.PyCF_ONLY_AST, optimize=0)
+    (definition,) = cast(ast.Module, tree).body
     return ast.get_docstring(cast(ast.ClassDef, definition)) or ""
 
 
