@@ -12,6 +12,16 @@ BEGIN = re.compile(r"<!-- (\w+):begin -->")
 END = re.compile(r"<!-- (\w+):end -->")
 
 
+def all_anchors(path):
+    """Return the anchors of a page and of the pages that it includes."""
+    found = anchors(read(path))
+    for block in code_blocks(read(path)):
+        directive, _, included = block.language.partition(" ")
+        if directive == "{include}":
+            found |= anchors(read(path.parent / included))
+    return found
+
+
 def problem(page, target):
     """Return a sentence if the target of a link on a page is missing, else None."""
     parts = urlsplit(target)
@@ -24,7 +34,7 @@ def problem(page, target):
         path = (page.parent / unquote(parts.path)).resolve()
     if not path.exists() or not path.is_relative_to(ROOT):
         return f"{target} is not a file of the repository"
-    if parts.fragment and (path.suffix != ".md" or unquote(parts.fragment) not in anchors(read(path))):
+    if parts.fragment and (path.suffix != ".md" or unquote(parts.fragment) not in all_anchors(path)):
         return f"{target} is not a heading"
     return None
 
