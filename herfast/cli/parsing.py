@@ -111,7 +111,10 @@ def _description(command: type) -> str:
     """Return the docstring of a command, also under `python -OO`."""
     if sys.flags.optimize < 2:
         return inspect.getdoc(command) or ""
-    (definition,) = ast.parse(inspect.getsource(command)).body
+    source = inspect.getsource(command)
+    # From Python 3.14 on, ast.parse leaves docstrings out under -OO.
+    tree = compile(source, "<command>", "exec", ast.PyCF_ONLY_AST, optimize=0)
+    (definition,) = cast(ast.Module, tree).body
     return ast.get_docstring(cast(ast.ClassDef, definition)) or ""
 
 

@@ -27,7 +27,8 @@ class LossyStream:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_stream":  # not set yet, in a copy
+        # In a copy _stream is not set yet. copy asks for special methods, as __getstate__ in Python 3.10.
+        if name == "_stream" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._stream, name)
 

@@ -80,7 +80,8 @@ def _plot_figure1(trials: list[TrialCurve], preset: str) -> Figure:
             last = np.array([trial.success[-1] for trial in size_trials])
             points.append(confidence_interval(last))
         means, low, high = np.array(points).clip(0.0, 1.0).T
-        axes.errorbar(list(sizes), means, (means - low, high - means), label=curve, capsize=3, **style)
+        errors = np.array([means - low, high - means])
+        axes.errorbar(list(sizes), means, errors, label=curve, capsize=3, **style)
     axes.set_ylabel("success rate of the greedy policy at the end\n(mean over seeds, 95 % interval)")
     axes.set_ylim(-0.02, 1.04)
     return _with_legend(figure, axes)
@@ -164,7 +165,8 @@ def _plot_effort(trials: list[TrialCurve], field: str, title: str, label: str) -
 def _plot_medians(axes: Axes, points: list[tuple[Any, ...]], style: dict[str, Any], label: str) -> None:
     """Plot medians and ranges over seeds, with hollow points where a seed failed."""
     n_bits, median, low, high, all_solved = np.array(points).T
-    axes.errorbar(n_bits, median, (median - low, high - median), label=label, capsize=3, **style)
+    errors = np.array([median - low, high - median])
+    axes.errorbar(n_bits, median, errors, label=label, capsize=3, **style)
     failed = all_solved == 0
     hollow = {**style, "linestyle": "", "markerfacecolor": "white", "zorder": 3}
     axes.plot(n_bits[failed], median[failed], **hollow)

@@ -157,7 +157,7 @@ ERRORS = [  # other errors, and a regex of the whole message
     ),
     (f"{TRAIN} --out text", "text is a file: choose a folder for the run"),
     (f"{TRAIN} --out text/run", "cannot create text/run: Not a directory"),
-    (f"{TRAIN} --out {LONG}", f"File name too long: {LONG}"),
+    (f"{TRAIN} --out {LONG}", f"File name too long: {LONG}|cannot create {LONG}: File name too long"),
     (
         f"{TRAIN} --out run",
         "run already contains a run: continue it with herfast resume, or replace it with --overwrite",
@@ -191,7 +191,7 @@ ERRORS = [  # other errors, and a regex of the whole message
             ("folder", r"folder is not the folder of a run: it contains no agent\.safetensors"),
             ("broken", r"broken/\w+\.safetensors is not a readable herfast file: .*"),
             ("run/config.json", r"run/config\.json is not a readable herfast file: .*"),
-            (LONG, f"File name too long: {LONG}.*"),
+            (LONG, f"File name too long: {LONG}.*|{LONG} does not exist"),  # the latter from Python 3.14 on
         )
     ),
     ("plot none", "none does not exist"),

@@ -194,7 +194,7 @@ ENV_CASES = {
         lambda api, v: gymnasium.make("herfast/BitFlip-v0", **v),
         ("n_bits", TypeError, "^n_bits must be an integer from 1 to 65,535, got '9' ", {"n_bits": "9"}),
         ("nothing", TypeError, "missing 1 required positional argument: 'n_bits' ", {}),
-        ("name", TypeError, "unexpected keyword argument 'bits' ", {"n_bits": 9, "bits": 9}),
+        ("name", TypeError, "unexpected keyword argument 'bits'", {"n_bits": 9, "bits": 9}),
         (
             "many bits",
             ValueError,
