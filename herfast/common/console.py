@@ -32,8 +32,10 @@ class LossyStream:
         return getattr(self._stream, name)
 
     def __eq__(self, other: object) -> bool:
-        # tqdm clears its bar before other output to an equal stream.
-        return other is self or other is self._stream
+        # tqdm clears its bar before other output to an equal stream. It compares with a wrapper of its own.
+        if other is self or other is self._stream:
+            return True
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._stream)

@@ -6,6 +6,7 @@ import copy
 import io
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
 import pytest
@@ -51,12 +52,14 @@ def test_a_lossy_stream_writes_to_the_stream_below() -> None:
     assert lossy.getvalue() == "a line\n"
 
 
+@pytest.mark.parametrize("output", [nullcontext, lossy_output])
 def test_tqdm_clears_its_bar_before_other_output_to_stdout_and_stderr(
-    capsys: pytest.CaptureFixture[str],
+    output: Callable[[], AbstractContextManager[None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lossy: Any = LossyStream(sys.stderr)
-    with tqdm(total=2, file=lossy):
-        tqdm.write("a line")
+    with output():
+        lossy: Any = LossyStream(sys.stderr)
+        with tqdm(total=2, file=lossy):
+            tqdm.write("a line")
     out, err = capsys.readouterr()
     assert out == "a line\n"
     assert err.count("0/2") == 3, "at the start, after the line, at the end"
