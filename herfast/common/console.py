@@ -10,9 +10,14 @@ from typing import Any, TextIO, cast
 
 
 def print_to_stderr(text: str) -> None:
-    """Print a line on stderr. It is lost if stderr cannot be written."""
+    """Print a line on stderr, above a progress bar.
+
+    It is lost if stderr cannot be written.
+    """
+    from tqdm import tqdm
+
     stream = LossyStream(sys.stderr)
-    stream.write(f"{text}\n")
+    tqdm.write(text, file=stream)
     stream.flush()
 
 

@@ -36,6 +36,12 @@ def test_a_line_for_a_stderr_that_cannot_be_written_is_lost(
     assert capsys.readouterr() == ("", ""), "it must not be printed on stdout instead"
 
 
+def test_print_to_stderr_clears_a_progress_bar_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with tqdm(total=2):
+        print_to_stderr("a line")
+    assert "\ra line\n\r" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("stream", UNWRITABLE)
 def test_a_lossy_stream_never_raises(stream: Callable[[], TextIO | None]) -> None:
     lossy: Any = LossyStream(stream())
