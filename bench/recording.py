@@ -1,7 +1,7 @@
 """Record commands in a terminal as an animated SVG.
 
-`python bench/recording.py --out docs/recording.svg` records `herfast train` and `herfast play --watch`. The output is
-that of the commands. Only pauses are changed: short ones are longer and long ones shorter.
+`python bench/recording.py --out docs/recording.svg` records `herfast train` and `herfast play --watch`. The
+output is that of the commands. Only pauses are changed: short ones are longer, long ones shorter.
 """
 
 import argparse
