@@ -1,11 +1,12 @@
-"""Make the tables of docs/benchmarks.md and docs/paper.md from the results of compare.py or paper.py.
+"""Make tables of README.md and of pages in docs/ from the results of compare.py or paper.py.
 
-`python bench/report.py bench/results/compare.json` prints them. With `--write FILE`, they replace the
-text between their two marker comments in that file.
+`python bench/report.py bench/results/compare.json` prints them. With `--write FILE`, they replace the text
+between their two marker comments in that file.
 """
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 
 NOTEBOOK = (
@@ -30,6 +31,13 @@ NAMES = {
     "sb3": "Stable-Baselines3, DQN + HerReplayBuffer",
     "cpprb": "cpprb, HindsightReplayBuffer",
 }
+LIBRARIES = {
+    "herfast": "herfast",
+    "jax": "JAX, an epoch in one compiled scan",
+    "numpy": "NumPy",
+    "torch": "PyTorch, eager",
+    "sb3": "Stable-Baselines3",
+}
 BUFFERS = {**NAMES, "herfast": "herfast, HindsightReplay", "sb3": "Stable-Baselines3, HerReplayBuffer"}
 PROTOCOL = """\
 All follow the notebook's protocol: a 2n-256-n network, Adam 1e-3, gamma 0.98, final goals with k = 1; a cycle
@@ -50,13 +58,13 @@ its agent does; the others store step by step and draw one a call."""
 
 
 def report(measured):
-    """Return the name of the markers and the text between them.
+    """Return a dict of the names of markers and the text between them.
 
     `measured` is the content of a JSON file.
     """
     if "paper" in measured:
-        return "paper", report_of_paper(measured)
-    return "compare", report_of_peers(measured)
+        return {"paper": report_of_paper(measured)}
+    return {"compare": report_of_peers(measured), "speed": summary_of_peers(measured)}
 
 
 def report_of_peers(measured):
@@ -67,6 +75,35 @@ def report_of_peers(measured):
     if measured["buffers"]:
         parts += [PROTOCOL_OF_BUFFERS, buffer_table(measured["buffers"])]
     return "\n\n".join([*parts, provenance(measured)]) + "\n"
+
+
+def summary_of_peers(measured):
+    """Return a Markdown table of the times of all peers, and where it was measured."""
+    rows = {(row["peer"], row["bits"]): row for row in measured["rows"]}
+    sizes = sorted({n_bits for _, n_bits in rows})
+    lines = [
+        "| seconds |" + "".join(f" {n_bits} bits: first run | again |" for n_bits in sizes),
+        "|---|" + "---|---|" * len(sizes),
+    ]
+    for peer in dict.fromkeys(row["peer"] for row in sorted(measured["rows"], key=lambda row: row["warm"])):
+        both = (rows.get((peer, n_bits)) for n_bits in sizes)
+        cells = "".join(f" {row['first_run']:.2f} | {row['warm']:.2f} |" if row else " | |" for row in both)
+        lines.append(f"| {LIBRARIES[peer]} |{cells}")
+    machine = measured["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    updates = {row["bits"]: row["updates"] for row in measured["rows"]}
+    cached = {row["bits"]: row["cached"] for row in measured["rows"] if row["cached"]}
+    text = f"Each run makes {listed(updates, ',')} updates. The first run has imports and compilation in it. "
+    if cached:
+        text += f"With kernels on disk, that of herfast takes {listed(cached, '.2f')} seconds. "
+    text += f"{measured['date']}, {machine['cpu']}, one core; {versions}."
+    return "\n".join([*lines, "", textwrap.fill(text, 116)]) + "\n"
+
+
+def listed(values, form):
+    """Return the values of a dict by number of bits, as in "1, 2 and 3"."""
+    *others, last = (format(value, form) for _, value in sorted(values.items()))
+    return " and ".join([", ".join(others)] * bool(others) + [last])
 
 
 def report_of_paper(measured):
@@ -182,8 +219,21 @@ def provenance(measured):
     )
 
 
-def rewritten(text, name, tables):
-    """Return `text` with `tables` between its two markers.
+def rewritten(text, reports):
+    """Return `text` with each of the reports, by name, between its two markers.
+
+    Reports whose markers are missing are omitted. Raises ValueError if that is all of them.
+    """
+    names = [name for name in reports if f"<!-- {name}:" in text]
+    if not names:
+        raise ValueError(f"the text must contain the markers of {' or '.join(reports)}")
+    for name in names:
+        text = with_report(text, name, reports[name])
+    return text
+
+
+def with_report(text, name, report):
+    """Return `text` with a report between its two markers.
 
     Raises ValueError unless `text` has each marker once, in order.
     """
@@ -191,24 +241,24 @@ def rewritten(text, name, tables):
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(f"the text must contain {begin}, then {end}, each once")
     before, rest = text.split(begin)
-    return f"{before}{begin}\n{tables}{end}{rest.split(end)[1]}"
+    return f"{before}{begin}\n{report}{end}{rest.split(end)[1]}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Make the tables of docs/benchmarks.md and docs/paper.md.")
+    parser = argparse.ArgumentParser(description="Make tables of README.md and of pages in docs/.")
     parser.add_argument("json", type=Path, help="file written by compare.py or paper.py with --out")
     parser.add_argument("--write", type=Path, metavar="FILE", help="rewrite this file between its markers")
     args = parser.parse_args()
-    name, tables = report(json.loads(args.json.read_text()))
+    reports = report(json.loads(args.json.read_text()))
     if args.write:
         try:
             args.write.write_text(
-                rewritten(args.write.read_text(encoding="utf-8"), name, tables), encoding="utf-8"
+                rewritten(args.write.read_text(encoding="utf-8"), reports), encoding="utf-8"
             )
         except ValueError as error:
             parser.exit(1, f"{args.write} is unchanged: {error}\n")
     else:
-        print(tables, end="")
+        print("\n".join(reports.values()), end="")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,14 @@ from typing import Any, TextIO, cast
 
 
 def print_to_stderr(text: str) -> None:
-    """Print a line on stderr. It is lost if stderr cannot be written."""
+    """Print a line on stderr, above a progress bar.
+
+    It is lost if stderr cannot be written.
+    """
+    from tqdm import tqdm
+
     stream = LossyStream(sys.stderr)
-    stream.write(f"{text}\n")
+    tqdm.write(text, file=stream)
     stream.flush()
 
 
@@ -33,8 +38,10 @@ class LossyStream:
         return getattr(self._stream, name)
 
     def __eq__(self, other: object) -> bool:
-        # tqdm clears its bar before other output to an equal stream.
-        return other is self or other is self._stream
+        # tqdm clears its bar before other output to an equal stream. It compares with a wrapper of its own.
+        if other is self or other is self._stream:
+            return True
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._stream)

@@ -22,7 +22,7 @@ from architecture.source_tree import (
 # Packages besides NumPy and the standard library, which may be imported "at import" or only "in a function".
 THIRD_PARTY = {
     "__init__": {"gymnasium": "at import"},
-    "common": {"safetensors": "at import"},
+    "common": {"safetensors": "at import", "tqdm": "in a function"},
     "envs": {"gymnasium": "at import"},
     "networks": {"numba": "at import", "llvmlite": "at import"},
     "callbacks": {"tensorboardX": "in a function"},

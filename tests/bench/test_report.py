@@ -1,7 +1,7 @@
-"""Tests of bench/report.py, which writes tables into pages of docs/."""
+"""Tests of bench/report.py, which writes tables into README.md and pages of docs/."""
 
 import pytest
-from report import report, rewritten
+from report import listed, report, rewritten
 
 BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
 
@@ -35,10 +35,8 @@ def measurement(*rows, buffers=(), **fields):
     return {**whole, "rows": rows, "buffers": buffers, **fields}
 
 
-def text_of(measured):
-    name, text = report(measured)
-    assert name == ("paper" if "paper" in measured else "compare")
-    return text
+def text_of(measured, name="compare"):
+    return report(measured)[name]
 
 
 def lines_of(text):
@@ -100,18 +98,54 @@ def test_buffers_have_a_separate_table():
     ]
 
 
+def test_the_summary_has_a_row_per_peer_and_two_columns_per_size():
+    rows = (
+        row("sb3", warm=22.8, first_run=23.75),
+        row("herfast", warm=0.49, first_run=3.03, cached=0.65),
+        row("jax", bits=100, warm=1.38, first_run=4.44, updates=4_000),
+        row("herfast", bits=100, warm=0.35, first_run=3.01, cached=0.534, updates=4_000),
+    )
+    text = text_of(measurement(*rows), "speed")
+    assert lines_of(text) == [
+        "| seconds | 20 bits: first run | again | 100 bits: first run | again |",
+        "|---|---|---|---|---|",
+        "| herfast | 3.03 | 0.49 | 3.01 | 0.35 |",
+        "| JAX, an epoch in one compiled scan | | | 4.44 | 1.38 |",
+        "| Stable-Baselines3 | 23.75 | 22.80 | | |",
+    ]
+    assert "12,000 and 4,000 updates" in text
+    assert "0.65 and 0.53 seconds" in text
+    assert "2025-01-31, a processor, one core; numpy 2.0.0." in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(("values", "text"), [([1], "1"), ([1, 2], "1 and 2"), ([1, 2, 3], "1, 2 and 3")])
+def test_listed(values, text):
+    assert listed(dict(enumerate(values)), "d") == text
+
+
 def test_only_the_text_between_the_markers_is_rewritten():
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert rewritten(text, "compare", "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-    assert rewritten(rewritten(text, "compare", "new\n"), "compare", "new\n") == rewritten(
-        text, "compare", "new\n"
-    )
+    reports = {"compare": "new\n", "speed": "not used\n"}
+    assert rewritten(text, reports) == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert rewritten(rewritten(text, reports), reports) == rewritten(text, reports)
 
 
-@pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN + END + BEGIN + END])
+def test_all_reports_whose_markers_are_there_are_written():
+    text = f"{BEGIN}\n{END}\n<!-- speed:begin -->\n<!-- speed:end -->"
+    expected = f"{BEGIN}\na\n{END}\n<!-- speed:begin -->\nb\n<!-- speed:end -->"
+    assert rewritten(text, {"compare": "a\n", "speed": "b\n"}) == expected
+
+
+def test_a_text_without_markers_raises():
+    with pytest.raises(ValueError, match="the markers of compare or speed"):
+        rewritten("<!-- paper:begin --><!-- paper:end -->", {"compare": "", "speed": ""})
+
+
+@pytest.mark.parametrize("text", [BEGIN, END + BEGIN, BEGIN + END + BEGIN + END])
 def test_a_text_without_both_markers_raises(text):
     with pytest.raises(ValueError, match="each once"):
-        rewritten(text, "compare", "new\n")
+        rewritten(text, {"compare": "new\n"})
 
 
 def run(n_bits, seed, success, greedy, preset="paper", **settings):
@@ -135,7 +169,7 @@ def test_the_paper_has_a_table_of_sizes_and_one_of_epochs():
             runs.append(run(n_bits, seed, 0.0, [0.0, 0.98], k=0))
             runs.append(run(n_bits, seed, 1.0, [0.5, 1.0], mask_terminal=True))
             runs.append(run(n_bits, seed, seed / 2, [0.0, float(seed)], k=0, mask_terminal=True))
-    text = text_of({"paper": runs, "date": "2025-01-31", "versions": {"numpy": "2.0.0"}})
+    text = text_of({"paper": runs, "date": "2025-01-31", "versions": {"numpy": "2.0.0"}}, "paper")
     rest = "0.994 to 0.996 (epoch 4 to 5) | 0.000 | 1.000 (epoch 2) | 0.000 to 0.500 |"
     assert lines_of(text)[2:4] == [f"| 13 | {rest}", f"| 50 | {rest}"]
     assert lines_of(text)[-2:] == [

@@ -6,6 +6,7 @@ import copy
 import io
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
 import pytest
@@ -35,6 +36,12 @@ def test_a_line_for_a_stderr_that_cannot_be_written_is_lost(
     assert capsys.readouterr() == ("", ""), "it must not be printed on stdout instead"
 
 
+def test_print_to_stderr_clears_a_progress_bar_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with tqdm(total=2):
+        print_to_stderr("a line")
+    assert "\ra line\n\r" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("stream", UNWRITABLE)
 def test_a_lossy_stream_never_raises(stream: Callable[[], TextIO | None]) -> None:
     lossy: Any = LossyStream(stream())
@@ -51,12 +58,14 @@ def test_a_lossy_stream_writes_to_the_stream_below() -> None:
     assert lossy.getvalue() == "a line\n"
 
 
+@pytest.mark.parametrize("output", [nullcontext, lossy_output])
 def test_tqdm_clears_its_bar_before_other_output_to_stdout_and_stderr(
-    capsys: pytest.CaptureFixture[str],
+    output: Callable[[], AbstractContextManager[None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lossy: Any = LossyStream(sys.stderr)
-    with tqdm(total=2, file=lossy):
-        tqdm.write("a line")
+    with output():
+        lossy: Any = LossyStream(sys.stderr)
+        with tqdm(total=2, file=lossy):
+            tqdm.write("a line")
     out, err = capsys.readouterr()
     assert out == "a line\n"
     assert err.count("0/2") == 3, "at the start, after the line, at the end"
