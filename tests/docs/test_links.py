@@ -6,8 +6,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from support.markdown import PAGES, ROOT, anchors, code_blocks, links, name_of, read, spans
 
-HIDDEN = re.compile(r"/(\.|build/|_build/|docs/_)")
-FILES = sorted(path for path in ROOT.rglob("*.md") if not HIDDEN.search(f"/{name_of(path)}"))
+FOLDERS = ("docs", "tests", "bench", "examples", "csrc")
+FILES = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
+FILES = sorted(path for path in FILES if "_build" not in path.parts)
 BEGIN = re.compile(r"<!-- (\w+):begin -->")
 END = re.compile(r"<!-- (\w+):end -->")
 
