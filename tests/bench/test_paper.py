@@ -33,4 +33,4 @@ def test_the_results_are_those_of_an_agent(tmp_path, monkeypatch):
         "env_steps": agent.env_steps,
         "updates": agent.network.updates,
     }
-    assert "| 3 |" in report(measured)[1]
+    assert "| 3 |" in report(measured)["paper"]

@@ -1,4 +1,4 @@
-"""Tests of bench/report.py, which writes tables into README.md and pages of docs/."""
+"""Tests of bench/report.py, which writes tables of README.md and docs/."""
 
 import pytest
 from report import listed, report, rewritten
