@@ -89,14 +89,12 @@ def summary_of_peers(measured):
         both = (rows.get((peer, n_bits)) for n_bits in sizes)
         cells = "".join(f" {row['first_run']:.2f} | {row['warm']:.2f} |" if row else " | |" for row in both)
         lines.append(f"| {LIBRARIES[peer]} |{cells}")
-    machine = measured["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     updates = {row["bits"]: row["updates"] for row in measured["rows"]}
     cached = {row["bits"]: row["cached"] for row in measured["rows"] if row["cached"]}
     text = f"Each run makes {listed(updates, ',')} updates. The first run has imports and compilation in it. "
     if cached:
         text += f"With kernels on disk, that of herfast takes {listed(cached, '.2f')} seconds. "
-    text += f"{measured['date']}, {machine['cpu']}, one core; {versions}."
+    text += f"Measured on {measured['date']} on {measured['machine']['cpu']}."
     return "\n".join([*lines, "", textwrap.fill(text, 116)]) + "\n"
 
 
