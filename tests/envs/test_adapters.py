@@ -75,6 +75,12 @@ def test_a_wrapper_that_changes_the_rewards_of_step_alone_is_rejected():
         Agent(gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1))
 
 
+def test_a_wrapped_vector_environment_of_herfast_has_no_compute_reward():
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6)
+    with pytest.raises(TypeError, match=r"^env must have a function compute_reward\(.*herfast\.sb3"):
+        Agent(gymnasium.wrappers.vector.TransformReward(envs, lambda reward: reward))
+
+
 def test_a_wrapper_that_changes_nothing_is_kept():
     env = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("herfast/BitFlip-v0", n_bits=6))
     task = Agent(env, seed=0).env

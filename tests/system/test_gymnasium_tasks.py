@@ -204,11 +204,3 @@ def test_infos_that_files_cannot_hold_are_rejected():
 
     with pytest.raises(TypeError, match=r"^copy_info_dict=True needs infos of numbers, .* as 'note'$"):
         GymnasiumTask(gymnasium.wrappers.TimeLimit(Note(), 9), copy_info_dict=True)
-
-
-@pytest.mark.parametrize("mode", list(AutoresetMode))
-def test_a_wrapped_vector_environment_of_herfast_is_trained_on(mode):
-    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=4, n_bits=6, autoreset_mode=mode)
-    task = GymnasiumTask(gymnasium.wrappers.vector.RecordEpisodeStatistics(envs), deterministic=True)
-    agent = Agent(task, seed=0, hindsight_bound=True).learn(epochs=4)
-    assert agent.evaluate(200, seed=1).success_rate > 0.98

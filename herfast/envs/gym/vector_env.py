@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -18,11 +18,10 @@ from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import check_integer, short_repr
 from herfast.envs.gym.actions import actions_of
 from herfast.envs.gym.env import Frame, GymGoalEnv, Info, check_render_mode, goal_env_of, render_frames
-from herfast.envs.gym.goal_functions import GoalFunctions
 from herfast.envs.gym.observations import Observation, Observations
 
 
-class GymGoalVectorEnv(GoalFunctions, gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
+class GymGoalVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     """Vector version of `GymGoalEnv`: E episodes in lockstep.
 
     It returns the same results as a SyncVectorEnv of `GymGoalEnv`, without a loop over environments. All
@@ -88,14 +87,11 @@ class GymGoalVectorEnv(GoalFunctions, gymnasium.vector.VectorEnv[Observation, ND
         self._ended: NDArray[np.bool_] | None = None
 
     @one_thread
-    def reset(
-        self, *, seed: int | Sequence[int] | None = None, options: Info | None = None
-    ) -> tuple[Observation, Info]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         """Start new episodes.
 
         Args:
-            seed: Seed of a new random stream for this and later episodes, or E of them, which seed the one
-                stream together. None continues the current stream.
+            seed: Seed of a new random stream for this and later episodes. None continues the current stream.
             options: None, or {"reset_mask": bool[E]} to reset only the environments where the mask is True.
                 The first reset must include all environments.
 
@@ -108,7 +104,7 @@ class GymGoalVectorEnv(GoalFunctions, gymnasium.vector.VectorEnv[Observation, ND
             TypeError, ValueError: `seed` or `options` is not allowed.
         """
         mask = self._reset_mask(options)
-        super().reset(seed=self._single_seed(seed))
+        super().reset(seed=check_seed(seed))
         if self._ended is None:
             self._ended = np.zeros(self.num_envs, np.bool_)
         self._start(np.flatnonzero(mask))
@@ -202,16 +198,6 @@ class GymGoalVectorEnv(GoalFunctions, gymnasium.vector.VectorEnv[Observation, ND
             "_final_info": done,
         }
         return final | infos
-
-    def _single_seed(self, seed: int | Sequence[int] | None) -> int | None:
-        """Return the seed of the only random stream."""
-        if not isinstance(seed, (list, tuple)):
-            return check_seed(seed)
-        seeds = [single for single in map(check_seed, seed) if single is not None]
-        if not len(seeds) == len(seed) == self.num_envs:
-            allowed = f"one integer, or {self.num_envs:,} of them"
-            raise ValueError(f"seed must be {allowed}, got {short_repr(seed)}")
-        return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0])
 
     def _reset_mask(self, options: Info | None) -> NDArray[np.bool_]:
         """Return the validated mask in the options of `reset`, by default all True."""

@@ -228,16 +228,6 @@ def test_the_same_seed_gives_the_same_episodes() -> None:
     assert not np.array_equal(results(4)[0][0]["observation"], results(5)[0][0]["observation"])
 
 
-def test_a_seed_for_each_environment_seeds_the_stream() -> None:
-    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=50)
-    first, _ = envs.reset(seed=[3, 4])
-    assert_equal_nested(envs.reset(seed=(3, 4))[0], first)
-    assert (envs.reset(seed=[4, 3])[0]["observation"] != first["observation"]).any()
-    for seeds in ([3], [3, None], [3, 4, 5]):
-        with pytest.raises(ValueError, match=r"^seed must be one integer, or 2 of them, got \["):
-            envs.reset(seed=seeds)
-
-
 def test_returned_arrays_belong_to_the_caller() -> None:
     envs = GymGoalVectorEnv(8, goal_env=BitFlip(3), autoreset_mode="SameStep")
     others = GymGoalVectorEnv(8, goal_env=BitFlip(3), autoreset_mode="SameStep")
