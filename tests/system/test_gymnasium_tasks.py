@@ -109,6 +109,7 @@ def test_the_progress_bar_shows_the_share_of_the_environment(capfd):
         lambda: gymnasium.make("tests/Pit-v0", max_episode_steps=4),
         lambda: make("Pit").unwrapped,
         lambda: make("Lock", 2, AutoresetMode.SAME_STEP, limit=3),
+        lambda: make("Pit", 2),
         lambda: make("Pit", 3, AutoresetMode.DISABLED, max_episode_steps=4),
     ],
 )
