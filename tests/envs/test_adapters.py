@@ -1,6 +1,8 @@
 """Tests of the environments that an agent accepts."""
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import gymnasium
 import pytest
@@ -45,6 +47,14 @@ def test_ids_of_herfast_and_gymnasium_are_accepted():
     assert Agent("herfast/BitFlip-v0", env_kwargs={"n_bits": 6, "max_steps": 9}).env == BitFlip(6, 9)
     task = Agent("support.toy_tasks:LampTask", env_kwargs={"max_steps": 5}).env.task
     assert task == LampTask(5)
+
+
+def test_a_class_is_preferred_to_an_id_of_gymnasium_without_version(monkeypatch):
+    """Gymnasium has a Taxi-v3."""
+    module = ModuleType("own_tasks")
+    module.Taxi = type("Taxi", (LampTask,), {"__module__": "own_tasks"})
+    monkeypatch.setitem(sys.modules, "own_tasks", module)
+    assert isinstance(Agent("own_tasks:Taxi").env.task, module.Taxi)
 
 
 UNKNOWN_IDS = {
