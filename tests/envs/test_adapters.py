@@ -6,6 +6,7 @@ from types import ModuleType
 
 import gymnasium
 import pytest
+from gymnasium.vector import AutoresetMode
 from support.second_import import imported_again
 from support.toy_env import Lamps
 from support.toy_tasks import Coins, LampTask
@@ -85,10 +86,18 @@ def test_a_wrapper_that_changes_the_rewards_of_step_alone_is_rejected():
         Agent(gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1))
 
 
-def test_a_wrapped_vector_environment_of_herfast_has_no_compute_reward():
-    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6)
-    with pytest.raises(TypeError, match=r"^env must have a function compute_reward\(.*herfast\.sb3"):
-        Agent(gymnasium.wrappers.vector.TransformReward(envs, lambda reward: reward))
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_a_wrapped_vector_environment_of_herfast_is_kept(mode):
+    arguments = {"num_envs": 3, "n_bits": 6, "autoreset_mode": mode}
+    env = gymnasium.wrappers.vector.RecordEpisodeStatistics(
+        gymnasium.make_vec("herfast/BitFlip-v0", **arguments)
+    )
+    agent = Agent(env, "notebook", 0, episodes_per_cycle=6, updates_per_cycle=2, hidden=(8,))
+    assert agent.env.env is env
+    assert agent.learn(total_timesteps=1).episodes == 6
+    assert agent.env.encoding == "signed"
+    ended = agent.replay.records[:, -1] >> 48
+    assert set(ended[: agent.replay.cursor[1]].tolist()) <= {0, 2, 3}
 
 
 def test_a_wrapper_that_changes_nothing_is_kept():
