@@ -82,7 +82,7 @@ def test_wrappers_of_make_are_removed():
 
 def test_a_wrapper_that_changes_the_rewards_of_step_alone_is_rejected():
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=20)
-    with pytest.raises(ValueError, match=r"must return the reward of step .*, got -1 instead of 0$"):
+    with pytest.raises(ValueError, match=r"must return the reward of step .*, got -1 instead of 0;"):
         Agent(gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1))
 
 

@@ -1,4 +1,4 @@
-"""Rewards and terminations of goals, in the form of an environment's observations."""
+"""Rewards and terminations of goals in the form of observations."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ from herfast.envs.gym.goal_functions import GoalFunctions
 from herfast.envs.gym.observations import Observation, Observations
 
 
-class GymGoalVectorEnv(
-    GoalFunctions, gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]
-):
+class GymGoalVectorEnv(GoalFunctions, gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     """Vector version of `GymGoalEnv`: E episodes in lockstep.
 
     It returns the same results as a SyncVectorEnv of `GymGoalEnv`, without a loop over environments. All

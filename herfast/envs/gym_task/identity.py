@@ -59,7 +59,7 @@ def make_gymnasium(id: str, *args: Any, make: Callable[..., Any] = gymnasium.mak
 
 
 def rebuild(
-    env: str | None,
+    env: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
     max_episode_steps: int | None = None,
     vector: Mapping[str, Any] | None = None,
@@ -68,10 +68,15 @@ def rebuild(
     """Return the environment of an Identity's parameters.
 
     Raises:
-        UnknownEnvError: It has no id, or one that Gymnasium does not know.
+        TypeError: A parameter has another type.
+        UnknownEnvError: The environment has no id, or one that Gymnasium does not know.
     """
-    if env is None:
+    if env is None and class_name is not None:
         raise UnknownEnvError(f"the environment {class_name} was made without a Gymnasium id")
+    if not isinstance(env, str):
+        raise TypeError(f"env must be the id of a Gymnasium environment, got {short_repr(env)}")
+    if not isinstance(kwargs, (Mapping, type(None))):
+        raise TypeError(f"kwargs must be a dict of arguments of {env}, got {short_repr(kwargs)}")
     values = dict(kwargs or {})
     if max_episode_steps is not None:
         values["max_episode_steps"] = max_episode_steps

@@ -198,13 +198,16 @@ class SubEnvs:
 
 
 def _sub_envs(env: AnyEnv) -> list[AnyEnv]:
-    """Return the environments of a vector environment, one like them, or itself if it has none."""
+    """Return the environments of a vector environment, or itself if it has none.
+
+    Of those that run in other processes, a further one is made.
+    """
     unwrapped = env.unwrapped
     envs = getattr(unwrapped, "envs", None)
     if envs:
         return list(envs)
     constructors = getattr(unwrapped, "env_fns", None)
-    if constructors:  # its environments run in other processes
+    if constructors:
         return [constructors[0]()]
     return [env]
 

@@ -40,10 +40,12 @@ def test_infos_may_be_a_list(name, mode):
 class OwnVector(gymnasium.vector.VectorEnv):
     """Vector environment without sub-environments, with one stream of random numbers."""
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
     num_envs = 3
     single_observation_space = observation_space = Lock().observation_space
     single_action_space = action_space = Lock().action_space
+
+    def __init__(self):
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
