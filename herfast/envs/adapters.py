@@ -97,14 +97,17 @@ def named_env(id: str, parameters: Mapping[str, Any]) -> GoalEnv:
     from herfast.envs.gym_task.identity import has_gymnasium_form, make_gymnasium
 
     module, _, name = id.rpartition(":")
+    unknown = None
+    if not has_gymnasium_form(name):  # a class first: Gymnasium takes "Taxi" for its own "Taxi-v3"
+        try:
+            return make_env({**parameters, "id": id})
+        except UnknownEnvError as error:
+            unknown = error
     try:
         env = make_gymnasium(id, **parameters)
-    except UnknownEnvError:
-        if has_gymnasium_form(name):
-            raise
-    else:
-        return _unwrapped(env, module or None)
-    return make_env({**parameters, "id": id})
+    except UnknownEnvError as error:
+        raise unknown or error from None
+    return _unwrapped(env, module or None)
 
 
 def _missing_members(env: object) -> list[str]:

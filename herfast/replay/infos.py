@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from herfast.common.batches import Infos
-
 
 class InfoRing:
     """Infos of steps, one for each record of a ring.
@@ -21,18 +19,15 @@ class InfoRing:
     def __init__(self, capacity: int) -> None:
         self._infos: list[dict[str, Any] | None] = [None] * capacity
 
-    def add(self, head: int, lengths: NDArray[np.int32], infos: Infos | None) -> None:
-        """Store the infos of episodes.
+    def add(self, head: int, infos: list[dict[str, Any]]) -> None:
+        """Store the infos of an episode.
 
         Args:
-            head: Row of the first episode's first record.
-            lengths: int32[E], numbers of steps.
-            infos: For each episode an info of each step.
+            head: Row of its first record.
+            infos: An info of each step.
         """
-        for length, episode in zip(lengths.tolist(), infos or [], strict=True):
-            for t, info in enumerate([*episode, None]):
-                self._infos[(head + t) % len(self._infos)] = info
-            head += length + 1
+        for t, info in enumerate([*infos, None]):
+            self._infos[(head + t) % len(self._infos)] = info
 
     def take(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Return copies of the infos of these rows, in one list."""

@@ -16,12 +16,25 @@ _SUCCEEDED = 2
 
 
 def add_with_outcomes(replay: HindsightReplay, trajectories: Trajectories, outcomes: Outcomes) -> None:
-    """Append episodes as `HindsightReplay.add` does, with their outcomes."""
-    ends = outcomes.terminated * _TERMINATED + outcomes.successes * _SUCCEEDED
-    head = int(replay.cursor[0])
-    replay._add(trajectories, ends.astype(np.uint8))
-    if replay.infos is not None:
-        replay.infos.add(head, trajectories.lengths, outcomes.infos)
+    """Append episodes as `HindsightReplay.add` does, with their outcomes.
+
+    After Ctrl-C all stored episodes have their infos.
+    """
+    ends = (outcomes.terminated * _TERMINATED + outcomes.successes * _SUCCEEDED).astype(np.uint8)
+    if replay.infos is None:
+        replay._add(trajectories, ends)
+        return
+    states, actions, goals, lengths = trajectories
+    for e, (length, infos) in enumerate(zip(lengths.tolist(), outcomes.infos or [], strict=True)):
+        one = slice(e, e + 1)
+        head = int(replay.cursor[0])
+        try:
+            replay._add(
+                Trajectories(states[: length + 1, one], actions[:length, one], goals[one], lengths[one]),
+                ends[one],
+            )
+        finally:  # Ctrl-C is raised when the episode is stored
+            replay.infos.add(head, infos)
 
 
 def sample_with_origins(

@@ -54,6 +54,18 @@ def test_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["cell"].startswith("tests-Lock-v0-3-notebook-k1-seed") for row in rows)
 
 
+def test_options_of_the_task_are_parameters_of_gymnasium(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = (
+        f"train --env Gymnasium {SMALL} --hindsight-bound --out run --env-kwargs deterministic=true".split()
+    )
+    argv += ["env=support.gym_tasks:tests/Maze-v0", 'kwargs={"rows": ["####", "#  #", "####"]}']
+    assert run_command(argv, capsys)[0] == 0
+    agent = Agent.load("run/agent.safetensors")
+    assert isinstance(agent.env, GymnasiumTask)
+    assert agent.env.deterministic
+    assert (agent.env.n_state_bits, agent.config.hindsight_bound) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [

@@ -1,9 +1,12 @@
 """Tests of the environments that an agent accepts."""
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import gymnasium
 import pytest
+from gymnasium.vector import AutoresetMode
 from support.second_import import imported_again
 from support.toy_env import Lamps
 from support.toy_tasks import Coins, LampTask
@@ -47,6 +50,14 @@ def test_ids_of_herfast_and_gymnasium_are_accepted():
     assert task == LampTask(5)
 
 
+def test_a_class_is_preferred_to_an_id_of_gymnasium_without_version(monkeypatch):
+    """Gymnasium has a Taxi-v3."""
+    module = ModuleType("own_tasks")
+    module.Taxi = type("Taxi", (LampTask,), {"__module__": "own_tasks"})
+    monkeypatch.setitem(sys.modules, "own_tasks", module)
+    assert isinstance(Agent("own_tasks:Taxi").env.task, module.Taxi)
+
+
 UNKNOWN_IDS = {
     "Maze": "the environment 'Maze' is not registered, only 'BitFlip', ",
     "nobody/Maze-v0": "Gymnasium does not know the environment 'nobody/Maze-v0': ",
@@ -71,14 +82,22 @@ def test_wrappers_of_make_are_removed():
 
 def test_a_wrapper_that_changes_the_rewards_of_step_alone_is_rejected():
     env = gymnasium.make("herfast/BitFlip-v0", n_bits=20)
-    with pytest.raises(ValueError, match=r"must return the reward of step .*, got -1 instead of 0$"):
+    with pytest.raises(ValueError, match=r"must return the reward of step .*, got -1 instead of 0;"):
         Agent(gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1))
 
 
-def test_a_wrapped_vector_environment_of_herfast_has_no_compute_reward():
-    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=6)
-    with pytest.raises(TypeError, match=r"^env must have a function compute_reward\(.*herfast\.sb3"):
-        Agent(gymnasium.wrappers.vector.TransformReward(envs, lambda reward: reward))
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_a_wrapped_vector_environment_of_herfast_is_kept(mode):
+    arguments = {"num_envs": 3, "n_bits": 6, "autoreset_mode": mode}
+    env = gymnasium.wrappers.vector.RecordEpisodeStatistics(
+        gymnasium.make_vec("herfast/BitFlip-v0", **arguments)
+    )
+    agent = Agent(env, "notebook", 0, episodes_per_cycle=6, updates_per_cycle=2, hidden=(8,))
+    assert agent.env.env is env
+    assert agent.learn(total_timesteps=1).episodes == 6
+    assert agent.env.encoding == "signed"
+    ended = agent.replay.records[:, -1] >> 48
+    assert set(ended[: agent.replay.cursor[1]].tolist()) <= {0, 2, 3}
 
 
 def test_a_wrapper_that_changes_nothing_is_kept():

@@ -83,6 +83,34 @@ def test_infos_are_saved_and_loaded(capacity):
     assert sample_with_origins(copy, 2, 50)[1].infos == sample_with_origins(replay, 2, 50)[1].infos
 
 
+@pytest.mark.parametrize("n_stored", [1, 3])
+def test_episodes_keep_their_infos_after_ctrl_c(n_stored, monkeypatch):
+    """The core raises it after an episode."""
+    replay, known = filled(23)
+    before = len(known)
+    episodes = random_episodes(np.random.default_rng(5), 100, 70)
+    outcomes = random_outcomes(np.random.default_rng(6), episodes.lengths)
+    add = HindsightReplay._add
+    added = []
+
+    def interrupted(self, trajectories, ends):
+        add(self, trajectories, ends)
+        added.append(int(trajectories.lengths[0]))
+        if len(added) == n_stored:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HindsightReplay, "_add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        add_with_outcomes(replay, episodes, outcomes)
+    assert added == episodes.lengths[:n_stored].tolist()
+    for e, length in enumerate(added):
+        known |= {episodes.states[t, e].tobytes(): (outcomes.infos[e][t],) for t in range(length)}
+    assert len(known) > before
+    batches, origins = sample_with_origins(replay, 1, 300)
+    for b, info in enumerate(origins.infos):
+        assert info in known[batches.states[0, b].tobytes()]
+
+
 @pytest.mark.parametrize("text", ["3", "[]", "[1, 2]", '{"a": 1}', "[null"])
 def test_damaged_infos_are_rejected(text):
     ring = InfoRing(5)
@@ -93,7 +121,7 @@ def test_damaged_infos_are_rejected(text):
 
 def test_infos_are_copied():
     ring = InfoRing(4)
-    ring.add(0, np.array([1], np.int32), [[{"a": 1}]])
+    ring.add(0, [{"a": 1}])
     ring.take(np.array([0]))[0]["a"] = 2
     assert ring.take(np.array([0])) == [{"a": 1}]
 

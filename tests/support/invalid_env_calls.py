@@ -329,6 +329,15 @@ ENV_CASES = {
         ),
         ("render_mode", ValueError, r"^render_mode must .*, got \['ansi'\]$", {"render_mode": ["ansi"]}),
     ),
+    "GymGoalVectorEnv.compute_reward": (
+        lambda api, v: api.vector_env.compute_reward(ints(3, N), v, {}),
+        ("7", ValueError, "^desired_goal must be 0 or 1, got 7$", ints(3, N) + 7),
+        ("shape", ValueError, r"^desired_goal must have .* \[2, 9\] for", ints(2, N)),
+    ),
+    "GymGoalVectorEnv.compute_terminated": (
+        lambda api, v: api.vector_env.compute_terminated(v, ints(3, N), {}),
+        ("half", ValueError, "^achieved_goal must be 0 or 1, got 0.5$", np.full((3, N), 0.5)),
+    ),
     "GymGoalVectorEnv.reset": (
         lambda api, v: (
             api.vector_env.reset(seed=5, options=v)

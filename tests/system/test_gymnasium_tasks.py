@@ -109,6 +109,7 @@ def test_the_progress_bar_shows_the_share_of_the_environment(capfd):
         lambda: gymnasium.make("tests/Pit-v0", max_episode_steps=4),
         lambda: make("Pit").unwrapped,
         lambda: make("Lock", 2, AutoresetMode.SAME_STEP, limit=3),
+        lambda: make("Pit", 2),
         lambda: make("Pit", 3, AutoresetMode.DISABLED, max_episode_steps=4),
     ],
 )
@@ -164,6 +165,31 @@ def test_another_size_than_that_of_the_file_is_rejected():
         make_env({**spec, "sizes": [6, 5, 2, 20]})
     with pytest.raises(ValueError, match=r"^Gymnasium does not know the environment 'tests/Gone-v0': "):
         make_env({**spec, "env": "tests/Gone-v0"})
+
+
+PARAMETERS = {
+    "no env": ({}, r"^env must be the id of a Gymnasium environment, got None$"),
+    "env": ({"env": 5}, r"^env must be the id of a Gymnasium environment, got 5$"),
+    "kwargs": (
+        {"env": "tests/Lock-v0", "kwargs": 5},
+        r"^kwargs must be a dict of arguments of tests/Lock-v0, got 5$",
+    ),
+    "argument": (
+        {"env": "tests/Lock-v0", "limit": 5},
+        r"^'limit' is not a parameter of 'Gymnasium': arguments of the environment itself go into kwargs$",
+    ),
+    "option": (
+        {"env": "tests/Lock-v0", "deterministic": 5},
+        r"^deterministic must be True or False, got 5$",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_invalid_parameters_of_a_spec_are_rejected(name):
+    parameters, message = PARAMETERS[name]
+    with pytest.raises(TypeError, match=message):
+        Agent("Gymnasium", env_kwargs=parameters)
 
 
 LOAD = """

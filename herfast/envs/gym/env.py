@@ -22,6 +22,7 @@ from herfast.common.validation import as_array, short_repr
 from herfast.envs.adapters import as_goal_env
 from herfast.envs.base import GoalEnv
 from herfast.envs.gym.actions import actions_of
+from herfast.envs.gym.goal_functions import GoalFunctions, unboxed
 from herfast.envs.gym.observations import Observation, Observations
 from herfast.envs.registry import make_env
 from herfast.envs.rendering import Bits, render_ansi, render_rgb_array
@@ -31,7 +32,7 @@ Frame: TypeAlias = str | NDArray[np.uint8]
 RENDERERS: dict[str, Callable[[Bits, Bits], Frame]] = {"ansi": render_ansi, "rgb_array": render_rgb_array}
 
 
-class GymGoalEnv(gymnasium.Env[dict[str, Any], Any]):
+class GymGoalEnv(GoalFunctions, gymnasium.Env[dict[str, Any], Any]):
     """Gymnasium interface of a packed environment.
 
     An observation is a dict of `observation` int8[S], `achieved_goal` int8[G] and `desired_goal` int8[G]. A
@@ -142,33 +143,6 @@ class GymGoalEnv(gymnasium.Env[dict[str, Any], Any]):
             return None
         return render_frames(self.goal_env, self._states, self._goals, self.render_mode)[0]
 
-    def compute_reward(self, achieved_goal: ArrayLike, desired_goal: ArrayLike, info: object) -> Any:
-        """Return 0 where the achieved goal equals the desired one, otherwise -1.
-
-        Args:
-            achieved_goal: One goal, in the form of an observation's part, or a batch of B goals.
-            desired_goal: Same shape.
-            info: Ignored.
-
-        Returns:
-            A float for one goal, float64[B] for a batch.
-
-        Raises:
-            TypeError, ValueError: A goal has another shape, or a value is not allowed.
-        """
-        reached = self._observations.reached(achieved_goal, desired_goal)
-        return _unbox(np.where(reached, 0.0, -1.0))
-
-    def compute_terminated(self, achieved_goal: ArrayLike, desired_goal: ArrayLike, info: object) -> Any:
-        """Return whether the achieved goal equals the desired one.
-
-        Args and errors are those of `compute_reward`.
-
-        Returns:
-            A bool for one goal, bool[B] for a batch.
-        """
-        return _unbox(self._observations.reached(achieved_goal, desired_goal))
-
     def compute_truncated(self, achieved_goal: ArrayLike, desired_goal: ArrayLike, info: object) -> Any:
         """Return whether the step limit is reached while the goal is not.
 
@@ -185,7 +159,7 @@ class GymGoalEnv(gymnasium.Env[dict[str, Any], Any]):
             TypeError, ValueError: A goal or `info` is not allowed.
         """
         reached = self._observations.reached(achieved_goal, desired_goal)
-        return _unbox(~reached & (as_elapsed(info, reached.shape) >= self.goal_env.max_steps))
+        return unboxed(~reached & (as_elapsed(info, reached.shape) >= self.goal_env.max_steps))
 
     def _observe(self) -> Observation:
         """Return the current observation in new arrays."""
@@ -266,10 +240,3 @@ def as_elapsed(info: object, shape: tuple[int, ...]) -> NDArray[np.int64]:
     if (steps < 0).any():
         raise ValueError(f"elapsed_steps must be integers >= 0, got {steps.min()}")
     return steps
-
-
-def _unbox(values: NDArray[Any]) -> Any:
-    """Return a Python scalar for an array without axes, otherwise the array."""
-    if values.ndim == 0:
-        return values.item()
-    return values

@@ -18,10 +18,11 @@ from herfast.common.thread_guard import ThreadGuard, one_thread
 from herfast.common.validation import check_integer, short_repr
 from herfast.envs.gym.actions import actions_of
 from herfast.envs.gym.env import Frame, GymGoalEnv, Info, check_render_mode, goal_env_of, render_frames
+from herfast.envs.gym.goal_functions import GoalFunctions
 from herfast.envs.gym.observations import Observation, Observations
 
 
-class GymGoalVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
+class GymGoalVectorEnv(GoalFunctions, gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     """Vector version of `GymGoalEnv`: E episodes in lockstep.
 
     It returns the same results as a SyncVectorEnv of `GymGoalEnv`, without a loop over environments. All
@@ -33,6 +34,8 @@ class GymGoalVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[Any], NDA
     - NEXT_STEP: the step after the end of an episode ignores its action and starts a new episode
     - SAME_STEP: the step that ends an episode starts a new one; the infos hold `final_obs` and `final_info`
     - DISABLED: the caller resets with `options={"reset_mask": bool[E]}`
+
+    `compute_reward` and `compute_terminated` take goals as those of `GymGoalEnv` do.
 
     Args:
         num_envs: Number of environments, E, from 1 to 2,147,483,647.

@@ -62,7 +62,10 @@ def check_contract(
     infos: list[dict[str, Any]] = [{} for _ in transitions]
     if copy_info_dict:
         infos = [as_json(transition.info) for transition in transitions]
-    _check_single_rewards(name, functions, bits, own, infos)
+    hint = ""
+    if not copy_info_dict and any(transition.info for transition in transitions):
+        hint = "; if it needs the infos of steps, give GymnasiumTask copy_info_dict=True"
+    _check_single_rewards(name, functions, bits, own, infos, hint)
     _check_batch(name, functions, bits, own, infos)
     success = functions.rewards(bits.desired, bits.desired, infos)
     others = functions.rewards(bits.achieved, np.roll(bits.desired, 1, axis=0), infos)
@@ -112,16 +115,24 @@ def _play(name: str, sub_envs: SubEnvs, packings: Packings) -> Iterator[_Transit
                 break
 
 
-def _check_single_rewards(name: str, functions: GoalRewards, bits: Bits, own: Rewards, infos: Infos) -> None:
+def _check_single_rewards(
+    name: str, functions: GoalRewards, bits: Bits, own: Rewards, infos: Infos, hint: str
+) -> None:
     """Compare the reward of each step with that of `compute_reward` for one goal."""
     for i, (reward, info) in enumerate(zip(own, infos, strict=True)):
         row = slice(i, i + 1)
-        computed = functions.reward_of_one(bits.achieved[row], bits.desired[row], info)
-        if np.float32(computed) != reward:
-            raise ValueError(
-                f"compute_reward of {name} must return the reward of step for the next achieved_goal, "
-                f"got {computed:g} instead of {reward:g}"
-            )
+        try:
+            computed = functions.reward_of_one(bits.achieved[row], bits.desired[row], info)
+        except Exception as error:  # whatever the environment raises
+            got = _described(error)
+        else:
+            if np.float32(computed) == reward:
+                continue
+            got = f"{computed:g}"
+        raise ValueError(
+            f"compute_reward of {name} must return the reward of step for the next achieved_goal, "
+            f"got {got} instead of {reward:g}{hint}"
+        )
 
 
 def _check_batch(name: str, functions: GoalRewards, bits: Bits, own: Rewards, infos: Infos) -> None:
@@ -143,8 +154,13 @@ def _batch_problem(functions: GoalRewards, bits: Bits, own: Rewards, infos: Info
     try:
         rewards = functions.rewards(bits.achieved, bits.desired, infos)
     except Exception as error:  # whatever the environment raises
-        return f"got {type(error).__name__}: {short_repr(str(error))}"
+        return f"got {_described(error)}"
     wrong = np.flatnonzero(rewards != own)
     if not wrong.size:
         return None
     return f"got {rewards[wrong[0]]:g} instead of {own[wrong[0]]:g} for {wrong.size} of {len(own)} goals"
+
+
+def _described(error: Exception) -> str:
+    """Return an error in one line."""
+    return f"{type(error).__name__}: {short_repr(str(error))}"

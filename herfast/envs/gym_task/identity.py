@@ -14,8 +14,6 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from herfast.common.validation import is_json, one_line, short_repr
 from herfast.envs.base import UnknownEnvError
 
-VECTOR = "vector"  # key of the arguments of `gymnasium.make_vec`
-
 
 class Identity(NamedTuple):
     """Id and arguments of an environment."""
@@ -61,7 +59,7 @@ def make_gymnasium(id: str, *args: Any, make: Callable[..., Any] = gymnasium.mak
 
 
 def rebuild(
-    env: str | None,
+    env: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
     max_episode_steps: int | None = None,
     vector: Mapping[str, Any] | None = None,
@@ -70,10 +68,15 @@ def rebuild(
     """Return the environment of an Identity's parameters.
 
     Raises:
-        UnknownEnvError: It has no id, or one that Gymnasium does not know.
+        TypeError: A parameter has another type.
+        UnknownEnvError: The environment has no id, or one that Gymnasium does not know.
     """
-    if env is None:
+    if env is None and class_name is not None:
         raise UnknownEnvError(f"the environment {class_name} was made without a Gymnasium id")
+    if not isinstance(env, str):
+        raise TypeError(f"env must be the id of a Gymnasium environment, got {short_repr(env)}")
+    if not isinstance(kwargs, (Mapping, type(None))):
+        raise TypeError(f"kwargs must be a dict of arguments of {env}, got {short_repr(kwargs)}")
     values = dict(kwargs or {})
     if max_episode_steps is not None:
         values["max_episode_steps"] = max_episode_steps
@@ -111,12 +114,12 @@ def _identity_of(
     id = spec.id
     if module is not None:
         id = f"{module}:{id}"
-    parameters = {"env": id, "kwargs": kwargs, **parameters}
     limit = spec.max_episode_steps
     if limit is None and gymnasium.registry[spec.id].max_episode_steps is not None:
         limit = -1  # as `gymnasium.make` takes it; an unwrapped environment has no limit
-    if limit is not None and "max_episode_steps" not in kwargs:
-        parameters["max_episode_steps"] = limit
+    if limit is not None:
+        parameters = {"max_episode_steps": limit, **parameters}
+    parameters = {"env": id, "kwargs": kwargs, **parameters}
     label = "-".join([spec.id, *(str(value) for value in kwargs.values())])
     arguments = "".join(f", {key}={short_repr(value)}" for key, value in kwargs.items())
     return Identity(parameters, f"{spec.id}{arguments}", label[:100])
@@ -130,9 +133,13 @@ def _vector_parameters(env: Any, kwargs: dict[str, Any]) -> dict[str, Any] | Non
     n_envs = kwargs.pop("num_envs", 1)
     mode = kwargs.pop("vectorization_mode", None)
     vector_kwargs = kwargs.pop("vector_kwargs", {})
+    limit = kwargs.pop("max_episode_steps", None)
     if type(env) not in (SyncVectorEnv, AsyncVectorEnv) or "wrappers" in kwargs or mode is None:
         return None
     if not vector_kwargs.keys() <= {"autoreset_mode"}:
         return None
     autoreset = env.metadata["autoreset_mode"].value
-    return {VECTOR: {"num_envs": n_envs, "vectorization_mode": mode, "autoreset_mode": autoreset}}
+    vector = {"num_envs": n_envs, "vectorization_mode": mode, "autoreset_mode": autoreset}
+    if limit is None:
+        return {"vector": vector}
+    return {"vector": vector, "max_episode_steps": limit}

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from herfast.common.validation import short_repr
-from herfast.envs.gym_task.packing import SUPPORTED, BitArray, Packing, UnsupportedEnvError, batch_of_one
+from herfast.envs.gym_task.packing import (
+    SUPPORTED,
+    BitArray,
+    Packing,
+    UnsupportedEnvError,
+    batch_of_one,
+    not_in_space,
+)
 from herfast.envs.gym_task.sub_envs import Step
 
 PARTS = ("observation", "achieved_goal", "desired_goal")
@@ -90,8 +97,11 @@ def given_bits(packings: Packings, space: Any, observation: object) -> tuple[Bit
         )
     parts = gymnasium.spaces.Dict({part: space[part] for part in PARTS})
     given = {part: observation[part] for part in PARTS}
-    is_batch = not parts.contains(given)
+    others = [part for part in PARTS if not space[part].contains(given[part])]
+    is_batch = len(others) == len(PARTS)
     if not is_batch:
+        if others:
+            raise not_in_space(others[0], space[others[0]], given[others[0]])
         given = batch_of_one(parts, given)
     bits = packings.encode(given)
     if len({len(part) for part in bits}) != 1:

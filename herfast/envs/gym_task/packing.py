@@ -143,10 +143,10 @@ class Packing:
         for path, leaf in self._leaves:
             part = values
             for key in path:
-                part = part[key]
+                part = _part(part, key)
             array = np.asarray(part)
-            if array.shape[1:] != leaf.shape or array.dtype.kind not in "biuf":
-                raise ValueError(f"{self.name} must be in its space {self.space}, got {short_repr(values)}")
+            if not array.ndim or array.shape[1:] != leaf.shape or array.dtype.kind not in "biuf":
+                raise not_in_space(self.name, self.space, values)
             parts.append(leaf.encode(self.name, array))
         if len(parts) == 1:
             return parts[0]
@@ -160,6 +160,11 @@ class Packing:
             values.append(leaf.decode(bits[:, first : first + leaf.n_bits]))
             first += leaf.n_bits
         return _nested(self.space, iter(values))
+
+
+def not_in_space(name: str, space: spaces.Space[Any], value: Any) -> ValueError:
+    """Return the error for a part of an observation that is not in its space."""
+    return ValueError(f"{name} must be in its space {space}, got {short_repr(value)}")
 
 
 def batch_of_one(space: spaces.Space[Any], value: Any) -> Any:
@@ -178,6 +183,14 @@ def single_value(space: spaces.Space[Any], batch: Any, row: int) -> Any:
     if isinstance(space, spaces.Tuple):
         return tuple(single_value(part, batch[i], row) for i, part in enumerate(space))
     return batch[row]
+
+
+def _part(values: Any, key: Any) -> Any:
+    """Return a part of nested values, or None if they have none."""
+    try:
+        return values[key]
+    except (LookupError, TypeError):
+        return None
 
 
 def _leaf_spaces(space: spaces.Space[Any], path: Path = ()) -> Iterator[tuple[Path, spaces.Space[Any]]]:

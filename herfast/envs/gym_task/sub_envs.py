@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ class SubEnvs:
         num_envs: Number of sub-environments, E.
         example: A single environment like the sub-environments, or the vector environment if it has none. Its
             attributes are those of all.
-        max_steps: Step limit of an episode, or None.
+        max_steps: Step limit of an episode, the highest of all sub-environments, or None.
         seconds: Time that the environment itself took.
 
     Raises:
@@ -58,13 +58,13 @@ class SubEnvs:
         self.num_envs = 1
         self.observation_space = env.observation_space
         self.action_space = env.action_space
-        self.example = env
+        sub_envs = [env]
         self._autoreset = AutoresetMode.DISABLED
         if self.is_vector:
             self.num_envs = env.num_envs
             self.observation_space = env.single_observation_space
             self.action_space = env.single_action_space
-            self.example = _sub_env(env)
+            sub_envs = _sub_envs(env)
             self._autoreset = env.metadata.get("autoreset_mode")
             if not isinstance(self._autoreset, AutoresetMode):
                 needed = "a gymnasium.vector.AutoresetMode as metadata['autoreset_mode']"
@@ -72,7 +72,8 @@ class SubEnvs:
         self._ended = np.zeros(self.num_envs, np.bool_)  # by the last step
         self._begun = np.zeros(self.num_envs, np.bool_)  # by the last step, in the mode NEXT_STEP
         self._observations: Any = None  # of a vector environment
-        self.max_steps = _step_limit(self.example)
+        self.example = sub_envs[0]
+        self.max_steps = _highest_limit(sub_envs)
         self.seconds = 0.0
 
     def find(self, name: str) -> Any:
@@ -87,11 +88,15 @@ class SubEnvs:
         """Reset all sub-environments, and return E observations.
 
         Args:
-            seeds: A seed for each, or None to continue their random streams.
+            seeds: A seed for each, or None to continue their random streams. A vector environment of its own
+                kind takes a single seed, and gets the first.
         """
         if self.is_vector:
+            given: Any = seeds
+            if seeds is not None and not isinstance(self.env.unwrapped, (SyncVectorEnv, AsyncVectorEnv)):
+                given = seeds[0]
             with self.timed():
-                observations, _ = self.env.reset(seed=seeds)
+                observations, _ = self.env.reset(seed=given)
             self._ended = np.zeros(self.num_envs, np.bool_)
             return observations
         seed = None
@@ -170,30 +175,52 @@ class SubEnvs:
 
     def info(self, step: Step, e: int) -> dict[str, Any]:
         """Return the info of sub-environment `e` in a step, also of the last one."""
-        infos: dict[str, Any] = step.infos
+        infos = step.infos
+        if isinstance(infos, list):  # as the wrapper DictInfoToList returns them
+            infos = infos[e]
+            if e in step.finals:
+                infos = infos["final_info"]
+            return dict(infos)
         if not self.is_vector:
-            return infos
+            return dict(infos)
         if e in step.finals:
             infos = infos["final_info"]
         return _row(infos, e)
 
-    def _final_observation(self, infos: dict[str, Any], e: int) -> Any:
-        finals = infos["final_obs"]
-        if isinstance(finals, Mapping):  # in batches, as some vector environments return it
-            return batch_of_one(self.observation_space, single_value(self.observation_space, finals, e))
-        return batch_of_one(self.observation_space, finals[e])
+    def _final_observation(self, infos: Any, e: int) -> Any:
+        if isinstance(infos, list):
+            final = infos[e]["final_obs"]
+        elif isinstance(infos["final_obs"], Mapping):  # in batches, as some vector environments return it
+            final = single_value(self.observation_space, infos["final_obs"], e)
+        else:
+            final = infos["final_obs"][e]
+        return batch_of_one(self.observation_space, final)
 
 
-def _sub_env(env: AnyEnv) -> AnyEnv:
-    """Return an environment like those of a vector environment, or itself."""
+def _sub_envs(env: AnyEnv) -> list[AnyEnv]:
+    """Return the environments of a vector environment, or itself if it has none.
+
+    Of those that run in other processes, a further one is made.
+    """
     unwrapped = env.unwrapped
     envs = getattr(unwrapped, "envs", None)
     if envs:
-        return envs[0]
+        return list(envs)
     constructors = getattr(unwrapped, "env_fns", None)
-    if constructors:  # its environments run in other processes
-        return constructors[0]()
-    return env
+    if constructors:
+        return [constructors[0]()]
+    return [env]
+
+
+def _highest_limit(envs: list[AnyEnv]) -> int | None:
+    """Return the highest step limit of environments, or None if one has none."""
+    highest = 0
+    for env in envs:
+        limit = _step_limit(env)
+        if limit is None:
+            return None
+        highest = max(highest, limit)
+    return highest
 
 
 def _step_limit(env: AnyEnv) -> int | None:

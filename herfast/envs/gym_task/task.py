@@ -282,6 +282,12 @@ def rebuild_task(parameters: dict[str, Any]) -> GymnasiumTask:
     sizes = values.pop("sizes", None)
     names = ("deterministic", "terminated_from_goal", "copy_info_dict")
     options = {name: values.pop(name) for name in names if name in values}
+    unknown = values.keys() - {"env", "class_name", "kwargs", "max_episode_steps", "vector"}
+    if unknown:
+        raise TypeError(
+            f"{min(unknown)!r} is not a parameter of 'Gymnasium': arguments of the environment itself go "
+            "into kwargs"
+        )
     env = rebuild(**values)
     task = GymnasiumTask(env, **options, _module=values["env"].rpartition(":")[0] or None)
     if sizes not in (None, task.spec()["sizes"]):

@@ -350,3 +350,13 @@ def test_rgb_array_mode_renders_one_image_per_environment() -> None:
         frames, tuple(map(render_rgb_array, observations["achieved_goal"], observations["desired_goal"]))
     )
     assert not np.array_equal(frames[0], frames[1])
+
+
+def test_rewards_of_goals_are_those_of_a_single_environment() -> None:
+    envs = gymnasium.make_vec("herfast/BitFlip-v0", num_envs=2, n_bits=2)
+    single = gymnasium.make("herfast/BitFlip-v0", n_bits=2).unwrapped
+    goals = np.array([[0, 1], [1, 1], [0, 0]])
+    for name, expected in (("compute_reward", [-1, 0, -1]), ("compute_terminated", [False, True, False])):
+        found = getattr(envs, name)(goals, goals[[1, 1, 0]], {})
+        assert found.tolist() == expected
+        np.testing.assert_array_equal(found, getattr(single, name)(goals, goals[[1, 1, 0]], {}))

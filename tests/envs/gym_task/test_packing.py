@@ -80,6 +80,10 @@ def test_only_multi_binary_parts_are_binary():
         ("integer", np.array([1.5])),
         ("integer from -2", np.array([3])),
         ("integers", np.array([[0, 1, 0]])),
+        ("integer", 3),
+        ("integer", None),
+        ("nested", {}),
+        ("nested", 3),
     ],
 )
 def test_values_outside_the_space_are_rejected(space, values):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from support.gym_tasks import KINDS, Climb, GoalGym, Lock, Maze, Pit, make
+from support.gym_tasks import KINDS, Climb, GoalGym, Lock, Maze, Pit, Toll, make
 
 from herfast import Agent, Config, GymnasiumTask, pack_bits
 from herfast.common.batches import Minibatches, Origins
@@ -147,10 +147,23 @@ def rewards_once(self, achieved_goal, desired_goal, info):
     return GoalGym.compute_reward(self, achieved_goal, desired_goal, info)[:1]
 
 
+class NeedsInfo(gymnasium.Wrapper):
+    def compute_reward(self, achieved_goal, desired_goal, info):
+        return info["toll"]
+
+
 WRONG = {
     "reward of step": (
         lambda: gymnasium.wrappers.TransformReward(Pit(), lambda reward: 2 * reward),
         r"must return the reward of step for the next achieved_goal, got -1 instead of -2$",
+    ),
+    "reward of step that depends on the info": (
+        lambda: make("Toll"),
+        r"got -1 instead of -1.5; if it needs the infos of steps, give GymnasiumTask copy_info_dict=True$",
+    ),
+    "info": (
+        lambda: NeedsInfo(Toll()),
+        r"of step for the next achieved_goal, got KeyError: \"'toll'\" instead of -.*copy_info_dict=True$",
     ),
     "batch": (
         lambda: make("Broken"),
@@ -342,6 +355,11 @@ def test_predict_takes_observations_of_the_environment():
         single.predict(without_goal)
     with pytest.raises(ValueError, match=r"^the parts of the observation must be equally many, got 3, 3, 2$"):
         single.predict({**observation, "desired_goal": observation["desired_goal"][:2]})
+    for goal in (6, -1, 2.5, None):
+        with pytest.raises(
+            ValueError, match=rf"^desired_goal must be in its space Discrete\(6\), got {goal}$"
+        ):
+            single.predict({part: values[0] for part, values in observation.items()} | {"desired_goal": goal})
     with pytest.raises(ValueError, match=r"^desired_goal must be in its space, got 6$"):
         single.predict({**observation, "desired_goal": np.array([0, 6, 1])})
 
