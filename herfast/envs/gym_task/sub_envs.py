@@ -46,6 +46,7 @@ class SubEnvs:
         example: A single environment like the sub-environments, or the vector environment if it has none. Its
             attributes are those of all.
         max_steps: Step limit of an episode, or None.
+        identified: Environment that `spec` describes.
         seconds: Time that the environment itself took.
 
     Raises:
@@ -54,6 +55,7 @@ class SubEnvs:
 
     def __init__(self, env: AnyEnv) -> None:
         self.env = env
+        self.identified = env
         self.is_vector = isinstance(env, gymnasium.vector.VectorEnv)
         self.num_envs = 1
         self.observation_space = env.observation_space
@@ -72,7 +74,7 @@ class SubEnvs:
         self._ended = np.zeros(self.num_envs, np.bool_)  # by the last step
         self._begun = np.zeros(self.num_envs, np.bool_)  # by the last step, in the mode NEXT_STEP
         self._observations: Any = None  # of a vector environment
-        self.max_steps = _step_limit(self.example)
+        self.max_steps = step_limit(self.example)
         self.seconds = 0.0
 
     def find(self, name: str) -> Any:
@@ -196,7 +198,7 @@ def _sub_env(env: AnyEnv) -> AnyEnv:
     return env
 
 
-def _step_limit(env: AnyEnv) -> int | None:
+def step_limit(env: AnyEnv) -> int | None:
     """Return the lowest step limit of a spec and of all wrappers, or None."""
     limits = []
     spec = getattr(env, "spec", None)
