@@ -183,8 +183,7 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
     ) -> RolloutReturn:
         """Play until updates are due, as `train_freq` states.
 
-        Local variables have the names of Stable-Baselines3, since callbacks get them. A step is complete
-        before its callback, so that the callback can save the model.
+        Callbacks get local variables with Stable-Baselines3's names, after a step that can be saved.
         """
         num_collected_steps = self._collected_steps
         num_collected_episodes = self._collected_episodes
@@ -196,20 +195,23 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
             self.num_timesteps += env.num_envs
             num_collected_steps += 1
             callback.update_locals(locals())
-            n_done = self._complete_step(buffer_actions, new_obs, rewards, dones, infos)
+            self._complete_step(buffer_actions, new_obs, rewards, dones, infos)
             continue_training = bool(callback.on_step())
-            for number in range(self._episode_num - n_done + 1, self._episode_num + 1):
-                num_collected_episodes += 1
-                if log_interval is not None and number % log_interval == 0:
-                    self.dump_logs()
+            self.logger.record("rollout/exploration_rate", self.exploration_rate)
+            self._episode_num -= self._collected_episodes - num_collected_episodes  # dump_logs writes it
+            for idx, done in enumerate(dones):  # noqa: B007 (callbacks get it)
+                if done:
+                    num_collected_episodes += 1
+                    self._episode_num += 1
+                    if log_interval is not None and self._episode_num % log_interval == 0:
+                        self.dump_logs()
             if not continue_training:
                 break
-        n_steps = num_collected_steps * env.num_envs
         if continue_training:
             self._collected_steps = 0
             self._collected_episodes = 0
             callback.on_rollout_end()
-        return RolloutReturn(n_steps, num_collected_episodes, continue_training)
+        return RolloutReturn(num_collected_steps * env.num_envs, num_collected_episodes, continue_training)
 
     def _sample_action(
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
@@ -226,8 +228,8 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         own = self._task.own_actions(actions.astype(np.int64))
         return own, own
 
-    def _complete_step(self, actions: Any, new_obs: Any, rewards: Any, dones: Any, infos: Any) -> int:
-        """Store a step, make updates if an episode ended, and return how many ended."""
+    def _complete_step(self, actions: Any, new_obs: Any, rewards: Any, dones: Any, infos: Any) -> None:
+        """Store a step, and make updates if an episode ended."""
         self._collected_steps += 1
         self._update_info_buffer(infos, dones)
         packed = self._task.packed_actions(actions)
@@ -236,14 +238,13 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
         self._on_step()
         if not finished:
-            return 0
+            return
         for episode in finished:
             self.replay_buffer.add_episode(*episode)
         self._make_updates(self.batch_size)
         n_done = int(np.count_nonzero(dones))  # fewer if an episode was cut
         self._collected_episodes += n_done
         self._episode_num += n_done
-        return n_done
 
     def _on_step(self) -> None:
         """Note an update of the target network if it is due, and set the exploration rate."""
@@ -252,7 +253,6 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         if interval is not None and self._n_calls % max(interval // self.n_envs, 1) == 0:
             self._due.add_target_update()
         self.exploration_rate = self._scheduled_rate()
-        self.logger.record("rollout/exploration_rate", self.exploration_rate)
 
     def _scheduled_rate(self) -> float:
         """Return the exploration rate of the next step."""
