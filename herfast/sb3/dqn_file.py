@@ -270,6 +270,8 @@ def load_parameters(
     for name, group in parameters.items():
         if name not in ("policy", "policy.optimizer"):
             raise ValueError(f"parameters must be of policy and policy.optimizer, got {short_repr(name)}")
+        if not isinstance(group, Mapping):
+            raise TypeError(f"parameters of {name} must be a dict, got {short_repr(group)}")
         given |= {key: np.asarray(value) for key, value in group.items()}
     if not exact_match:
         given = {**own, **{key: value for key, value in given.items() if key in own}}
