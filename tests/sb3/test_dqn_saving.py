@@ -161,7 +161,9 @@ def test_load_with_other_arguments(trained, file):
 
 
 def test_load_with_a_seed(file):
-    """It replaces the random streams of the file."""
+    """It replaces the random streams of the file, and seeds the environment."""
+    streams = [DQN.load(file, **seed)._streams.state_dict() for seed in ({}, {"seed": 1}, {"seed": 2})]
+    assert streams[0] != streams[1] != streams[2]
     runs = [
         state_of(DQN.load(file, env=bit_flipping(2), **seed).learn(60))
         for seed in ({}, {}, {"seed": 1}, {"seed": 1}, {"seed": 2})
