@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import (
     VecMonitor,
     VecNormalize,
 )
-from support.sb3_models import HINDSIGHT, bit_flipping, small_model
+from support.sb3_models import bit_flipping, small_model
 
 import herfast  # noqa: F401 (registers its environments)
 from herfast.replay.outcomes import sample_with_origins
@@ -117,6 +117,32 @@ class Renamed(VecEnvWrapper):
 def test_wrappers_of_vectorised_environments(wrapper):
     model = small_model(wrapper(bit_flipping(2))).learn(100)
     assert len(model.ep_info_buffer) > 5
+
+
+class Shorter(VecEnvWrapper):
+    """Wrapper that removes the last bit of `observation`."""
+
+    def __init__(self, venv):
+        parts = {**venv.observation_space.spaces, "observation": spaces.MultiBinary(4)}
+        super().__init__(venv, observation_space=spaces.Dict(parts))
+
+    def shortened(self, observations):
+        return {**observations, "observation": observations["observation"][..., :4]}
+
+    def reset(self):
+        return self.shortened(self.venv.reset())
+
+    def step_wait(self):
+        observations, rewards, dones, infos = self.venv.step_wait()
+        for e in np.flatnonzero(dones):
+            infos[e]["terminal_observation"] = self.shortened(infos[e]["terminal_observation"])
+        return self.shortened(observations), rewards, dones, infos
+
+
+def test_wrappers_may_change_the_observations():
+    model = small_model(Shorter(bit_flipping(2))).learn(100)
+    assert model._task.n_state_bits == 9
+    assert len(model.replay_buffer) > 80
 
 
 class Chain(gymnasium.Env):
@@ -268,54 +294,3 @@ def test_set_env_checks_the_environment():
     assert model.get_env() is other
     assert model._last_obs is None
     model.learn(50)
-
-
-def test_a_long_episode_is_stored_in_parts(monkeypatch):
-    monkeypatch.setattr("herfast.sb3.episodes.MAX_STEPS", 7)
-    model = small_model(BitFlippingEnv(30, max_steps=25), learning_starts=1_000).learn(50)
-    lengths = episode_lengths(model.replay_buffer)
-    assert lengths == [7, 7, 7, 4] * 2
-    assert model._episode_num == 2
-    assert model.replay_buffer._first == 0
-
-
-def episode_lengths(replay):
-    """Return the stored numbers of steps, from the oldest episode to the newest."""
-    steps = (replay.state_dict()["records"][:, -1] >> np.uint64(32)) & np.uint64(0xFFFF)
-    ends = np.flatnonzero(steps == 0)
-    return (np.diff(ends, prepend=-1) - 1).tolist()
-
-
-@pytest.mark.parametrize("copies_infos", [False, True])
-@pytest.mark.parametrize("buffer_size", [1, 2, 7, 40])
-def test_the_oldest_episodes_are_dropped(buffer_size, copies_infos):
-    """An episode of more steps keeps its last ones."""
-    kwargs = {"copy_info_dict": copies_infos}
-    env = bit_flipping(2, 9, max_steps=5)
-    model = DQN(
-        "MultiInputPolicy",
-        env,
-        buffer_size=buffer_size,
-        learning_starts=10**6,
-        seed=0,
-        **{**HINDSIGHT, "replay_buffer_kwargs": kwargs},
-    )
-    ends = []
-
-    def check(values, _):
-        replay = model.replay_buffer
-        ends.extend(info["episode"]["l"] for info in values["infos"] if "episode" in info)
-        lengths = [min(length, buffer_size) for length in ends]
-        while sum(lengths) > buffer_size:
-            lengths.pop(0)
-        assert episode_lengths(replay) == lengths
-        assert replay.size() == len(replay) == sum(lengths)
-        if copies_infos and lengths:
-            rows = np.arange(lengths[0])
-            last = replay.infos.take(rows)[-1]
-            assert last["episode"]["l"] == ends[-len(lengths)]
-            assert "terminal_observation" not in last
-        return True
-
-    model.learn(600, callback=check)
-    assert len(ends) > 50
