@@ -76,7 +76,7 @@ class Defaults:
 
 
 def given_arguments(arguments: Mapping[str, Any]) -> Arguments:
-    """Return the arguments that were passed, checked and in the form that a file holds.
+    """Return the arguments that were passed, checked, in the form of a file.
 
     Args:
         arguments: All arguments of DQN but the policy and the environment.

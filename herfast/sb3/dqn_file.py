@@ -52,7 +52,7 @@ _OPTIMIZER = ("moment1.", "moment2.")
 
 
 def new_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path to write, whose folder exists. A suffix is added if there is none."""
+    """Return the path to write, with a suffix, and create its folder."""
     check_path("path", path)
     file = Path(path)
     if not file.suffix:
@@ -132,7 +132,7 @@ def state_dict(model: HindsightAlgorithm, with_replay: bool) -> tuple[Tensors, d
 
 
 def _saved_buffer(buffer: deque[Any] | None) -> Any:
-    """Return the entries of `ep_info_buffer` or `ep_success_buffer` as values for JSON."""
+    """Return `ep_info_buffer` or `ep_success_buffer` as values for JSON."""
     if buffer is None:
         return None
     return json.loads(json.dumps(list(buffer), default=_plain))
@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
 def saved_arguments(file: TensorFile) -> dict[str, Any]:
     """Return the arguments of DQN that a file holds."""
     if file.metadata.get("kind") != KIND:
-        raise ValueError(f"it is a file of {short_repr(file.metadata.get('kind', 'another kind'))}")
+        raise ValueError(f"its kind is {short_repr(file.metadata.get('kind'))}")
     arguments: dict[str, Any] = file.metadata["arguments"]
     return arguments
 

@@ -17,7 +17,7 @@ MAX_SAMPLED = 4_096  # minibatches sampled at once, so that they take little mem
 
 
 class DueUpdates:
-    """Updates of a network that are due, and those of its target network between them.
+    """Updates that are due, of a network and between them of its target network.
 
     Attributes:
         counts: Numbers of updates before the next update of the target network, before the one after it, and

@@ -1,4 +1,4 @@
-"""Episodes of a VecEnv: those that run at present, and the replay buffer of finished ones."""
+"""Running episodes of a VecEnv, and the replay buffer of finished ones."""
 
 from __future__ import annotations
 

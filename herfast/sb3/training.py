@@ -1,4 +1,4 @@
-"""Training loop of Stable-Baselines3 with herfast's network, replay buffer and updates."""
+"""Training loop of Stable-Baselines3 with herfast's network and replay buffer."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         self._episode_num += n_done
 
     def _on_step(self) -> None:
-        """Note an update of the target network if it is due, and set the exploration rate."""
+        """Note an update of the target network if due, and set the exploration rate."""
         self._n_calls += 1
         interval = self.target_update_interval
         if interval is not None and self._n_calls % max(interval // self.n_envs, 1) == 0:

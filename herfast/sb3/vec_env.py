@@ -40,7 +40,7 @@ def check_not_normalized(env: VecEnv) -> None:
 
 
 def is_terminated(done: bool, info: dict[str, Any]) -> bool:
-    """Return whether a step of a VecEnv terminated its episode, and not only truncated it."""
+    """Return whether a step terminated its episode, and not only truncated it."""
     return bool(done and not info.get("TimeLimit.truncated", False))
 
 
@@ -97,7 +97,7 @@ class VecSubEnvs(SubEnvs):
         return Step(observations, finals, rewards, np.array(terminated), dones, infos)
 
     def final(self, info: dict[str, Any]) -> Any:
-        """Return the last observation of an episode, which its last info holds, as a batch of one."""
+        """Return the last observation of an episode from its last info, as a batch."""
         return batch_of_one(self.observation_space, info[TERMINAL])
 
     def info(self, step: Step, e: int) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class VecTask(GymnasiumTask):
         return {name: reason.replace(_PROMISE, "deterministic_env=True") for name, reason in settings.items()}
 
     def check_replaces(self, other: VecTask, config: Config) -> None:
-        """Raise ValueError unless a model that was made for another environment can play in this one."""
+        """Raise ValueError unless a model made for another environment can play here."""
         for name, space in other.spaces.items():
             if self.spaces[name] != space:
                 raise ValueError(f"{name} of env must be {space}, got {self.spaces[name]}")
@@ -169,7 +169,7 @@ class VecTask(GymnasiumTask):
                 raise ValueError(f"{name}=True needs {needed}, got {self!r}")
 
     def pack(self, observations: Any) -> tuple[Words, Words]:
-        """Return the states [E, Ws] and goals [E, Wg] of observations that begin an episode."""
+        """Return states [E, Ws] and goals [E, Wg] of observations that begin episodes."""
         bits = self._packings.encode(observations)
         return self._pack(bits), pack_bits(bits.desired)
 
@@ -251,7 +251,7 @@ def space_of(values: list[Any]) -> spaces.Space[Any]:
 
 
 def _copy_of_first(env: VecEnv) -> Any:
-    """Return a copy of the first sub-environment without the file of its Monitor, or None."""
+    """Return a copy of the first sub-environment, without a Monitor's file, or None."""
     unwrapped = env.unwrapped
     if not isinstance(unwrapped, DummyVecEnv):
         return None

@@ -1,4 +1,4 @@
-"""Tests that training in parts, and from files, gives the same bits as in one call."""
+"""Tests that training in parts, or from files, gives the same bits."""
 
 import copy
 
@@ -50,7 +50,7 @@ def test_a_stopped_call_can_be_continued(case, n_envs):
 
 
 def test_two_calls_equal_one():
-    """The exploration rate depends on the number of steps of each call, unless it is constant."""
+    """A rate that is not constant would depend on the length of each call."""
     constant = {"exploration_initial_eps": 0.2, "exploration_final_eps": 0.2}
     whole = small_model(**constant).learn(300)
     parts = small_model(**constant).learn(130).learn(170, reset_num_timesteps=False)

@@ -1,341 +1,200 @@
-"""Tests of files of DQN and of its parameters, after those of Stable-Baselines3."""
-
-import io
-import os
+"""Tests of files and parameters of DQN: names, parts, changed arguments, errors."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("stable_baselines3")
 
+import stable_baselines3
 import torch
-from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.callbacks import CheckpointCallback
 from support.sb3_models import bit_flipping, small_model, state_of
 
+from herfast import Agent, BitFlip
 from herfast.sb3 import DQN
 
 
-def batch(n_bits=5, n=64):
-    """Return a batch of random observations."""
-    rng = np.random.default_rng(1)
-    names = ("observation", "achieved_goal", "desired_goal")
-    observation = {name: rng.integers(0, 2, (n, n_bits), np.int8) for name in names}
-    return {**observation, "achieved_goal": observation["observation"]}
-
-
-def greedy(model):
-    return model.predict(batch(), deterministic=True)[0].tolist()
-
-
-def flat(parameters):
-    return {f"{group} {name}": tensor for group, part in parameters.items() for name, tensor in part.items()}
-
-
-def assert_same_parameters(one, other):
-    one = flat(one)
-    other = flat(other)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """A model that no test changes."""
-    return small_model(bit_flipping(2)).learn(150)
-
-
 @pytest.fixture
-def file(trained, tmp_path):
-    path = tmp_path / "model"
-    trained.save(path)
-    return path
-
-
-@pytest.mark.parametrize("device", ["auto", "cpu"])
-@pytest.mark.parametrize("n_envs", [None, 2, 3])
-def test_save_and_load(trained, file, n_envs, device):
-    env = None
-    if n_envs is not None:
-        env = bit_flipping(n_envs)
-    model = DQN.load(file, env=env, device=device)
-    assert_same_parameters(model.get_parameters(), trained.get_parameters())
-    assert greedy(model) == greedy(trained)
-    assert len(set(greedy(model))) > 1
-    assert model.device.type == "cpu"
-    assert model.num_timesteps == 150
-    assert model.get_env() is env
-    assert len(model.replay_buffer) == len(trained.replay_buffer) > 100
-    if env is not None:
-        model.learn(100)
-        assert model._n_updates > trained._n_updates
-
-
-def test_a_loaded_model_without_environment_can_only_predict(trained, file):
-    model = DQN.load(file)
-    with pytest.raises(AssertionError, match="set the environment"):
-        model.learn(10)
-    model.set_env(bit_flipping(2))
-    model.learn(10)
-    assert model.num_timesteps == 10
-
-
-def test_loading_does_not_depend_on_the_saved_environment(file):
-    """The model continues in its environment, or resets another one."""
-    env = bit_flipping(2)
-    model = small_model(env).learn(150)
-    model.save(file)
-    same = DQN.load(file, env=env, force_reset=False)
-    assert same._last_obs is not None
-    same.learn(60, reset_num_timesteps=False)
-    other = DQN.load(file, env=bit_flipping(2))
-    assert other._last_obs is None
-    other.learn(60, reset_num_timesteps=False)
-    assert same.num_timesteps == other.num_timesteps == 210
-
-
-def test_other_spaces_raise_errors(file):
-    message = r"^observation of env must be MultiBinary\(5\), got MultiBinary\(6\)$"
-    with pytest.raises(ValueError, match=message):
-        DQN.load(file, env=bit_flipping(2, n_bits=6))
-    model = DQN.load(file)
-    with pytest.raises(ValueError, match=message):
-        model.set_env(bit_flipping(2, n_bits=6))
-
-
-def test_set_env():
-    model = small_model().learn(64)
-    other = bit_flipping()
-    model.set_env(other)
-    assert model.get_env() is other
-    assert model._last_obs is None
-    model.learn(64)
-    model.set_env(other.envs[0])  # is wrapped
-    assert isinstance(model.get_env(), DummyVecEnv)
-    model.learn(64)
-    model.set_env(model.get_env(), force_reset=False)
-    assert model._last_obs is not None
-    model.learn(64, reset_num_timesteps=False)
-    assert model.num_timesteps == 128
-
-
-def test_the_replay_buffer_can_be_left_out(trained, tmp_path):
-    trained.save(tmp_path / "whole", exclude=["replay_buffer"], include=["replay_buffer"])
-    trained.save(tmp_path / "part", exclude=["replay_buffer"])
-    assert len(DQN.load(tmp_path / "whole").replay_buffer) > 100
-    model = DQN.load(tmp_path / "part", env=bit_flipping(2))
-    assert len(model.replay_buffer) == 0
-    assert greedy(model) == greedy(trained)
-    model.learn(60)
-    assert len(model.replay_buffer) > 30
-
-
-@pytest.mark.parametrize("name", ["exclude", "include"])
-@pytest.mark.parametrize("value", [["verbose"], "policy", [3]], ids=str)
-def test_no_other_part_can_be_named(trained, tmp_path, name, value):
-    with pytest.raises(ValueError, match=rf"^{name} must be None or \['replay_buffer'\], got"):
-        trained.save(tmp_path / "model", **{name: value})
-    assert not list(tmp_path.iterdir())
-
-
-def test_load_with_other_arguments(trained, file):
-    arguments = {
-        "learning_rate": 0.25,
-        "gamma": 0.5,
-        "verbose": 1,
-        "learning_starts": 7,
-        "stats_window_size": 9,
-        "batch_size": 3,
-        "train_freq": (2, "episode"),
-        "exploration_final_eps": 0.5,
-    }
-    model = DQN.load(file, **arguments)
-    assert greedy(model) == greedy(trained)
-    assert model.train_freq == TrainFreq(2, TrainFrequencyUnit.EPISODE)
-    del arguments["train_freq"], arguments["stats_window_size"]
-    assert {name: getattr(model, name) for name in arguments} == arguments
-    assert model.network.config.learning_rate == 0.25
-    assert model.network.config.gamma == 0.5
-    assert model._stats_window_size == model.ep_info_buffer.maxlen == 9
-    assert DQN.load(file).learning_rate == trained.learning_rate
-
-
-def test_load_with_a_seed(file):
-    """It replaces the random streams of the file, and seeds the environment."""
-    streams = [DQN.load(file, **seed)._streams.state_dict() for seed in ({}, {"seed": 1}, {"seed": 2})]
-    assert streams[0] != streams[1] != streams[2]
-    runs = [
-        state_of(DQN.load(file, env=bit_flipping(2), **seed).learn(60))
-        for seed in ({}, {}, {"seed": 1}, {"seed": 1}, {"seed": 2})
-    ]
-    assert runs[0] == runs[1]
-    assert runs[2] == runs[3]
-    assert runs[0] != runs[2] != runs[4]
+def model():
+    return small_model(bit_flipping(2)).learn(203)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("name", "file"),
     [
-        ({"policy_kwargs": {"net_arch": [8]}}, ValueError, "does not hold what"),
-        ({"dummy": 1.0}, TypeError, "^'dummy' is not a keyword of DQN"),
-        ({"gamma": 2.0}, ValueError, "^gamma must"),
-        ({"device": "cuda"}, ValueError, "^device must be 'auto' or 'cpu'"),
-        ({"custom_objects": {"gamma": 1}}, ValueError, "^custom_objects must be None, since .*got"),
-        ({"print_system_info": 2}, TypeError, "^print_system_info must be"),
+        ("model", "model.safetensors"),
+        ("a/b/model", "a/b/model.safetensors"),
+        ("x_1_steps.zip", "x_1_steps.zip"),
     ],
-    ids=lambda value: str(value)[:25],
 )
-def test_arguments_of_load_that_raise_errors(file, arguments, error, message):
-    with pytest.raises(error, match=message):
-        DQN.load(file, **arguments)
+def test_names_of_files(tmp_path, model, name, file):
+    """A suffix is added if there is none, and folders are created."""
+    model.save(tmp_path / name)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")] == [file]
+    for path in (tmp_path / name, str(tmp_path / file)):
+        loaded = DQN.load(path)
+        assert state_of(loaded) == state_of(model)
 
 
-def test_system_information_is_printed(file, capsys):
-    DQN.load(file, print_system_info=True)
-    assert "Stable-Baselines3" in capsys.readouterr().out
+def test_checkpoints_of_a_callback(tmp_path):
+    callback = CheckpointCallback(50, str(tmp_path), save_replay_buffer=True)
+    model = small_model().learn(100, callback=callback)
+    loaded = DQN.load(tmp_path / "rl_model_100_steps.zip", env=bit_flipping())
+    loaded.load_replay_buffer(tmp_path / "rl_model_replay_buffer_100_steps.pkl")
+    assert (loaded.replay_buffer.records[:100] == model.replay_buffer.records[:100]).all()
+    assert len(DQN.load(tmp_path / "rl_model_50_steps.zip").replay_buffer) <= 50
 
 
-@pytest.mark.parametrize("kind", [str, lambda path: path, os.fspath], ids=["str", "Path", "fspath"])
-@pytest.mark.parametrize("name", ["model", "model.zip", "model.pkl", "new/folder/model"])
-def test_names_of_files(trained, tmp_path, kind, name):
-    """A suffix is kept, and otherwise added. The folder is created."""
-    path = kind(tmp_path / name)
-    trained.save(path)
-    trained.save_replay_buffer(kind(tmp_path / f"buffer of {name}"))
-    suffix = "" if "." in name else ".safetensors"
-    assert (tmp_path / f"{name}{suffix}").is_file()
-    assert greedy(DQN.load(path)) == greedy(trained)
-    DQN.load(path).load_replay_buffer(kind(tmp_path / f"buffer of {name}"))
+def test_the_replay_buffer_may_be_excluded(tmp_path, model):
+    model.save(tmp_path / "all")
+    model.save(tmp_path / "without", exclude=["replay_buffer"])
+    model.save(tmp_path / "with", exclude=["replay_buffer"], include=["replay_buffer"])
+    assert (tmp_path / "with.safetensors").stat().st_size == (tmp_path / "all.safetensors").stat().st_size
+    assert (tmp_path / "without.safetensors").stat().st_size < (tmp_path / "all.safetensors").stat().st_size
+    loaded = DQN.load(tmp_path / "without", env=bit_flipping(2))
+    assert len(loaded.replay_buffer) == 0
+    model.save_replay_buffer(tmp_path / "buffer")
+    loaded.load_replay_buffer(tmp_path / "buffer", truncate_last_traj=False)
+    assert (loaded.replay_buffer.cursor == model.replay_buffer.cursor).all()
+    loaded.learn(50, reset_num_timesteps=False)
+    for argument in ("exclude", "include"):
+        with pytest.raises(
+            ValueError, match=rf"^{argument} must be None or \['replay_buffer'\], got \['seed'\]$"
+        ):
+            model.save(tmp_path / "all", **{argument: ["seed"]})
 
 
-@pytest.mark.parametrize("method", ["save", "save_replay_buffer", "load_replay_buffer", "set_parameters"])
-def test_open_files_raise_errors(trained, method):
-    """Stable-Baselines3 takes them. Here a file is written atomically, for which its name is needed."""
-    with pytest.raises(TypeError, match=r"^path must be .*, got <_io\.BytesIO"):
-        getattr(trained, method)(io.BytesIO())
-
-
-def test_an_open_file_raises_an_error_in_load():
-    with pytest.raises(TypeError, match=r"^path must be .*, got <_io\.BytesIO"):
-        DQN.load(io.BytesIO())
-
-
-def test_other_files_raise_errors(trained, tmp_path):
-    trained.save_replay_buffer(tmp_path / "buffer")
-    trained.save(tmp_path / "part", exclude=["replay_buffer"])
-    (tmp_path / "bad.zip").write_bytes(b"no model")
-    with pytest.raises(FileNotFoundError):
-        DQN.load(tmp_path / "missing")
-    for name in ("buffer", "bad.zip"):
-        with pytest.raises(ValueError, match=name):
-            DQN.load(tmp_path / name)
-    before = state_of(trained)
-    for name in ("part", "bad.zip"):
-        with pytest.raises(ValueError, match=name):
-            trained.load_replay_buffer(tmp_path / name)
-    assert state_of(trained) == before
-
-
-@pytest.mark.parametrize("truncate_last_traj", [False, True])
-@pytest.mark.parametrize("n_envs", [1, 2])
-def test_save_and_load_the_replay_buffer(tmp_path, recwarn, n_envs, truncate_last_traj):
-    """Training continues as with the original buffer."""
-    model = small_model(bit_flipping(n_envs)).learn(200)
-    model.save_replay_buffer(tmp_path / "logs" / "buffer.pkl")
-    other = small_model(bit_flipping(n_envs), seed=8)
-    other.load_replay_buffer(tmp_path / "logs" / "buffer.pkl", truncate_last_traj=truncate_last_traj)
-    stored = model.replay_buffer
-    loaded = other.replay_buffer
-    assert len(loaded) == len(stored) > 150
-    size = int(stored.cursor[1])
-    assert (loaded.records[:size] == stored.records[:size]).all()
-    other.learn(100)
-    assert not recwarn.list
-
-
-def test_a_replay_buffer_that_is_too_small_keeps_its_episodes(trained, tmp_path):
-    trained.save_replay_buffer(tmp_path / "buffer")
-    small = small_model(bit_flipping(2), buffer_size=50).learn(40)
-    before = state_of(small)
-    with pytest.raises(ValueError, match=r"buffer_size must be at least \d+, got 50$"):
-        small.load_replay_buffer(tmp_path / "buffer")
-    assert state_of(small) == before
-
-
-def random_parameters(parameters):
-    generator = torch.Generator().manual_seed(0)
-    return {
-        group: {name: torch.rand(tensor.shape, generator=generator) for name, tensor in part.items()}
-        for group, part in parameters.items()
-        if group == "policy"
-    }
-
-
-def test_set_parameters(file):
-    model = small_model(bit_flipping(2)).learn(60)
-    before = model.get_parameters()
-    parameters = random_parameters(before)
-    (_, last) = parameters["policy"].popitem()
-    model.set_parameters(parameters, exact_match=False)
-    after = model.get_parameters()
-    *changed, kept = before["policy"]
-    assert all(torch.equal(after["policy"][name], parameters["policy"][name]) for name in changed)
-    assert torch.equal(after["policy"][kept], before["policy"][kept])
-    assert not torch.equal(after["policy"][kept], last)
-    assert_same_parameters({"o": after["policy.optimizer"]}, {"o": before["policy.optimizer"]})
-    model.set_parameters(before)
-    assert_same_parameters(model.get_parameters(), before)
-    model.set_parameters(file)
-    assert_same_parameters(model.get_parameters(), DQN.load(file).get_parameters())
-    assert model._n_updates == DQN.load(file)._n_updates > 0
-
-
-def test_get_parameters_returns_copies(trained):
-    before = greedy(trained)
-    for tensor in trained.get_parameters()["policy"].values():
-        tensor.zero_()
-    assert greedy(trained) == before
-
-
-@pytest.mark.parametrize("exact_match", [False, True])
-def test_unknown_groups_of_parameters_raise_errors(trained, exact_match):
-    parameters = {**trained.get_parameters(), "other": {}}
+def test_a_model_without_an_environment_only_predicts(tmp_path, model):
+    model.save(tmp_path / "model")
+    loaded = DQN.load(tmp_path / "model")
+    assert loaded.get_env() is None
+    observation = model.env.reset()
+    assert (
+        loaded.predict(observation, deterministic=True)[0]
+        == model.predict(observation, deterministic=True)[0]
+    ).all()
     with pytest.raises(
-        ValueError, match=r"^parameters must be of policy and policy\.optimizer, got 'other'$"
+        RuntimeError, match=r"^the environment, which computes rewards, is not set: call set_env$"
     ):
-        trained.set_parameters(parameters, exact_match=exact_match)
+        loaded.train(1)
+    with pytest.raises(AssertionError):
+        loaded.learn(10)
+    loaded.set_env(bit_flipping(2))
+    loaded.learn(10)
 
 
-@pytest.mark.parametrize("case", ["group", "tensor", "shape", "unknown", "no tensor", "no group"])
-def test_parameters_that_do_not_fit_change_nothing(trained, case):
-    before = trained.get_parameters()
-    parameters = trained.get_parameters()
-    policy = parameters["policy"]
-    for tensor in policy.values():
-        tensor.zero_()
-    last = list(policy)[-1]
-    if case == "group":
-        del parameters["policy.optimizer"]
-    elif case == "tensor":
-        del policy[last]
-    elif case == "shape":
-        policy[last] = torch.zeros(3, 3)
-    elif case == "unknown":
-        policy["other"] = torch.zeros(3)
-    elif case == "no tensor":
-        policy[last] = "weights"
-    else:
-        parameters["policy"] = 3
-    with pytest.raises((TypeError, ValueError)) as error:
-        trained.set_parameters(parameters)
-    assert len(str(error.value).splitlines()) == 1
-    assert_same_parameters(trained.get_parameters(), before)
-
-
-def test_saving_gives_no_warning(tmp_path, recwarn):
-    """Neither in several calls of `learn`."""
-    model = small_model().learn(50).learn(50, reset_num_timesteps=False).learn(50)
+@pytest.mark.parametrize("key", ["observation", "achieved_goal", "desired_goal", "action_space"])
+def test_spaces_are_saved(tmp_path, model, key):
     model.save(tmp_path / "model")
+    loaded = DQN.load(tmp_path / "model")
+    assert loaded._task.spaces[key] == model._task.spaces[key]
+
+
+def test_arguments_may_change(tmp_path, model):
     model.save(tmp_path / "model")
-    DQN.load(tmp_path / "model").save_replay_buffer(tmp_path / "buffer")
-    assert not recwarn.list
+    changes = {
+        "learning_rate": 0.5,
+        "gamma": 0.5,
+        "buffer_size": 500,
+        "exploration_final_eps": 0.5,
+        "batch_size": 3,
+    }
+    loaded = DQN.load(tmp_path / "model", env=bit_flipping(2), seed=9, **changes)
+    for name, value in changes.items():
+        assert getattr(loaded, name) == value
+    assert (loaded.network.config.learning_rate, loaded.network.config.gamma) == (0.5, 0.5)
+    assert len(loaded.replay_buffer) == len(model.replay_buffer)
+    assert loaded._streams.state_dict() != model._streams.state_dict()
+    with pytest.raises(ValueError, match=r"buffer_size must be at least \d+, got 5$"):
+        DQN.load(tmp_path / "model", buffer_size=5)
+    with pytest.raises(ValueError, match=r"hidden1.weight should be"):
+        DQN.load(tmp_path / "model", policy_kwargs={"net_arch": [17]})
+    with pytest.raises(TypeError, match=r"'strategy' is not a keyword of DQN"):
+        DQN.load(tmp_path / "model", strategy="final")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"custom_objects": {"a": 1}}, "^custom_objects must be None, since .*, got {'a': 1}$"),
+        ({"device": "cuda"}, "^device must be 'auto' or 'cpu', since .*, got 'cuda'$"),
+        ({"env": bit_flipping(2, 6)}, r"^observation of env must be MultiBinary\(5\), got MultiBinary\(6\)$"),
+    ],
+    ids=["objects", "device", "environment"],
+)
+def test_load_rejects_arguments(tmp_path, model, arguments, message):
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=message):
+        DQN.load(tmp_path / "model", **arguments)
+
+
+def test_other_files_raise_one_sentence(tmp_path, model):
+    """An error names the file, and loading parts changes nothing."""
+    before = state_of(model)
+    Agent(BitFlip(5), seed=0).save(tmp_path / "agent.safetensors")
+    (tmp_path / "text").write_text("no model")
+    theirs = stable_baselines3.DQN("MultiInputPolicy", bit_flipping(), device="cpu", buffer_size=10)
+    theirs.save(tmp_path / "theirs.zip")
+    model.save(tmp_path / "damaged")
+    data = bytearray((tmp_path / "damaged.safetensors").read_bytes())
+    data[-3] ^= 1
+    (tmp_path / "damaged.safetensors").write_bytes(data)
+    loads = (DQN.load, model.set_parameters, model.load_replay_buffer)
+    cases = [(name, load) for name in ("agent", "text", "theirs.zip") for load in loads]
+    for name, load in [*cases, ("damaged", DQN.load)]:  # the other two do not read its damaged part
+        message = rf"^{tmp_path / name}[a-z.]* (is not a readable|does not hold)"
+        with pytest.raises(ValueError, match=message) as raised:
+            load(tmp_path / name)
+        assert "\n" not in str(raised.value)
+    with pytest.raises(FileNotFoundError, match=r"^there is no file .*nothing$"):
+        DQN.load(tmp_path / "nothing")
+    with pytest.raises(TypeError, match=r"^path must be a str or os.PathLike, got 3$"):
+        DQN.load(3)
+    assert state_of(model) == before
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, model):
+    model.network.parameters()["output.bias"][0] = np.nan
+    with pytest.raises(ValueError, match=r"^weights are not finite, so nothing was saved$"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FloatingPointError, match=r"^loss or weights .* after 2\d\d steps, with learning"):
+        model.learn(100, reset_num_timesteps=False)
+
+
+def test_parameters_can_be_copied(tmp_path, model):
+    parameters = model.get_parameters()
+    assert set(parameters) == {"policy", "policy.optimizer"}
+    assert parameters["policy"]["online.hidden1.weight"].shape == (10, 16)
+    assert parameters["policy.optimizer"]["updates"] == model.network.updates > 50
+    other = small_model()
+    other.set_parameters(parameters)
+    assert other.network.updates == other._n_updates == model.network.updates
+    for name, view in model.network.state_dict().items():
+        assert (other.network.state_dict()[name] == view).all()
+    parameters["policy"]["online.output.bias"].zero_()  # a copy
+    assert model.network.parameters()["output.bias"].any()
+    model.save(tmp_path / "model")
+    third = small_model()
+    third.set_parameters(tmp_path / "model")
+    assert (
+        third.network.parameters("moment2")["output.bias"]
+        == model.network.parameters("moment2")["output.bias"]
+    ).all()
+
+
+def test_some_parameters_can_be_replaced(model):
+    bias = {"policy": {"online.output.bias": torch.ones(5), "other": torch.ones(3)}}
+    before = model.network.parameters("online")["hidden1.weight"].copy()
+    with pytest.raises(ValueError, match=r"is missing$"):
+        model.set_parameters(bias)
+    assert not (model.network.parameters()["output.bias"] == 1).all()
+    model.set_parameters(bias, exact_match=False)
+    assert (model.network.parameters()["output.bias"] == 1).all()
+    assert (model.network.parameters("online")["hidden1.weight"] == before).all()
+    for wrong, message in (
+        ({"actor": {}}, "^parameters must be of policy and policy.optimizer, got 'actor'$"),
+        ({"policy": {"online.output.bias": torch.ones(4)}}, r"^online.output.bias should be float32 \(5,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.set_parameters(wrong, exact_match=False)
