@@ -227,7 +227,7 @@ def test_callbacks_are_called_as_by_stable_baselines3(n_envs, train_freq):
 
 
 def test_values_of_local_variables():
-    """Collected steps and episodes are those before and after the step, as in Stable-Baselines3."""
+    """Collected episodes do not yet have that of the step."""
     values = []
     for cls in (stable_baselines3.DQN, DQN):
         rows = []

@@ -35,7 +35,7 @@ CASES = {
 
 
 def unreachable(n_envs=1):
-    """Return environments with episodes of 5 steps, too short for any of their 30 bits."""
+    """Return environments with 30 bits and episodes of 5 steps."""
     return bit_flipping(n_envs, n_bits=30, max_steps=5)
 
 
@@ -151,7 +151,7 @@ def eval_callback():
 
 @pytest.mark.parametrize("n_envs", [1, 2])
 def test_the_same_entries_of_an_evaluation(tmp_path, n_envs):
-    """Those of updates are missing after steps without a finished episode, in which ours makes none."""
+    """Without a finished episode, those of updates are missing."""
     logs = []
     for name in CLASSES:
         logger = configure(str(tmp_path / name), ["json"])

@@ -1,7 +1,6 @@
 """Tests of files of DQN and of its parameters, after those of Stable-Baselines3."""
 
 import io
-import os
 
 import numpy as np
 import pytest
@@ -71,15 +70,6 @@ def test_save_and_load(trained, file, n_envs, device):
         assert model._n_updates > trained._n_updates
 
 
-def test_a_loaded_model_without_environment_can_only_predict(trained, file):
-    model = DQN.load(file)
-    with pytest.raises(AssertionError, match="set the environment"):
-        model.learn(10)
-    model.set_env(bit_flipping(2))
-    model.learn(10)
-    assert model.num_timesteps == 10
-
-
 def test_loading_does_not_depend_on_the_saved_environment(file):
     """The model continues in its environment, or resets another one."""
     env = bit_flipping(2)
@@ -117,17 +107,6 @@ def test_set_env():
     assert model._last_obs is not None
     model.learn(64, reset_num_timesteps=False)
     assert model.num_timesteps == 128
-
-
-def test_the_replay_buffer_can_be_left_out(trained, tmp_path):
-    trained.save(tmp_path / "whole", exclude=["replay_buffer"], include=["replay_buffer"])
-    trained.save(tmp_path / "part", exclude=["replay_buffer"])
-    assert len(DQN.load(tmp_path / "whole").replay_buffer) > 100
-    model = DQN.load(tmp_path / "part", env=bit_flipping(2))
-    assert len(model.replay_buffer) == 0
-    assert greedy(model) == greedy(trained)
-    model.learn(60)
-    assert len(model.replay_buffer) > 30
 
 
 @pytest.mark.parametrize("name", ["exclude", "include"])
@@ -195,22 +174,9 @@ def test_system_information_is_printed(file, capsys):
     assert "Stable-Baselines3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", [str, lambda path: path, os.fspath], ids=["str", "Path", "fspath"])
-@pytest.mark.parametrize("name", ["model", "model.zip", "model.pkl", "new/folder/model"])
-def test_names_of_files(trained, tmp_path, kind, name):
-    """A suffix is kept, and otherwise added. The folder is created."""
-    path = kind(tmp_path / name)
-    trained.save(path)
-    trained.save_replay_buffer(kind(tmp_path / f"buffer of {name}"))
-    suffix = "" if "." in name else ".safetensors"
-    assert (tmp_path / f"{name}{suffix}").is_file()
-    assert greedy(DQN.load(path)) == greedy(trained)
-    DQN.load(path).load_replay_buffer(kind(tmp_path / f"buffer of {name}"))
-
-
 @pytest.mark.parametrize("method", ["save", "save_replay_buffer", "load_replay_buffer", "set_parameters"])
 def test_open_files_raise_errors(trained, method):
-    """Stable-Baselines3 takes them. Here a file is written atomically, for which its name is needed."""
+    """A file is written atomically, for which its name is needed."""
     with pytest.raises(TypeError, match=r"^path must be .*, got <_io\.BytesIO"):
         getattr(trained, method)(io.BytesIO())
 
@@ -218,22 +184,6 @@ def test_open_files_raise_errors(trained, method):
 def test_an_open_file_raises_an_error_in_load():
     with pytest.raises(TypeError, match=r"^path must be .*, got <_io\.BytesIO"):
         DQN.load(io.BytesIO())
-
-
-def test_other_files_raise_errors(trained, tmp_path):
-    trained.save_replay_buffer(tmp_path / "buffer")
-    trained.save(tmp_path / "part", exclude=["replay_buffer"])
-    (tmp_path / "bad.zip").write_bytes(b"no model")
-    with pytest.raises(FileNotFoundError):
-        DQN.load(tmp_path / "missing")
-    for name in ("buffer", "bad.zip"):
-        with pytest.raises(ValueError, match=name):
-            DQN.load(tmp_path / name)
-    before = state_of(trained)
-    for name in ("part", "bad.zip"):
-        with pytest.raises(ValueError, match=name):
-            trained.load_replay_buffer(tmp_path / name)
-    assert state_of(trained) == before
 
 
 @pytest.mark.parametrize("truncate_last_traj", [False, True])
