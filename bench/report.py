@@ -91,7 +91,7 @@ def summary_of_peers(measured):
         lines.append(f"| {LIBRARIES[peer]} |{cells}")
     updates = {row["bits"]: row["updates"] for row in measured["rows"]}
     cached = {row["bits"]: row["cached"] for row in measured["rows"] if row["cached"]}
-    text = f"The numbers of updates are {listed(updates, ',')}. A first run includes imports and compilation. "
+    text = f"Numbers of updates are {listed(updates, ',')}. A first run includes imports and compilation. "
     if cached:
         text += f"With its kernels on disk, herfast's first run takes {listed(cached, '.2f')} seconds. "
     text += f"Measured on {measured['date']} on {measured['machine']['cpu']}."

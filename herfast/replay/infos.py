@@ -35,7 +35,7 @@ class InfoRing:
 
     def to_array(self, size: int) -> NDArray[np.uint8]:
         """Return the infos of the first `size` records as JSON, uint8[n]."""
-        return np.frombuffer(json.dumps(self._infos[:size]).encode(), np.uint8)
+        return infos_as_array(self._infos[:size])
 
     def load_array(self, array: NDArray[np.uint8], size: int) -> None:
         """Replace the infos of the first `size` records by those of `to_array`.
@@ -48,3 +48,8 @@ class InfoRing:
         if not (is_list and all(info is None or isinstance(info, dict) for info in infos)):
             raise ValueError(f"ring.infos must be a list of {size:,} infos")
         self._infos[:size] = infos
+
+
+def infos_as_array(infos: list[dict[str, Any] | None]) -> NDArray[np.uint8]:
+    """Return infos as JSON, uint8[n]."""
+    return np.frombuffer(json.dumps(infos).encode(), np.uint8)

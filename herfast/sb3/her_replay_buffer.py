@@ -6,21 +6,17 @@ import copy
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY, GoalSelectionStrategy
+from stable_baselines3.her.her_replay_buffer import HerReplayBuffer as BaseHerReplayBuffer
 
 from herfast.common.seeding import Role, check_seed, stream
 from herfast.common.validation import check_bool, check_choice, check_integer, short_repr
 from herfast.replay.episode_index import EpisodeIndex, count_transitions, gather_rows, store_slot
 from herfast.sb3.goal_env import Array, Infos, reached_goals, rewards_of, terminations_of
-
-try:
-    import torch
-    from stable_baselines3.common.type_aliases import DictReplayBufferSamples
-    from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-    from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY, GoalSelectionStrategy
-    from stable_baselines3.her.her_replay_buffer import HerReplayBuffer as BaseHerReplayBuffer
-except ImportError as error:
-    raise ImportError("herfast.sb3 needs Stable-Baselines3: run `pip install 'herfast[sb3]'`") from error
 
 MAX_SAMPLED_GOALS = 1_000_000  # with so many, practically all transitions are relabelled
 MAX_BATCH_SIZE = 2**24
@@ -83,7 +79,7 @@ class HerReplayBuffer(BaseHerReplayBuffer):
         terminated_from_goal: bool = False,
     ) -> None:
         n_sampled_goal = check_integer("n_sampled_goal", n_sampled_goal, 0, MAX_SAMPLED_GOALS)
-        strategy = _checked_strategy(goal_selection_strategy)
+        strategy = checked_strategy(goal_selection_strategy)
         check_seed(seed)
         self.terminated_from_goal = check_bool("terminated_from_goal", terminated_from_goal)
         # The constructor of the base class would create a dict for every slot.
@@ -288,7 +284,7 @@ class HerReplayBuffer(BaseHerReplayBuffer):
             part["desired_goal"] = np.concatenate((part["desired_goal"][:n_kept], goals))
 
 
-def _checked_strategy(strategy: object) -> GoalSelectionStrategy | str:
+def checked_strategy(strategy: object) -> GoalSelectionStrategy | str:
     """Return a strategy of Stable-Baselines3, or "random"."""
     if isinstance(strategy, GoalSelectionStrategy):
         return strategy

@@ -113,7 +113,7 @@ def test_the_summary_has_a_row_per_peer_and_two_columns_per_size():
         "| JAX, an epoch in one compiled scan | | | 4.44 | 1.38 |",
         "| Stable-Baselines3 | 23.75 | 22.80 | | |",
     ]
-    assert "numbers of updates are 12,000 and 4,000." in text
+    assert "Numbers of updates are 12,000 and 4,000." in text
     assert "0.65 and 0.53 seconds" in text
     assert "Measured on 2025-01-31 on a processor." in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 120

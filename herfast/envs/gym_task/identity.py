@@ -94,7 +94,7 @@ def identify(env: Any, module: str | None) -> Identity:
         env: The environment, single or vector.
         module: Module that registers its id, or None.
     """
-    spec = env.spec
+    spec = getattr(env, "spec", None)  # other libraries have vector environments without one
     if spec is not None and spec.id in gymnasium.registry and not spec.additional_wrappers:
         kwargs = dict(spec.kwargs)
         parameters: dict[str, Any] | None = {}

@@ -20,6 +20,7 @@ from herfast.envs.gym_task.sub_envs import Step
 
 PARTS = ("observation", "achieved_goal", "desired_goal")
 MAX_ACTIONS = 65_536
+_NEEDED = f"Discrete actions, and {SUPPORTED}"
 
 
 class Bits(NamedTuple):
@@ -62,18 +63,27 @@ def packings_of(env: Any) -> Packings:
     Raises:
         UnsupportedEnvError: `env` is no Gymnasium environment, or has other spaces.
     """
-    needed = f"Discrete actions, and {SUPPORTED}"
     if not isinstance(env, (gymnasium.Env, gymnasium.vector.VectorEnv)):
-        raise UnsupportedEnvError(f"the class of a Gymnasium environment, with {needed}", short_repr(env))
-    space = env.observation_space
-    actions = env.action_space
+        raise UnsupportedEnvError(f"the class of a Gymnasium environment, with {_NEEDED}", short_repr(env))
     if isinstance(env, gymnasium.vector.VectorEnv):
-        space = env.single_observation_space
-        actions = env.single_action_space
+        return packings_in(env.single_observation_space, env.single_action_space)
+    return packings_in(env.observation_space, env.action_space)
+
+
+def packings_in(space: Any, actions: Any) -> Packings:
+    """Return the packings of observations.
+
+    Args:
+        space: Space of a single observation.
+        actions: Space of a single action.
+
+    Raises:
+        UnsupportedEnvError: The spaces are not supported.
+    """
     if not isinstance(actions, gymnasium.spaces.Discrete) or actions.n > MAX_ACTIONS:
-        raise UnsupportedEnvError(needed, f"the action space {actions}")
+        raise UnsupportedEnvError(_NEEDED, f"the action space {actions}")
     if not (isinstance(space, gymnasium.spaces.Dict) and set(PARTS) <= space.keys()):
-        raise UnsupportedEnvError(needed, f"the observation space {short_repr(space)}")
+        raise UnsupportedEnvError(_NEEDED, f"the observation space {short_repr(space)}")
     if space["achieved_goal"] != space["desired_goal"]:
         got = f"{space['achieved_goal']} and {space['desired_goal']}"
         raise UnsupportedEnvError("the same space for achieved_goal and desired_goal", got)

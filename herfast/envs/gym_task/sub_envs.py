@@ -46,6 +46,7 @@ class SubEnvs:
         example: A single environment like the sub-environments, or the vector environment if it has none. Its
             attributes are those of all.
         max_steps: Step limit of an episode, the highest of all sub-environments, or None.
+        identified: Environment that `spec` describes.
         seconds: Time that the environment itself took.
 
     Raises:
@@ -54,6 +55,7 @@ class SubEnvs:
 
     def __init__(self, env: AnyEnv) -> None:
         self.env = env
+        self.identified = env
         self.is_vector = isinstance(env, gymnasium.vector.VectorEnv)
         self.num_envs = 1
         self.observation_space = env.observation_space
@@ -73,7 +75,7 @@ class SubEnvs:
         self._begun = np.zeros(self.num_envs, np.bool_)  # by the last step, in the mode NEXT_STEP
         self._observations: Any = None  # of a vector environment
         self.example = sub_envs[0]
-        self.max_steps = _highest_limit(sub_envs)
+        self.max_steps = highest_limit(sub_envs)
         self.seconds = 0.0
 
     def find(self, name: str) -> Any:
@@ -212,7 +214,7 @@ def _sub_envs(env: AnyEnv) -> list[AnyEnv]:
     return [env]
 
 
-def _highest_limit(envs: list[AnyEnv]) -> int | None:
+def highest_limit(envs: list[AnyEnv]) -> int | None:
     """Return the highest step limit of environments, or None if one has none."""
     highest = 0
     for env in envs:

@@ -11,11 +11,11 @@ from herfast.common.batches import Encoding, Minibatches, Origins, Outcomes, Wor
 from herfast.common.bits import pack_bits, unpack_bits
 from herfast.common.validation import check_bool, short_repr
 from herfast.envs.base import Spec
-from herfast.envs.gym_task.contract import check_contract
+from herfast.envs.gym_task.contract import Facts, check_contract
 from herfast.envs.gym_task.goal_rewards import GoalRewards
 from herfast.envs.gym_task.identity import Identity, identify, rebuild
 from herfast.envs.gym_task.infos import as_json
-from herfast.envs.gym_task.observations import Bits, given_bits, next_part, packings_of
+from herfast.envs.gym_task.observations import Bits, given_bits, next_part, packings_in, packings_of
 from herfast.envs.gym_task.packing import MAX_BITS, UnsupportedEnvError
 from herfast.envs.gym_task.sub_envs import Step, SubEnvs
 
@@ -76,19 +76,21 @@ class GymnasiumTask:
         self.deterministic = check_bool("deterministic", deterministic)
         self.terminated_from_goal = check_bool("terminated_from_goal", terminated_from_goal)
         self.copies_infos = check_bool("copy_info_dict", copy_info_dict)
-        self.env = env
-        self._packings = packings_of(env)
-        self._sub_envs = SubEnvs(env)
+        if isinstance(env, SubEnvs):  # of another library
+            self._packings = packings_in(env.observation_space, env.action_space)
+            self._sub_envs = env
+        else:
+            self._packings = packings_of(env)
+            self._sub_envs = SubEnvs(env)
+        self.env = self._sub_envs.env
         self._start = int(self._sub_envs.action_space.start)
         self.n_actions = int(self._sub_envs.action_space.n)
         self.n_goal_bits = self._packings.achieved.n_bits
         self.max_steps = min(self._sub_envs.max_steps or MAX_STEPS, MAX_STEPS)
         self.num_envs = self._sub_envs.num_envs
-        self._identity: Identity = identify(env, _module)
+        self._identity: Identity = identify(self._sub_envs.identified, _module)
         self._functions = GoalRewards(self._sub_envs, self._packings.achieved)
-        name = self._identity.name
-        arguments = (self._sub_envs, self._packings, self._functions, self.copies_infos)
-        self._facts = check_contract(name, *arguments)
+        self._facts = self._check(self._sub_envs)
         self.encoding: Encoding = self._facts.encoding
         self.n_state_bits = self.n_goal_bits
         if not self._facts.is_same:
@@ -99,6 +101,11 @@ class GymnasiumTask:
         self._infos: list[list[dict[str, Any]]] = [[] for _ in range(self.num_envs)]
         self._desired = np.zeros((self.num_envs, self.n_goal_bits), np.uint8)
         self._last: Step
+
+    def _check(self, sub_envs: SubEnvs) -> Facts:
+        """Return what a check finds that plays in `sub_envs`."""
+        name = self._identity.name
+        return check_contract(name, sub_envs, self._packings, self._functions, self.copies_infos)
 
     def __repr__(self) -> str:
         return f"GymnasiumTask({self._identity.name})"
