@@ -40,8 +40,6 @@ SUFFIX = ".safetensors"
 REPLAY = "replay_buffer"
 _COUNTERS = (  # attributes of a model that are integers
     "num_timesteps",
-    "_total_timesteps",
-    "_num_timesteps_at_start",
     "_episode_num",
     "_n_calls",
     "_collected_steps",

@@ -7,7 +7,10 @@ pytest.importorskip("stable_baselines3")
 
 import stable_baselines3
 import torch
+from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.callbacks import CheckpointCallback
+from stable_baselines3.common.envs import BitFlippingEnv
+from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 from support.sb3_models import bit_flipping, small_model, state_of
 
 from herfast import Agent, BitFlip
@@ -198,3 +201,26 @@ def test_some_parameters_can_be_replaced(model):
     ):
         with pytest.raises(ValueError, match=message):
             model.set_parameters(wrong, exact_match=False)
+
+
+def test_a_preset_is_resolved_as_before(tmp_path):
+    """The file holds the step limit, but not the number of threads."""
+    model = small_model(
+        TimeLimit(BitFlippingEnv(40), 40), preset="fast", train_freq=(9, "episode"), threads=1
+    )
+    assert model._task.max_steps == 40
+    model.save(tmp_path / "model")
+    loaded = DQN.load(tmp_path / "model")
+    assert loaded.network.config == model.network.config
+    assert loaded.train_freq == model.train_freq == (9, TrainFrequencyUnit.EPISODE)
+    assert (model.network.threads, loaded.network.threads) == (1, None)
+
+
+def test_the_seed_of_a_file_seeds_the_environment(tmp_path):
+    small_model(bit_flipping(1, 40), seed=3).save(tmp_path / "model")
+    expected = bit_flipping(1, 40)
+    expected.seed(3)
+    env = bit_flipping(1, 40)
+    env.seed(4)
+    DQN.load(tmp_path / "model", env=env)
+    assert (env.reset()["observation"] == expected.reset()["observation"]).all()
