@@ -112,7 +112,7 @@ def test_single_observations():
     assert state == ("a",)
     with pytest.raises(TypeError, match=r"^the observation must be a dict with observation, achieved_goal"):
         model.predict(single["observation"])
-        with pytest.raises(ValueError, match=r"^achieved_goal must be in its space"):
+    with pytest.raises(ValueError, match=r"^achieved_goal must be in its space"):
         model.predict({**single, "achieved_goal": np.zeros(6, np.int8)})
 
 

@@ -54,7 +54,7 @@ class GymnasiumTask:
         max_steps: Step limit of an episode: that of the environment, or 65,535.
         num_envs: Number of sub-environments.
         encoding: Network's inputs for a bit, "signed" where all parts are MultiBinary and 35 to 65 % of the
-            bits are 1 in the check, otherwise "binary".
+            bits that change are 1 in the check, otherwise "binary".
         seconds: Time that the environment itself took.
 
     Raises:
@@ -126,18 +126,15 @@ class GymnasiumTask:
     def unsuitable_settings(self) -> dict[str, str]:
         """Fields of Config that must be False, each with the reason."""
         settings = {}
+        ends_by_rule = self.terminated_from_goal and not self._functions.has_terminated
         if not self._facts.has_unit_rewards:
             reason = "rewards that are 0 where a goal is reached, and otherwise -1"
             settings = {"hindsight_bound": reason, "clip_targets": reason}
-        elif not (self._facts.ends_at_goals or self._ends_at_goals_by_rule):
+        elif not (self._facts.ends_at_goals or ends_by_rule):
             settings = {"hindsight_bound": "episodes that end at their goal"}
         elif not self.deterministic:
             settings = {"hindsight_bound": "GymnasiumTask(env, deterministic=True)"}
         return settings
-
-    @property
-    def _ends_at_goals_by_rule(self) -> bool:
-        return self.terminated_from_goal and not self._functions.has_terminated
 
     def spec(self) -> Spec:
         """Return the argument of `make_env`.

@@ -55,6 +55,20 @@ def test_the_encoding_depends_on_the_share_of_ones(share, encoding):
     assert Agent(env, encoding="signed").config.encoding == "signed"
 
 
+class FixedGoal(Switches):
+    """Like Switches with half of the bits set, but all bits of the goal."""
+
+    def start(self):
+        super().start()
+        self.goal[:] = 1
+
+
+def test_bits_that_never_change_do_not_decide_the_encoding():
+    assert GymnasiumTask(gymnasium.wrappers.TimeLimit(FixedGoal(0.5), 9)).encoding == "signed"
+    assert GymnasiumTask(gymnasium.wrappers.TimeLimit(FixedGoal(0.2), 9)).encoding == "binary"
+    assert GymnasiumTask(gymnasium.wrappers.TimeLimit(FixedGoal(0.0), 9)).encoding == "binary"
+
+
 def test_the_step_limit_is_the_lowest_one():
     unlimited = Pit()
     assert GymnasiumTask(unlimited).max_steps == 65_535
