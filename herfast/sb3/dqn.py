@@ -244,7 +244,7 @@ class DQN(HindsightAlgorithm):
         """Load a model that `save` wrote.
 
         Args:
-            path: The file. The suffix .safetensors may be left out.
+            path: The file. The suffix .safetensors may be left out, or be .zip.
             env: The environment, or None to call `set_env` later, or only `predict`.
             device: "auto" or "cpu".
             custom_objects: Only None.

@@ -60,10 +60,14 @@ def new_path(path: str | os.PathLike[str]) -> Path:
 
 
 def existing_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path to read: `path`, or with the suffix if there is no such file."""
+    """Return the path to read: `path`, or with the suffix if there is no such file.
+
+    Instead of best_model.zip, as Stable-Baselines3 names the file of EvalCallback, best_model.safetensors is
+    read.
+    """
     check_path("path", path)
     file = Path(path)
-    with_suffix = file.with_name(file.name + SUFFIX)
+    with_suffix = file.with_name(file.name.removesuffix(".zip") + SUFFIX)
     if not file.is_file() and with_suffix.is_file():
         return with_suffix
     return file

@@ -78,7 +78,7 @@ def test_the_defaults_are_those_of_stable_baselines3():
         batch_size=32,
         target_update=NEVER,
         capacity=3_000_000,
-        encoding="binary",  # two thirds of the bits are 1, since goals are ones
+        encoding="signed",
     )
 
 

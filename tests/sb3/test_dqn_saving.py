@@ -31,10 +31,13 @@ def model():
     ],
 )
 def test_names_of_files(tmp_path, model, name, file):
-    """A suffix is added if there is none, and folders are created."""
+    """A suffix is added if there is none, and folders are created.
+
+    The name that Stable-Baselines3 would have given is known, too.
+    """
     model.save(tmp_path / name)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")] == [file]
-    for path in (tmp_path / name, str(tmp_path / file)):
+    for path in (tmp_path / name, str(tmp_path / file), (tmp_path / name).with_suffix(".zip")):
         loaded = DQN.load(path)
         assert state_of(loaded) == state_of(model)
 
