@@ -60,17 +60,15 @@ def new_path(path: str | os.PathLike[str]) -> Path:
 
 
 def existing_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path to read: `path`, or with the suffix if there is no such file.
+    """Return the path to read: `path`, or with a suffix if there is no such file.
 
-    Instead of best_model.zip, as Stable-Baselines3 names the file of EvalCallback, best_model.safetensors is
-    read.
+    Callbacks of Stable-Baselines3 add .zip to some names. For others, their users expect it.
     """
     check_path("path", path)
     file = Path(path)
-    with_suffix = file.with_name(file.name.removesuffix(".zip") + SUFFIX)
-    if not file.is_file() and with_suffix.is_file():
-        return with_suffix
-    return file
+    name = file.name.removesuffix(".zip")
+    candidates = (file, file.with_name(name + SUFFIX), file.with_name(name + ".zip"))
+    return next((candidate for candidate in candidates if candidate.is_file()), file)
 
 
 def part_names(name: str, parts: Iterable[str] | None) -> set[str]:
@@ -182,7 +180,8 @@ def load_state_dict(model: HindsightAlgorithm, file: TensorFile) -> None:
     for name in _RATES:
         setattr(model, name, float(saved["rates"][name]))
     model._n_updates = model.network.updates
-    model._due.counts = deque(check_integer("due", count, 0, MAX_COUNT) for count in saved["due"])
+    first, *others = saved["due"]
+    model._due.counts = deque(check_integer("due", count, 0, MAX_COUNT) for count in (first, *others))
     infos, successes = (_buffer(entries, model._stats_window_size) for entries in saved["episodes"])
     model.ep_info_buffer = infos
     model.ep_success_buffer = successes
@@ -222,7 +221,7 @@ def load_replay(replay: EpisodeReplay, file: TensorFile, n_actions: int) -> None
     infos = None
     if replay.infos is not None:
         infos = file.read(f"{REPLAY}.infos")
-        InfoRing(replay.capacity).load_array(infos, int(cursor[1]))  # raises an error if they do not fit
+        InfoRing(int(cursor[1])).load_array(infos, int(cursor[1]))  # raises an error if they do not fit
     n_records = file.shapes[f"{REPLAY}.records"][0]
     replay._load_records(n_records, file.row_reader(f"{REPLAY}.records"), cursor, n_actions=n_actions)
     if replay.infos is not None and infos is not None:

@@ -67,7 +67,7 @@ def settings_of(given: Arguments, task: VecTask) -> Settings:
         task: The environment, for the size of which a preset is resolved.
 
     Raises:
-        ValueError: A setting does not suit the environment.
+        ValueError: A setting does not suit the environment, or two arguments contradict each other.
     """
     preset: Preset | None = given.get("preset")
     values = given
@@ -115,16 +115,27 @@ def _fields(values: Arguments) -> dict[str, Any]:
         policy = {"net_arch": [64, 64], **policy}
     if "net_arch" in policy:
         fields["hidden"] = tuple(policy["net_arch"])
-    if "replay_buffer_class" in values:
-        fields.update(_hindsight(values["replay_buffer_class"], values["replay_buffer_kwargs"], is_preset))
-    return fields
+    buffer_class = values.get("replay_buffer_class", "HerReplayBuffer")
+    return fields | _hindsight(buffer_class, values["replay_buffer_kwargs"], is_preset)
 
 
 def _hindsight(buffer_class: str | None, replay: Arguments, is_preset: bool) -> dict[str, Any]:
     """Return the fields of Config that the arguments of the replay buffer set."""
+    names = {"k": "n_sampled_goal", "strategy": "goal_selection_strategy"}
     if buffer_class is None:
+        for name in names.values():
+            if name in replay:
+                raise ValueError(
+                    f"replay_buffer_kwargs with {name} needs replay_buffer_class=HerReplayBuffer, got None"
+                )
         return {"k": 0}
     if not is_preset:
         replay = {"n_sampled_goal": 4, "goal_selection_strategy": "future", **replay}
-    names = {"k": "n_sampled_goal", "strategy": "goal_selection_strategy"}
     return {field: replay[name] for field, name in names.items() if name in replay}
+
+
+def linear_rate(initial: float, final: float, fraction: float, done: float) -> float:
+    """Return the exploration rate after the share `done` of training."""
+    if done >= fraction:
+        return final
+    return initial + done * (final - initial) / fraction

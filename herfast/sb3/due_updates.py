@@ -13,7 +13,7 @@ from herfast.networks.q_network import QNetwork
 from herfast.sb3.episodes import EpisodeReplay
 from herfast.sb3.vec_env import VecTask
 
-MAX_SAMPLED = 4_096  # minibatches sampled at once, so that they take little memory
+MAX_SAMPLED = 2**19  # transitions sampled at once, so that they take little memory
 
 
 class DueUpdates:
@@ -49,14 +49,18 @@ class DueUpdates:
         """
         losses: list[NDArray[np.float64]] = [np.zeros(0)]
         while sum(self.counts) > 0:
-            batches = sample(task, replay, min(sum(self.counts), MAX_SAMPLED), batch_size)
+            n_batches = min(sum(self.counts), max(1, MAX_SAMPLED // batch_size))
+            batches = sample(task, replay, n_batches, batch_size)
             first = 0
             while first < len(batches.actions):
                 self._update_target(network, tau)
                 count = min(self.counts[0], len(batches.actions) - first)
                 part = Minibatches._make(array[first : first + count] for array in batches)
-                losses.append(network.fit(part))
-                self.counts[0] -= count
+                updates = network.updates
+                try:
+                    losses.append(network.fit(part))
+                finally:  # Ctrl-C may come after some of them
+                    self.counts[0] -= network.updates - updates
                 first += count
         self._update_target(network, tau)
         return np.concatenate(losses)

@@ -14,7 +14,7 @@ from herfast.common.bits import _core
 from herfast.common.seeding import Role, Streams, check_seed, drawn_seed, stream
 from herfast.networks.q_network import QNetwork
 from herfast.sb3.dqn_arguments import Arguments
-from herfast.sb3.dqn_settings import settings_of, task_options
+from herfast.sb3.dqn_settings import linear_rate, settings_of, task_options
 from herfast.sb3.due_updates import DueUpdates
 from herfast.sb3.episodes import EpisodeReplay, RunningEpisodes
 from herfast.sb3.vec_env import VecTask, check_not_normalized
@@ -124,7 +124,8 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         If `any_number`, another number of environments is allowed, and running episodes are then dropped.
         """
         check_not_normalized(env)
-        task = VecTask(env, **task_options(self._given))
+        known = None if force_reset else self._task.facts  # a check in place would reset it
+        task = VecTask(env, fallback=known, **task_options(self._given))
         task.check_replaces(self._task, self.network.config)
         is_equal_number = env.num_envs == self.n_envs
         if not (any_number or is_equal_number):
@@ -164,7 +165,12 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         self, total_timesteps: int, callback: Any = None, reset_num_timesteps: bool = True, *args: Any
     ) -> tuple[int, Any]:
         begins = reset_num_timesteps or self._last_obs is None
-        result: tuple[int, Any] = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, *args)
+        try:
+            arguments = (total_timesteps, callback, reset_num_timesteps, *args)
+            result: tuple[int, Any] = super()._setup_learn(*arguments)
+        except BaseException:
+            self._last_obs = None  # the environment may have been reset
+            raise
         if begins:
             self._episodes.begin(self._last_obs)
             self._collected_steps = 0
@@ -181,16 +187,14 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         learning_starts: int = 0,
         log_interval: int | None = None,
     ) -> RolloutReturn:
-        """Play until updates are due, as `train_freq` states.
-
-        Callbacks get local variables with Stable-Baselines3's names, after a step that can be saved.
-        """
+        """Play until updates are due. Callbacks get the names of its variables."""
         num_collected_steps = self._collected_steps
         num_collected_episodes = self._collected_episodes
         continue_training = True
         callback.on_rollout_start()
         while should_collect_more_steps(train_freq, num_collected_steps, num_collected_episodes):
             actions, buffer_actions = self._sample_action(learning_starts, action_noise, env.num_envs)
+            self._last_obs = None  # an exception before the step is stored ends the running episodes
             new_obs, rewards, dones, infos = env.step(actions)
             self.num_timesteps += env.num_envs
             num_collected_steps += 1
@@ -208,9 +212,9 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
             if not continue_training:
                 break
         if continue_training:
+            callback.on_rollout_end()
             self._collected_steps = 0
             self._collected_episodes = 0
-            callback.on_rollout_end()
         return RolloutReturn(num_collected_steps * env.num_envs, num_collected_episodes, continue_training)
 
     def _sample_action(
@@ -225,8 +229,7 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
             self._acting.act(self._episodes.states, self._episodes.goals, self._rows, actions)
         rng = self._streams[Role.EXPLORATION].bit_generator
         _core.explore(rng, epsilon, self._task.n_actions, self._rows, actions)
-        own = self._task.own_actions(actions.astype(np.int64))
-        return own, own
+        return (self._task.own_actions(actions.astype(np.int64)),) * 2
 
     def _complete_step(self, actions: Any, new_obs: Any, rewards: Any, dones: Any, infos: Any) -> None:
         """Store a step, and make updates if an episode ended."""
@@ -239,12 +242,12 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         self._on_step()
         if not finished:
             return
-        for episode in finished:
-            self.replay_buffer.add_episode(*episode)
-        self._make_updates(self.batch_size)
         n_done = int(np.count_nonzero(dones))  # fewer if an episode was cut
         self._collected_episodes += n_done
         self._episode_num += n_done
+        for episode in finished:
+            self.replay_buffer.add_episode(*episode)
+        self._make_updates(self.batch_size)
 
     def _on_step(self) -> None:
         """Note an update of the target network if due, and set the exploration rate."""
@@ -258,11 +261,8 @@ class HindsightAlgorithm(OffPolicyAlgorithm):
         """Return the exploration rate of the next step."""
         if not self._is_linear:
             return self.network.config.epsilon_at(self.num_timesteps)
-        done = 1 - self._current_progress_remaining
-        if done >= self.exploration_fraction:
-            return self.exploration_final_eps
-        change = self.exploration_final_eps - self.exploration_initial_eps
-        return self.exploration_initial_eps + done * change / self.exploration_fraction
+        rates = (self.exploration_initial_eps, self.exploration_final_eps)
+        return linear_rate(*rates, self.exploration_fraction, 1 - self._current_progress_remaining)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Note updates that are due.

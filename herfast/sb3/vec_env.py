@@ -121,13 +121,17 @@ class VecTask(GymnasiumTask):
     Args:
         env: The environment.
         facts: Results of the check, if it was made before.
+        fallback: Results to be used if no copy can be made.
         options: Options of GymnasiumTask. With terminated_from_goal=False, `compute_terminated` is not used.
     """
 
     _sub_envs: VecSubEnvs
 
-    def __init__(self, env: VecEnv, *, facts: Facts | None = None, **options: Any) -> None:
+    def __init__(
+        self, env: VecEnv, *, facts: Facts | None = None, fallback: Facts | None = None, **options: Any
+    ) -> None:
         self._known_facts = facts
+        self._fallback = fallback
         super().__init__(VecSubEnvs(env, options.get("terminated_from_goal", True)), **options)
 
     def _check(self, sub_envs: SubEnvs) -> Facts:
@@ -136,6 +140,8 @@ class VecTask(GymnasiumTask):
         probe = _copy_of_first(sub_envs.env)
         if probe is not None:
             return super()._check(SubEnvs(probe))
+        if self._fallback is not None:
+            return self._fallback
         with _kept_seeds(sub_envs.env):
             return super()._check(sub_envs)
 
@@ -184,7 +190,7 @@ class VecTask(GymnasiumTask):
 
     def pack_final(self, info: dict[str, Any]) -> Words:
         """Return the last state [1, Ws] of an episode, which its last info holds."""
-        return self.pack_states(self._sub_envs.final(info))
+        return self.pack(self._sub_envs.final(info))[0]
 
     def packed_actions(self, actions: NDArray[np.int64]) -> NDArray[np.uint16]:
         """Return the environment's own numbers of actions as numbers from 0."""

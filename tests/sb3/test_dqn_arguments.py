@@ -237,6 +237,11 @@ INVALID = [
         ValueError,
         "^replay_buffer_class must be HerReplayBuffer or None",
     ),
+    (
+        {"replay_buffer_class": None, "replay_buffer_kwargs": {"n_sampled_goal": 4}},
+        ValueError,
+        "^replay_buffer_kwargs with n_sampled_goal needs replay_buffer_class=HerReplayBuffer, got None$",
+    ),
     ({"replay_buffer_kwargs": [1]}, TypeError, r"^replay_buffer_kwargs must be a dict, got \[1\]$"),
     (
         {"replay_buffer_kwargs": {"gamma": 1}},

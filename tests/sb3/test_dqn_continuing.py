@@ -7,6 +7,10 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.envs import BitFlippingEnv
+from stable_baselines3.common.vec_env import SubprocVecEnv
 from support.sb3_models import bit_flipping, small_model, state_of
 
 from herfast.sb3 import DQN
@@ -136,3 +140,66 @@ def test_no_global_state_is_used_or_changed():
     model.learn(60)
     model.predict(model.env.reset())
     assert all(np.array_equal(a, b) for a, b in zip(legacy, np.random.get_state(), strict=True))  # noqa: NPY002
+
+
+def test_an_exception_in_a_step_ends_the_running_episodes():
+    """The environment has moved, so the next call begins with a reset."""
+    model = small_model().learn(50)
+    step = model.env.step
+
+    def failing(actions):
+        step(actions)
+        raise KeyboardInterrupt
+
+    model.env.step = failing
+    with pytest.raises(KeyboardInterrupt):
+        model.learn(20, reset_num_timesteps=False)
+    assert model._last_obs is None
+    del model.env.step
+    model.learn(20, reset_num_timesteps=False)
+    lengths = model._episodes.state_dict()["lengths"]
+    assert lengths.max() < 5
+
+
+def test_a_callback_that_fails_at_the_start_ends_the_running_episodes():
+    class Failing(BaseCallback):
+        def _init_callback(self):
+            raise RuntimeError("no file")
+
+        def _on_step(self):
+            return True
+
+    model = small_model()
+    with pytest.raises(RuntimeError, match="no file"):
+        model.learn(50, callback=Failing())
+    assert model._last_obs is None
+    model.learn(50, reset_num_timesteps=False)
+    assert model.num_timesteps == 50
+
+
+def test_interrupted_updates_are_not_made_again(monkeypatch):
+    model = small_model().learn(50)
+    fit = model.network.fit
+
+    def interrupted(batches):
+        fit(batches)
+        raise KeyboardInterrupt
+
+    model._due.add(3)
+    monkeypatch.setattr(type(model.network), "fit", lambda self, batches: interrupted(batches))
+    updates = model.network.updates
+    with pytest.raises(KeyboardInterrupt):
+        model.train(0)
+    assert sum(model._due.counts) == 0
+    assert model.network.updates > updates
+
+
+def test_an_environment_that_cannot_be_copied_is_not_moved_without_a_reset():
+    env = make_vec_env(BitFlippingEnv, 1, env_kwargs={"n_bits": 5}, vec_env_cls=SubprocVecEnv)
+    try:
+        model = small_model(env).learn(51)
+        before = env.get_attr("state")[0].copy()
+        model.set_env(env, force_reset=False)
+        assert (env.get_attr("state")[0] == before).all()
+    finally:
+        env.close()
