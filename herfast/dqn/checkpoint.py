@@ -158,7 +158,7 @@ def load_state_dict(parts: AgentParts, replay: HindsightReplay | None, file: Ten
 
 
 @contextmanager
-def load_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+def load_errors(path: str | os.PathLike[str], contents: str = "an agent") -> Iterator[None]:
     """Turn errors while loading into ValueError or MemoryError that name the file."""
     try:
         yield
@@ -174,7 +174,7 @@ def load_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         reason = str(error)
         if isinstance(error, KeyError):
             reason = f"{reason} is missing"
-        raise ValueError(f"{path} does not hold an agent: {one_line(reason)}") from error
+        raise ValueError(f"{path} does not hold {contents}: {one_line(reason)}") from error
 
 
 def _load_training_state(parts: AgentParts, replay: HindsightReplay, own: Tensors, file: TensorFile) -> bool:

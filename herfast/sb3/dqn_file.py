@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,15 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from herfast.common.tensor_file import TensorFile, TensorFileError, Tensors, open_tensors
+from herfast.common.tensor_file import TensorFile, Tensors, open_tensors
 from herfast.common.validation import (
     check_integer,
     check_matches,
     check_names,
     check_path,
-    one_line,
     short_repr,
 )
+from herfast.dqn import checkpoint
 from herfast.dqn.checkpoint import MAX_COUNT
 from herfast.envs.gym_task.contract import Facts
 from herfast.networks.q_network import QNetwork
@@ -47,6 +47,7 @@ _COUNTERS = (  # attributes of a model that are integers
 )
 _RATES = ("exploration_rate", "_current_progress_remaining")
 _OPTIMIZER = ("moment1.", "moment2.")
+load_errors = partial(checkpoint.load_errors, contents=f"what {KIND} saves")
 
 
 def new_path(path: str | os.PathLike[str]) -> Path:
@@ -62,7 +63,7 @@ def new_path(path: str | os.PathLike[str]) -> Path:
 def existing_path(path: str | os.PathLike[str]) -> Path:
     """Return the path to read: `path`, or with a suffix if there is no such file.
 
-    Callbacks of Stable-Baselines3 add .zip to some names. For others, their users expect it.
+    Stable-Baselines3 names its files .zip. With this suffix or without one, a file with either is found.
     """
     check_path("path", path)
     file = Path(path)
@@ -81,20 +82,6 @@ def part_names(name: str, parts: Iterable[str] | None) -> set[str]:
     if names - {REPLAY}:
         raise ValueError(f"{name} must be None or [{REPLAY!r}], got {short_repr(parts)}")
     return names
-
-
-@contextmanager
-def load_errors(path: Path) -> Iterator[None]:
-    """Turn errors while loading into a ValueError that names the file."""
-    try:
-        yield
-    except TensorFileError:  # names the file already
-        raise
-    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        reason = str(error)
-        if isinstance(error, KeyError):
-            reason = f"{reason} is missing"
-        raise ValueError(f"{path} does not hold what {KIND} saves: {one_line(reason)}") from error
 
 
 def state_dict(model: HindsightAlgorithm, with_replay: bool) -> tuple[Tensors, dict[str, Any]]:
@@ -180,8 +167,9 @@ def load_state_dict(model: HindsightAlgorithm, file: TensorFile) -> None:
     for name in _RATES:
         setattr(model, name, float(saved["rates"][name]))
     model._n_updates = model.network.updates
-    first, *others = saved["due"]
-    model._due.counts = deque(check_integer("due", count, 0, MAX_COUNT) for count in (first, *others))
+    if not saved["due"]:
+        raise ValueError("due must hold at least one number, got []")
+    model._due.counts = deque(check_integer("due", count, 0, MAX_COUNT) for count in saved["due"])
     infos, successes = (_buffer(entries, model._stats_window_size) for entries in saved["episodes"])
     model.ep_info_buffer = infos
     model.ep_success_buffer = successes
@@ -231,9 +219,7 @@ def load_replay(replay: EpisodeReplay, file: TensorFile, n_actions: int) -> None
 def parameters(network: QNetwork) -> dict[str, dict[str, Any]]:
     """Return copies of all parameters as tensors: "policy" and "policy.optimizer"."""
     tensors = {name: torch.from_numpy(view.copy()) for name, view in network.state_dict().items()}
-    optimizer = {name: tensor for name, tensor in tensors.items() if name.startswith(_OPTIMIZER)}
-    policy = {name: tensor for name, tensor in tensors.items() if name not in optimizer}
-    return {"policy": policy, "policy.optimizer": {**optimizer, "updates": torch.tensor(network.updates)}}
+    return _grouped(tensors, torch.tensor(network.updates))
 
 
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -246,10 +232,14 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 
 def _parameters_of(file: TensorFile) -> dict[str, dict[str, Any]]:
     names = [name for name in file.shapes if name.startswith(("online.", "target.", *_OPTIMIZER))]
-    read = {name: file.read(name) for name in names}
-    optimizer: dict[str, Any] = {name: array for name, array in read.items() if name.startswith(_OPTIMIZER)}
-    policy = {name: array for name, array in read.items() if name not in optimizer}
-    return {"policy": policy, "policy.optimizer": {**optimizer, "updates": file.metadata["updates"]}}
+    return _grouped({name: file.read(name) for name in names}, file.metadata["updates"])
+
+
+def _grouped(values: Mapping[str, Any], updates: Any) -> dict[str, dict[str, Any]]:
+    """Return parameters and the number of updates in two groups."""
+    optimizer = {name: value for name, value in values.items() if name.startswith(_OPTIMIZER)}
+    policy = {name: value for name, value in values.items() if name not in optimizer}
+    return {"policy": policy, "policy.optimizer": {**optimizer, "updates": updates}}
 
 
 def load_parameters(
